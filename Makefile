@@ -1,0 +1,46 @@
+# `make` lists the targets. Everything runs in .venv, made on first use; ARGS='…' passes further flags on.
+
+.DEFAULT_GOAL := help
+.PHONY: score test train lint format lock clean help
+
+python := .venv/bin/python
+# The same result on any machine: no local wheels or settings, for the oldest Python of pyproject.toml and on.
+compile := UV_FIND_LINKS= UV_CUSTOM_COMPILE_COMMAND='make lock' .venv/bin/uv pip compile --quiet \
+	pyproject.toml --no-config --universal --python-version 3.11 --generate-hashes --group build
+
+score: ## Score the sample files under data/ with the shipped model into output/
+	@sh scripts/setup_venv.sh runtime
+	$(python) -m pipelines.score --input 'data/observations/*' --output output $(ARGS)
+
+test: ## Run the tests (ARGS='-k csv' chooses some)
+	@sh scripts/setup_venv.sh dev
+	$(python) -m pytest $(ARGS)
+
+train: ## Train the model anew: models/, with its card and plots
+	@sh scripts/setup_venv.sh runtime
+	$(python) -m penguin_model.train $(ARGS)
+
+lint: ## Check style and types
+	@sh scripts/setup_venv.sh dev
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+
+format: ## Format the code and mend what ruff can mend
+	@sh scripts/setup_venv.sh dev
+	$(python) -m ruff check --fix .
+	$(python) -m ruff format .
+
+lock: ## Write both lock files from pyproject.toml (ARGS=--upgrade takes newer releases)
+	@sh scripts/setup_venv.sh empty
+	$(python) -m pip install --quiet uv
+	$(compile) --output-file requirements.lock $(ARGS)
+	$(compile) --group test --group lint --constraint requirements.lock \
+		--output-file requirements-dev.lock $(ARGS)
+
+clean: ## Remove .venv, output/, builds and caches
+	rm -rf .venv output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
