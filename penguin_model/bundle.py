@@ -1,0 +1,149 @@
+"""A model file and its card, kept together: save both, verify both, load both."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from penguin_model.card import ModelCard, card_path, check_fingerprint, read_verified
+from penguin_model.errors import ModelError
+
+if TYPE_CHECKING:
+    import keras
+
+MODEL_SUFFIXES = (".keras", ".h5")
+
+_shared: dict[str, Classifier] = {}
+_shared_lock = threading.Lock()
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """A loaded network that belongs to its card.
+
+    Attributes:
+      card: the model card.
+      model: the Keras model.
+      predict: float32 ``[n, features]`` (normalized) to float32 ``[n, classes]`` probabilities.
+        Traced once with an open number of rows, so a changing batch size never retraces; any
+        number of threads may call it.
+    """
+
+    card: ModelCard
+    model: keras.Model
+    predict: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+
+
+def save(model: keras.Model, path: str, card: ModelCard) -> ModelCard:
+    """Writes a model and its card, the card last.
+
+    Args:
+      model: the trained network.
+      path: where to; the suffix ``.keras`` or ``.h5`` chooses the format.
+      card: the card; its ``model_file`` and ``sha256`` are filled in here.
+
+    Returns:
+      The card as written.
+
+    Raises:
+      ModelError: an unknown suffix.
+    """
+    stem, suffix = os.path.splitext(path)
+    if suffix not in MODEL_SUFFIXES:
+        raise ModelError(f"model {path}: the name must end in {' or '.join(MODEL_SUFFIXES)}")
+    # Keras chooses the format by suffix, so the unfinished file keeps it.
+    unfinished = f"{stem}.unfinished{suffix}"
+    model.save(unfinished)
+    with open(unfinished, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    card = dataclasses.replace(card, model_file=os.path.basename(path), sha256=sha256)
+    with open(f"{unfinished}.card", "w", encoding="utf-8") as file:
+        file.write(card.to_json())
+    os.replace(unfinished, path)
+    os.replace(f"{unfinished}.card", card_path(path))
+    return card
+
+
+def load(model_path: str) -> Classifier:
+    """Loads a local model in Keras' safe mode, with the card that lies beside it.
+
+    Raises:
+      CardError, ModelError: either is missing, or they do not belong together.
+    """
+    return load_with_card(model_path, read_verified(model_path))
+
+
+def load_with_card(model_path: str, card: ModelCard) -> Classifier:
+    """Loads a local model in Keras' safe mode for a card that is known already.
+
+    Raises:
+      ModelError: the file is missing, does not fit the card, or Keras refuses it.
+    """
+    check_fingerprint(card, model_path)
+    import keras
+
+    try:
+        model = keras.saving.load_model(model_path, compile=False, safe_mode=True)
+    # Keras raises whatever its layers' deserializers do; all of it means the same to a user.
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ModelError(f"model {model_path}: Keras cannot load it: {reason}") from error
+    _check_widths(model, card, model_path)
+    return Classifier(card=card, model=model, predict=compile_predict(model, len(card.features)))
+
+
+def load_shared(model_path: str, card: ModelCard) -> tuple[Classifier, bool]:
+    """Loads a model once per process; later callers, from any thread, share it.
+
+    The key is the card's SHA-256: the same bytes are the same model wherever they lie.
+
+    Returns:
+      The classifier, and whether this call was the one that loaded it.
+    """
+    with _shared_lock:
+        loaded = card.sha256 not in _shared
+        if loaded:
+            _shared[card.sha256] = load_with_card(model_path, card)
+        return _shared[card.sha256], loaded
+
+
+def compile_predict(
+    model: keras.Model, width: int
+) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    """Compiles one call of the network for any number of rows.
+
+    ``model.predict`` spends its time on batches of 32 and their callbacks, and traces again where
+    shapes change; a concrete function with an open first dimension does neither.
+    """
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec([None, width], tf.float32)])
+    def forward(matrix: Any) -> Any:
+        return model(matrix, training=False)
+
+    concrete = forward.get_concrete_function()
+
+    def predict(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return concrete(tf.constant(matrix)).numpy()
+
+    return predict
+
+
+def _check_widths(model: keras.Model, card: ModelCard, path: str) -> None:
+    """Refuses a network whose ends do not fit the card's features and classes."""
+    for what, shape, names in (
+        ("input", model.input_shape, card.feature_names),
+        ("output", model.output_shape, card.classes),
+    ):
+        if not isinstance(shape, tuple) or len(shape) != 2 or shape[-1] != len(names):
+            raise ModelError(
+                f"model {path} does not fit its card: its {what} has shape {shape}, "
+                f"the card names {len(names)}: {', '.join(names)}"
+            )

@@ -1,0 +1,53 @@
+"""The exceptions of the project, in one tree.
+
+Each class knows the exit code that a command ends with when the error reaches ``main``::
+
+    PenguinError          1  the job could not do its work
+    ├── OutputError       1  the output cannot be written
+    ├── ReconcileError    1  counts do not add up: rows would be lost, so nothing is published
+    ├── UsageError        2  bad arguments
+    │   ├── CardError     2  the model card is missing or malformed
+    │   ├── ModelError    2  the model is missing or does not fit its card
+    │   └── RunExistsError 2 the run id is taken
+    └── RejectsError      3  more rows rejected than allowed; held back
+"""
+
+from __future__ import annotations
+
+
+class PenguinError(Exception):
+    """Base of every error that the project raises on purpose: one clear line, no traceback."""
+
+    exit_code = 1
+
+
+class OutputError(PenguinError):
+    """The output cannot be written or published."""
+
+
+class ReconcileError(PenguinError):
+    """The counts of what was read, written and published do not agree."""
+
+
+class UsageError(PenguinError):
+    """The arguments cannot be used."""
+
+    exit_code = 2
+
+
+class CardError(UsageError):
+    """The model card is missing or malformed."""
+
+
+class ModelError(UsageError):
+    """The model file is missing, cannot be loaded or does not fit its card."""
+
+
+class RunExistsError(UsageError):
+    """The run id is published already, or another run is publishing it."""
+
+
+class RejectsError(PenguinError):
+    """More rows were rejected than the budget allows; nothing was published."""
+
+    exit_code = 3
