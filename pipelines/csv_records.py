@@ -1,0 +1,128 @@
+"""Where the records of CSV bytes begin and end: exact for quoted newlines, and cheap without any.
+
+The grammar is the one of pyarrow and of Python's csv module: a quote opens a quoted field only at
+the start of a field; inside one, a doubled quote stands for itself; elsewhere a quote is an
+ordinary character. Records end at LF, CRLF or CR outside quotes; blank lines are no records.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+_LF, _CR, _QUOTE, _COMMA = b'\n\r",'
+_NONE = np.empty(0, dtype=np.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """The records of one piece of CSV bytes.
+
+    Attributes:
+      data: the bytes; they begin at the start of a record.
+      starts, stops: int64 ``[n]``, each record's byte range without its line end.
+    """
+
+    data: bytes
+    starts: npt.NDArray[np.int64]
+    stops: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def raw(self, position: int) -> bytes:
+        """One record's bytes as they stand in the file, without the line end."""
+        return self.data[self.starts[position] : self.stops[position]]
+
+
+def complete_length(data: bytes) -> int:
+    """The length of the longest prefix that ends with a record's line end; 0 where none does.
+
+    Args:
+      data: bytes that begin at the start of a record. A CR at the very end does not count: an LF
+        may follow it.
+    """
+    if b'"' not in data:
+        return max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
+    ends = line_ends(data)
+    ends = ends[: len(ends) - 1] if len(ends) and data[ends[-1] :] == b"\r" else ends
+    return int(ends[-1]) + 1 if len(ends) else 0
+
+
+def find_records(data: bytes) -> Records:
+    """Finds all records of complete CSV bytes; the last one needs no line end."""
+    ends = line_ends(data)
+    starts = np.concatenate([np.zeros(1, np.int64), ends + 1])
+    stops = np.concatenate([ends, np.array([len(data)], np.int64)])
+    octets = np.frombuffer(data, np.uint8)
+    # CRLF: the CR before the line's LF is no part of the record.
+    ends_in_cr = (stops > starts) & (octets[np.maximum(stops - 1, 0)] == _CR) if len(data) else None
+    if ends_in_cr is not None:
+        stops = stops - (ends_in_cr & (np.arange(len(stops)) < len(ends)))
+    filled = stops > starts
+    return Records(data, starts[filled], stops[filled])
+
+
+def line_ends(data: bytes) -> npt.NDArray[np.int64]:
+    """Positions of the last byte of every line end outside quoted fields, ascending."""
+    octets = np.frombuffer(data, np.uint8)
+    ends = _positions(octets, _LF)
+    if b"\r" in data:
+        returns = _positions(octets, _CR)
+        # The CR of a CRLF is not a line end of its own.
+        followed = np.zeros(len(returns), np.bool_)
+        inner = returns < len(octets) - 1
+        followed[inner] = octets[returns[inner] + 1] == _LF
+        ends = np.sort(np.concatenate([ends, returns[~followed]]))
+    if b'"' not in data:
+        return ends
+    quotes = _positions(octets, _QUOTE)
+    if not _is_regular(octets, quotes):
+        quotes = _structural_quotes(data, quotes)
+    # An even number of quotes before a line end: it stands outside of them.
+    return ends[np.searchsorted(quotes, ends) % 2 == 0]
+
+
+def _positions(octets: npt.NDArray[np.uint8], value: int) -> npt.NDArray[np.int64]:
+    return np.flatnonzero(octets == value)
+
+
+def _is_regular(octets: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64]) -> bool:
+    """Whether each quote opens, closes or doubles as RFC 4180 has it: then counting is exact."""
+    opening, closing = quotes[0::2], quotes[1::2]
+    before = octets[np.maximum(opening - 1, 0)]
+    opens = (opening == 0) | _is_one_of(before, _COMMA, _LF, _CR, _QUOTE)
+    # A quote after a quote opens nothing unless the two are a doubled one.
+    doubled = before[1:] == _QUOTE
+    opens[1:] &= ~doubled | (opening[1:] - 1 == closing[: len(opening) - 1])
+    if len(opens) and before[0] == _QUOTE and opening[0] != 0:
+        return False
+    after = octets[np.minimum(closing + 1, len(octets) - 1)]
+    closes = (closing == len(octets) - 1) | _is_one_of(after, _COMMA, _LF, _CR, _QUOTE)
+    return bool(opens.all() and closes.all())
+
+
+def _is_one_of(values: npt.NDArray[np.uint8], *allowed: int) -> npt.NDArray[np.bool_]:
+    return np.isin(values, np.array(allowed, np.uint8))
+
+
+def _structural_quotes(data: bytes, quotes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The quotes that open and close fields, found one by one: the path for stray quotes."""
+    structural: list[int] = []
+    inside = False
+    skip = -1
+    for position in quotes.tolist():
+        if position == skip:
+            continue
+        if inside:
+            if data[position + 1 : position + 2] == b'"':
+                skip = position + 1
+            else:
+                structural.append(position)
+                inside = False
+        elif position == 0 or data[position - 1] in b",\n\r":
+            structural.append(position)
+            inside = True
+    return np.array(structural, np.int64) if structural else _NONE

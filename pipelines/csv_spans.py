@@ -1,0 +1,283 @@
+"""Reading CSV: pyarrow parses blocks that end with a record; a block that fails is read as text.
+
+The fast path asks pyarrow for the wanted columns as numbers. Where that fails, the same block is
+parsed with its columns as bytes, which tells exactly which rows are at fault: one bad row costs
+one slower block, never its neighbours.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from penguin_model import validate
+from penguin_model.errors import ReconcileError
+from pipelines.blocks import Block, Reject, Wanted, show_bytes
+from pipelines.csv_records import Records, complete_length, find_records
+from pipelines.spans import UnreadableFile
+
+# A record longer than this is no observation: most likely a quote that nothing closes.
+MAX_RECORD_BYTES = 4 << 20
+_BOM = b"\xef\xbb\xbf"
+_GZIP_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
+
+
+def read(stream: BinaryIO, wanted: Wanted, *, block_bytes: int) -> Iterator[Block]:
+    """Reads CSV bytes as a stream, in bounded memory.
+
+    Args:
+      stream: the uncompressed bytes of one file.
+      wanted: the columns to read.
+      block_bytes: how much is read at a time.
+
+    Yields:
+      The file's rows in order, some at a time.
+
+    Raises:
+      UnreadableFile: there is no usable header, or the bytes are no CSV.
+    """
+    pieces = _whole_records(stream, block_bytes)
+    first = next(pieces, b"").removeprefix(_BOM)
+    header, body = _read_header(first, wanted)
+    row = 0
+    while True:
+        # Blank lines are no rows, and pyarrow refuses bytes that hold nothing else.
+        if body.strip(b"\r\n"):
+            block = _parse(body, header, wanted, row)
+            yield block
+            row += block.rows_read
+        piece = next(pieces, None)
+        if piece is None:
+            return
+        body = piece
+
+
+def unzipped(stream: BinaryIO) -> BinaryIO:
+    """The uncompressed bytes of a gzip stream."""
+    return cast(BinaryIO, gzip.open(stream))
+
+
+def check_gzip(stream: BinaryIO) -> None:
+    """Reads a gzip file to its end, so that a torn one is refused before a row of it is scored.
+
+    A file that breaks half way would else be published in part, and once more when it is mended.
+
+    Raises:
+      UnreadableFile: the file is torn or no gzip.
+    """
+    try:
+        content = unzipped(stream)
+        while content.read(1 << 20):
+            pass
+    except _GZIP_ERRORS as error:
+        raise UnreadableFile(f"the gzip file is broken ({error}); deliver it again") from error
+
+
+def _whole_records(stream: BinaryIO, block_bytes: int) -> Iterator[bytes]:
+    """Cuts a stream into pieces that each end with a record."""
+    rest = b""
+    while data := stream.read(block_bytes):
+        data = rest + data
+        end = complete_length(data)
+        if end:
+            yield data[:end]
+        rest = data[end:]
+        if len(rest) > max(MAX_RECORD_BYTES, block_bytes):
+            raise UnreadableFile(
+                f"a record is longer than {len(rest) >> 20} MiB: no CSV, or a quote is not closed"
+            )
+    if rest:
+        yield rest
+
+
+def _read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
+    """Takes the header off the first piece, and refuses one without the wanted columns."""
+    if not piece.strip():
+        raise UnreadableFile("the file is empty: it has no header")
+    if piece[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise UnreadableFile("the file is UTF-16; save it as UTF-8")
+    records = find_records(piece)
+    try:
+        text = records.raw(0).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnreadableFile("the header is not UTF-8 text: no CSV?") from error
+    if "\0" in text:
+        raise UnreadableFile("the header has NUL bytes: no CSV?")
+    header = [name.strip() for name in next(csv.reader([text], strict=False))]
+    check_columns(header, wanted)
+    return header, piece[records.starts[1] :] if len(records) > 1 else b""
+
+
+def check_columns(names: Sequence[str], wanted: Wanted) -> None:
+    """Refuses a file that lacks a wanted column or has it twice.
+
+    Raises:
+      UnreadableFile: with the reason ``missing_column``.
+    """
+    missing = [name for name in wanted.columns if name not in names]
+    if missing:
+        hint = ""
+        if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+            hint = "; its fields are not separated by commas"
+        found = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+        raise UnreadableFile(
+            f"column {', '.join(missing)} is missing; the file has: {found}{hint}",
+            reason=validate.MISSING_COLUMN,
+            column=missing[0],
+        )
+    twice = [name for name in wanted.columns if list(names).count(name) > 1]
+    if twice:
+        raise UnreadableFile(
+            f"column {twice[0]} stands twice in the header",
+            reason=validate.MISSING_COLUMN,
+            column=twice[0],
+        )
+
+
+def _parse(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Block:
+    try:
+        table = _parse_fast(data, header, wanted)
+    except pa.ArrowInvalid:
+        return _parse_exact(data, header, wanted, first_row)
+    records = _LazyRecords(data)
+
+    def raw(positions: Sequence[int]) -> list[str | None]:
+        return [show_bytes(records.get(table.num_rows).raw(position)) for position in positions]
+
+    rows = np.arange(first_row, first_row + table.num_rows, dtype=np.int64)
+    return Block(columns=_arrays(table), rows=rows, raw=raw)
+
+
+def _parse_fast(data: bytes, header: list[str], wanted: Wanted) -> pa.Table:
+    """Parses features as float64; any row that is not so raises `pa.ArrowInvalid`."""
+    numeric = wanted.feature_names
+    types = {name: pa.float64() if name in numeric else pa.string() for name in wanted.columns}
+    return _read_csv(data, header, types, None)
+
+
+def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Block:
+    """Parses every wanted column as bytes, and sets aside the rows that are not even that."""
+    records = find_records(data)
+    wrong: list[int] = []
+
+    def set_aside(row: Any) -> str:
+        wrong.append(row.number - 1)
+        return "skip"
+
+    table = _read_csv(data, header, dict.fromkeys(wanted.columns, pa.binary()), set_aside)
+    if table.num_rows + len(wrong) != len(records):
+        raise ReconcileError(
+            f"{len(records)} records at row {first_row}, but {table.num_rows + len(wrong)} parsed"
+        )
+    kept = np.setdiff1d(np.arange(len(records)), np.array(wrong, np.int64))
+    broken = [_wrong_field_count(records, position, header, first_row) for position in wrong]
+    columns = _arrays(table)
+    undecodable = _undecodable_rows(columns)
+    for position, name in undecodable.items():
+        broken.append(_bad_encoding(records, int(kept[position]), name, first_row))
+    if undecodable:
+        mask = np.ones(len(kept), np.bool_)
+        mask[list(undecodable)] = False
+        kept = kept[mask]
+        columns = {name: array.filter(pa.array(mask)) for name, array in columns.items()}
+
+    def raw(positions: Sequence[int]) -> list[str | None]:
+        return [show_bytes(records.raw(int(kept[position]))) for position in positions]
+
+    return Block(
+        columns={name: array.cast(pa.string()) for name, array in columns.items()},
+        rows=kept.astype(np.int64) + first_row,
+        raw=raw,
+        broken=tuple(sorted(broken, key=lambda reject: reject.source_row or 0)),
+    )
+
+
+def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], handler: Any) -> Any:
+    # Columns are named by position: an unwanted one may have a name twice.
+    return pa_csv.read_csv(
+        pa.BufferReader(data),
+        read_options=pa_csv.ReadOptions(
+            use_threads=False, block_size=len(data) + 1, column_names=header
+        ),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=handler),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=types,
+            include_columns=list(types),
+            null_values=list(validate.NULL_SPELLINGS),
+            strings_can_be_null=False,
+        ),
+    )
+
+
+def _arrays(table: pa.Table) -> dict[str, pa.Array]:
+    return {
+        name: table.column(name).combine_chunks() if table.num_rows else _empty(table, name)
+        for name in table.column_names
+    }
+
+
+def _empty(table: pa.Table, name: str) -> pa.Array:
+    return pa.array([], table.schema.field(name).type)
+
+
+def _undecodable_rows(columns: dict[str, pa.Array]) -> dict[int, str]:
+    """Positions of rows with bytes that are no UTF-8, and the first column that has them."""
+    found: dict[int, str] = {}
+    for name, array in columns.items():
+        try:
+            array.cast(pa.string())
+        except pa.ArrowInvalid:
+            for position, value in enumerate(array.to_pylist()):
+                try:
+                    value.decode("utf-8")
+                except UnicodeDecodeError:
+                    found.setdefault(position, name)
+    return found
+
+
+def _wrong_field_count(
+    records: Records, position: int, header: list[str], first_row: int
+) -> Reject:
+    raw = records.raw(position)
+    found = len(next(csv.reader(io.StringIO(raw.decode("latin-1"), newline=""))))
+    return Reject(
+        source_row=first_row + position,
+        reason=validate.WRONG_FIELD_COUNT,
+        column=None,
+        message=f"the row has {found} fields, the header has {len(header)}",
+        raw=show_bytes(raw),
+    )
+
+
+def _bad_encoding(records: Records, position: int, column: str, first_row: int) -> Reject:
+    return Reject(
+        source_row=first_row + position,
+        reason=validate.BAD_ENCODING,
+        column=column,
+        message=f"{column} has bytes that are not UTF-8; save the file as UTF-8",
+        raw=show_bytes(records.raw(position)),
+    )
+
+
+@dataclasses.dataclass
+class _LazyRecords:
+    """Finds the records of a block when the first reject asks for its raw text."""
+
+    data: bytes
+    found: Records | None = None
+
+    def get(self, expected: int) -> Records:
+        if self.found is None:
+            self.found = find_records(self.data)
+            if len(self.found) != expected:
+                raise ReconcileError(f"{len(self.found)} records, but {expected} parsed")
+        return self.found

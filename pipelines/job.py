@@ -1,0 +1,197 @@
+"""One execution of the job: arguments checked, pipeline run, outcome told."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import importlib.metadata
+import os
+import platform
+import sys
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineRunner
+
+from penguin_model import bundle
+from penguin_model.card import ModelCard, read_verified
+from penguin_model.errors import PenguinError, RejectsError, UsageError
+from pipelines import commit, interrupts, publish, runners, schemas, storage, summary
+from pipelines.layout import Layout, check_run_id
+from pipelines.options import parse_arguments
+from pipelines.transforms import ScoreObservations
+
+_VERSIONED = ("apache-beam", "keras", "pyarrow", "numpy")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """One execution of the job, all of it checked.
+
+    Attributes:
+      transform: the pipeline's one transform.
+      options: for Beam.
+      in_process: whether the workers are threads of this process.
+      runner: Beam's runner, or its name.
+      model_path: the model file as the user named it.
+    """
+
+    transform: ScoreObservations
+    options: PipelineOptions
+    in_process: bool
+    runner: PipelineRunner | str
+    model_path: str
+
+
+def run(program: str, arguments: Sequence[str], verbose: bool) -> int:
+    """Runs the job from its arguments to its exit code.
+
+    Raises:
+      PenguinError: whatever keeps the run from being published.
+    """
+    values = parse_arguments(program, arguments)
+    job = prepare(values, arguments)
+    manifest = execute(job)
+    print(summary.as_text(manifest, job.transform.publication.layout))
+    if manifest["totals"]["files"] == 0:
+        print(f"{program}: note: no file matches {' '.join(values.input)}", file=sys.stderr)
+    if manifest["status"] == publish.HELD:
+        raise RejectsError(
+            f"{manifest['reject_fraction']:.1%} of the rows were rejected, more than "
+            f"--max_reject_fraction {manifest['max_reject_fraction']:g}; nothing is published, "
+            f"the rejects lie in {job.transform.publication.layout.held}"
+        )
+    return 0
+
+
+def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
+    """Checks everything that can be refused before a row is read.
+
+    Raises:
+      UsageError: an argument, the model or its card cannot be used.
+    """
+    if not values.input:
+        raise UsageError("--input is required: a file, a folder or a glob")
+    if not values.output:
+        raise UsageError("--output is required: the root below which runs are published")
+    start = datetime.datetime.now(datetime.UTC)
+    run_id = f"{start:%Y%m%dT%H%M%SZ}" if values.run_id is None else values.run_id
+    paths = Layout(
+        output=storage.absolute(values.output),
+        run_id=check_run_id(run_id),
+        attempt=uuid.uuid4().hex,
+    )
+    card = _read_card(values.model)
+    passthrough = _passthrough(values.passthrough, card)
+    options = PipelineOptions(list(arguments))
+    if not values.replace:
+        commit.refuse_published(paths)
+    about = {
+        "start": start.isoformat(timespec="milliseconds"),
+        "runner": values.runner or "DirectRunner",
+        "versions": _versions(),
+        "model": {"path": values.model, "name": card.name, "sha256": card.sha256},
+        "input": list(values.input),
+    }
+    transform = ScoreObservations(
+        patterns=tuple(storage.absolute(pattern) for pattern in values.input),
+        format=values.format,
+        card=card,
+        model_path=storage.join(paths.staging, "model", os.path.basename(values.model)),
+        passthrough=passthrough,
+        publication=publish.Publication(
+            layout=paths,
+            replace=values.replace,
+            max_reject_fraction=values.max_reject_fraction,
+            about=about,
+        ),
+    )
+    return Job(
+        transform=transform,
+        options=options,
+        in_process=runners.is_in_process(values.runner, options),
+        runner=runners.create(values.runner, options, verbose=values.verbose),
+        model_path=values.model,
+    )
+
+
+def execute(job: Job) -> dict[str, Any]:
+    """Runs the job and returns the manifest of its outcome; a failed run leaves no staging.
+
+    Raises:
+      PenguinError: the run failed.
+    """
+    paths = job.transform.publication.layout
+    try:
+        with interrupts.caught(), commit.attempt(paths):
+            _run_pipeline(job)
+    except interrupts.InterruptedRun:
+        # Past its point of no return a run is finished all the same.
+        if publish.read_outcome(paths) is None:
+            raise
+    manifest = publish.read_outcome(paths)
+    if manifest is None:
+        raise PenguinError("the job ended without an outcome; nothing is published")
+    return manifest
+
+
+def _run_pipeline(job: Job) -> None:
+    model_path, card = job.transform.model_path, job.transform.card
+    # Workers elsewhere cannot see this machine's files: the model travels through the output root.
+    storage.write_bytes(model_path, storage.read_bytes(job.model_path))
+    if job.in_process:
+        # Before the pipeline starts, so that a model that cannot be used is refused as such.
+        bundle.load_shared(model_path, card)
+    pipeline = beam.Pipeline(runner=job.runner, options=job.options)
+    _ = pipeline | "Score observations" >> job.transform
+    try:
+        pipeline.run().wait_until_finish()
+    except PenguinError:
+        raise
+    except Exception as error:
+        raise _as_penguin_error(error) from error
+
+
+def _read_card(model_path: str) -> ModelCard:
+    if storage.is_local(model_path):
+        return read_verified(storage.absolute(model_path))
+    raise UsageError(f"--model {model_path}: a local path is needed")
+
+
+def _passthrough(flags: Sequence[str], card: ModelCard) -> tuple[str, ...]:
+    names = [name.strip() for flag in flags for name in flag.split(",")]
+    taken = set(schemas.predictions((), card).names)
+    for name in names:
+        if not name or name in taken:
+            raise UsageError(f"--passthrough {name!r}: the predictions have a column of this name")
+    return tuple(dict.fromkeys(names))
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("penguin-scoring", *_VERSIONED):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _as_penguin_error(error: Exception) -> PenguinError:
+    """Finds the project's own error in what a runner made of it: a text with a traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    for line in reversed(lines):
+        for kind in _all_errors(PenguinError):
+            prefix = f"{kind.__module__}.{kind.__name__}: "
+            if line.startswith(prefix):
+                return kind(line.removeprefix(prefix).split(" [while running")[0])
+    last = lines[-1] if lines else repr(error)
+    return PenguinError(f"{last} (--verbose shows where)")
+
+
+def _all_errors(kind: type[PenguinError]) -> list[type[PenguinError]]:
+    return [found for child in kind.__subclasses__() for found in [*_all_errors(child), child]]

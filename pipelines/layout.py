@@ -1,0 +1,89 @@
+"""Where a run lies below the output root; the contract's folder names stand here alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from penguin_model.errors import UsageError
+from pipelines import storage
+
+PREDICTIONS = "predictions"
+REJECTS = "rejects"
+FILES = "files"
+DATASETS = (PREDICTIONS, REJECTS, FILES)
+
+# What is safe as a path name on every filesystem, and as a Hive partition value.
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def check_run_id(run_id: str) -> str:
+    """Refuses a run id that is not safe to use as a path name.
+
+    Raises:
+      UsageError: it is empty, too long, or has other characters than letters, digits, ``._-``.
+    """
+    if not _RUN_ID.fullmatch(run_id):
+        raise UsageError(
+            f"--run_id {run_id!r}: use 1 to 128 letters, digits, '.', '_' or '-', "
+            "a letter or digit first"
+        )
+    return run_id
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The paths of one attempt at one run.
+
+    Attributes:
+      output: the output root, absolute.
+      run_id: the run's name.
+      attempt: a name unique to this execution, so that two attempts at one run never mix files.
+    """
+
+    output: str
+    run_id: str
+    attempt: str
+
+    @property
+    def all_staging(self) -> str:
+        """Holds the staging of all runs."""
+        return storage.join(self.output, "_staging")
+
+    @property
+    def run_staging(self) -> str:
+        """Holds every attempt at this run while it works."""
+        return storage.join(self.all_staging, self.run_id)
+
+    @property
+    def staging(self) -> str:
+        """Holds this attempt's files until they are published."""
+        return storage.join(self.run_staging, self.attempt)
+
+    @property
+    def all_held(self) -> str:
+        """Holds the held runs."""
+        return storage.join(self.output, "_held")
+
+    @property
+    def held(self) -> str:
+        """Keeps a run that was held back, for reading."""
+        return storage.join(self.all_held, self.run_id)
+
+    @property
+    def held_manifest(self) -> str:
+        """The draft of a held run's manifest."""
+        return storage.join(self.held, "manifest.json")
+
+    @property
+    def manifest(self) -> str:
+        """The manifest: the run is published when it is there."""
+        return storage.join(self.output, "runs", f"{self.run_id}.json")
+
+    def staged(self, dataset: str) -> str:
+        """The folder of a data set's shards before publication."""
+        return storage.join(self.staging, dataset)
+
+    def published(self, dataset: str) -> str:
+        """The folder of a data set's shards after publication."""
+        return storage.join(self.output, dataset, f"run_id={self.run_id}")

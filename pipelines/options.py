@@ -1,0 +1,130 @@
+"""The job's flags, beside Beam's own."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+
+from penguin_model import cli
+
+DEFAULT_MODEL = "models/penguin-classifier.keras"
+
+
+class ScoreOptions(PipelineOptions):
+    """Flags of ``pipelines.score``; Beam gathers them with its own."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: Any) -> None:
+        group = parser.add_argument_group("scoring")
+        group.add_argument(
+            "--input",
+            action="append",
+            metavar="PATH",
+            help="a file, a folder or a glob of observations, on any filesystem Beam knows; "
+            "may be given more than once (required)",
+        )
+        group.add_argument(
+            "--output", metavar="PATH", help="the root below which runs are published (required)"
+        )
+        group.add_argument(
+            "--model",
+            default=DEFAULT_MODEL,
+            metavar="PATH",
+            help="the model file, .keras or .h5, its card beside it (default: %(default)s)",
+        )
+        group.add_argument(
+            "--run_id",
+            metavar="NAME",
+            help="the run's name, letters, digits and '._-' (default: the UTC time)",
+        )
+        group.add_argument(
+            "--format",
+            choices=("csv", "csv.gz", "parquet"),
+            help="the format of all input files (default: as each file's name ends)",
+        )
+        group.add_argument(
+            "--passthrough",
+            action="append",
+            default=[],
+            metavar="COLUMN",
+            help="an input column to carry into the predictions, as text; may be given more than "
+            "once, or several separated by commas",
+        )
+        group.add_argument(
+            "--max_reject_fraction",
+            type=_fraction,
+            default=0.1,
+            metavar="FRACTION",
+            help="publish nothing, exit 3, when more than this part of the rows is rejected "
+            "(default: %(default)s)",
+        )
+        group.add_argument(
+            "--replace",
+            action="store_true",
+            help="publish a run_id again, in place of the run that has it",
+        )
+        group.add_argument(
+            "--verbose",
+            action="store_true",
+            help="show the libraries' logs, and the traceback of an error",
+        )
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a fraction from 0 to 1")
+    return value
+
+
+def parse_arguments(program: str, arguments: Sequence[str]) -> argparse.Namespace:
+    """Reads the command line: our flags and all of Beam's, nothing else.
+
+    Beam itself only logs a warning for a flag that nobody knows; a job that runs every night
+    should not start with a misspelt one.
+
+    Args:
+      program: the command's name, for messages.
+      arguments: the command line without it.
+
+    Returns:
+      The values of all flags.
+    """
+    parser = _Parser(
+        prog=program,
+        description="Score observation files with a trained Keras model, and publish the run.",
+        epilog="Beam's own options are taken beside these, for instance --runner=FlinkRunner or "
+        "--direct_num_workers=2 --direct_running_mode=multi_threading.",
+        allow_abbrev=False,
+        add_help=True,
+    )
+    for kind in PipelineOptions.__subclasses__():
+        kind._add_argparse_args(parser if kind is ScoreOptions else _Hidden(parser))
+    return parser.parse_args(arguments)
+
+
+class _Parser(cli.ArgumentParser, _BeamArgumentParser):
+    """Beam's parser, which knows its value providers, with one-line errors."""
+
+
+class _Hidden:
+    """Adds Beam's options without their help, which would fill some pages."""
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+
+    def add_argument(self, *names: str, **settings: Any) -> Any:
+        return self._parser.add_argument(*names, **{**settings, "help": argparse.SUPPRESS})
+
+    def add_value_provider_argument(self, *names: str, **settings: Any) -> Any:
+        settings["help"] = argparse.SUPPRESS
+        return self._parser.add_value_provider_argument(*names, **settings)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._parser, name)

@@ -1,0 +1,37 @@
+"""The side outputs that all steps share: rejects, counts by file, and figures of the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apache_beam as beam
+from apache_beam import pvalue
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from pipelines.tallies import FileTally
+
+REJECTS = "rejects"
+TALLIES = "tallies"
+FIGURES = "figures"
+
+
+def with_outputs(dofn: beam.DoFn) -> Any:
+    """A ParDo with a main output, called ``main``, and the shared side outputs."""
+    return beam.ParDo(dofn).with_outputs(REJECTS, TALLIES, FIGURES, main="main")
+
+
+def tally(path: str, **known: int) -> pvalue.TaggedOutput:
+    """What a step knows of one file: the fields of a `FileTally`."""
+    return pvalue.TaggedOutput(TALLIES, (path, FileTally(**known)))
+
+
+def figure(group: str, name: str, count: int) -> pvalue.TaggedOutput:
+    """A count that the manifest holds, added up over the run."""
+    return pvalue.TaggedOutput(FIGURES, ((group, name), count))
+
+
+def in_global_window(value: Any) -> WindowedValue:
+    """What ``finish_bundle`` must wrap its outputs in."""
+    window = GlobalWindow()
+    return WindowedValue(value, window.max_timestamp(), [window])

@@ -1,0 +1,43 @@
+"""The command `pipelines.score`: arguments in, exit code out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from penguin_model import cli
+
+PROGRAM = "penguin-score"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job.
+
+    Args:
+      argv: the arguments; None takes the command line's.
+
+    Returns:
+      0 published, 1 failed, 2 bad arguments, model or card, 3 too many rejects.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verbose = "--verbose" in arguments
+    # Beam warns while it is imported, so the silence comes first.
+    cli.quiet_libraries(verbose)
+    from pipelines import job
+
+    return cli.run(PROGRAM, lambda: job.run(PROGRAM, arguments, verbose), verbose=verbose)
+
+
+def console() -> None:
+    """The console script."""
+    code = main()
+    if code > 128:
+        # A signal's: worker threads do not see it and would keep the process for a while.
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,139 @@
+"""The steps that find, divide and read the input; what they read is checked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam import pvalue
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.metrics import Metrics
+
+from penguin_model import validate
+from pipelines import csv_spans, files, parquet_spans, storage
+from pipelines.blocks import Block, Reject, Wanted, rejects_batch, split
+from pipelines.files import InputFile
+from pipelines.outputs import REJECTS, figure, tally
+from pipelines.sizes import Sizes
+from pipelines.spans import UnreadableFile
+
+
+class Span(NamedTuple):
+    """A range of one file that one worker reads on its own.
+
+    Attributes:
+      file: the file.
+      start, stop: row groups of a Parquet file; 0, 0 for the whole of a CSV.
+      first_row: the 0-based row in the file that the span begins with.
+    """
+
+    file: InputFile
+    start: int
+    stop: int
+    first_row: int
+
+
+class MatchFilesFn(beam.DoFn):
+    """Matches all patterns at once, so that a file which several of them match comes once."""
+
+    def process(self, element: tuple[tuple[str, ...], str | None]) -> Iterator[InputFile]:
+        """Patterns and the format of all files, or None, to files."""
+        yield from files.match(*element)
+
+
+class PlanSpansFn(beam.DoFn):
+    """Divides a file into spans; a file that cannot be planned becomes a reject."""
+
+    def __init__(self, wanted: Wanted, sizes: Sizes) -> None:
+        self._wanted = wanted
+        self._sizes = sizes
+
+    def process(self, file: InputFile) -> Iterator[Any]:
+        """One file to its spans."""
+        yield tally(file.path, size=file.size, modified=file.modified)
+        try:
+            if not file.format:
+                known = ", ".join(files.FORMATS)
+                raise UnreadableFile(f"the name ends in none of {known}; give --format")
+            if file.format != "parquet":
+                yield Span(file, 0, 0, 0)
+                return
+            with storage.open_input(file.path) as source:
+                opened = parquet_spans.open_file(source, self._wanted)
+                yield tally(file.path, expected=opened.metadata.num_rows)
+                for start, stop, first_row in parquet_spans.plan(opened, self._sizes.span_bytes):
+                    yield Span(file, start, stop, first_row)
+        except (UnreadableFile, OSError, BeamIOError) as error:
+            yield from _reject_file(file.path, error)
+
+
+class ReadSpanFn(beam.DoFn):
+    """Reads a span into located chunks of good rows; the other rows become rejects."""
+
+    def __init__(self, wanted: Wanted, sizes: Sizes) -> None:
+        self._wanted = wanted
+        self._sizes = sizes
+        self._read = Metrics.counter("penguin", "rows_read")
+        self._rejected = Metrics.counter("penguin", "rows_rejected")
+
+    def process(self, span: Span) -> Iterator[pa.RecordBatch]:
+        """One span to chunks."""
+        path = span.file.path
+        rows_read = 0
+        try:
+            for block in self._blocks(span):
+                rows_read += block.rows_read
+                chunk, rejects = split(block, path, self._wanted)
+                if rejects:
+                    yield from self._reject(rejects, path)
+                if chunk is not None:
+                    yield chunk
+        except (UnreadableFile, OSError, BeamIOError) as error:
+            yield from _reject_file(path, error, after=span.first_row + rows_read)
+        finally:
+            self._read.inc(rows_read)
+        yield tally(path, read=rows_read)
+
+    def _blocks(self, span: Span) -> Iterator[Block]:
+        path = span.file.path
+        if span.file.format == "csv.gz":
+            with storage.open_input(path) as source:
+                csv_spans.check_gzip(source)
+        with storage.open_input(path) as source:
+            if span.file.format == "parquet":
+                opened = parquet_spans.open_file(source, self._wanted)
+                groups = (span.start, span.stop)
+                yield from parquet_spans.read(
+                    opened, groups, span.first_row, self._wanted, batch_rows=self._sizes.batch_rows
+                )
+            else:
+                stream = csv_spans.unzipped(source) if span.file.format == "csv.gz" else source
+                yield from csv_spans.read(stream, self._wanted, block_bytes=self._sizes.block_bytes)
+
+    def _reject(self, rejects: list[Reject], path: str) -> Iterator[Any]:
+        self._rejected.inc(len(rejects))
+        yield pvalue.TaggedOutput(REJECTS, rejects_batch(rejects, path))
+        for reason in {reject.reason for reject in rejects}:
+            count = sum(reject.reason == reason for reject in rejects)
+            Metrics.counter("penguin", f"rows_rejected_{reason}").inc(count)
+            yield figure("rejects", reason, count)
+
+
+def _reject_file(path: str, error: Exception, after: int = 0) -> Iterator[Any]:
+    """One reject for a whole file, or for the rest of it after some rows."""
+    reason, column = validate.UNREADABLE_FILE, None
+    if isinstance(error, UnreadableFile):
+        reason, column = error.reason, error.column
+    message = str(error) or repr(error)
+    reject = Reject(
+        source_row=None,
+        reason=reason,
+        column=column,
+        message=f"after row {after - 1}: {message}" if after else message,
+    )
+    Metrics.counter("penguin", "files_unreadable").inc()
+    yield pvalue.TaggedOutput(REJECTS, rejects_batch([reject], path))
+    yield figure("rejects", reject.reason, 1)
+    yield tally(path, unreadable=1)

@@ -1,0 +1,49 @@
+"""The short table at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines import publish
+from pipelines.layout import PREDICTIONS, REJECTS, Layout
+
+
+def as_text(manifest: Mapping[str, Any], paths: Layout) -> str:
+    """Formats a manifest for a person.
+
+    Args:
+      manifest: of a published or held run.
+      paths: where the run lies.
+    """
+    totals = manifest["totals"]
+    held = manifest["status"] == publish.HELD
+    lines = [
+        ("run", f"{manifest['run_id']} ({'held back' if held else 'published'})"),
+        ("files", _count(totals["files"])),
+        ("rows read", _count(totals["rows_read"])),
+        ("scored", f"{_count(totals['rows_scored'])}{_listed(manifest['species'])}"),
+        ("rejected", f"{_count(totals['rows_rejected'])}{_listed(manifest['rejects_by_reason'])}"),
+    ]
+    if totals["files_unreadable"]:
+        lines.append(("unreadable", f"{_count(totals['files_unreadable'])} files"))
+    if held:
+        lines.append(("kept in", paths.held))
+    else:
+        lines += [
+            (name, paths.published(name))
+            for name in (PREDICTIONS, REJECTS)
+            if manifest["shards"][name]["files"]
+        ]
+        lines.append(("manifest", paths.manifest))
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    shown = ", ".join(f"{name} {_count(count)}" for name, count in counts.items())
+    return f"  ({shown})" if shown else ""

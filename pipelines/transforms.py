@@ -1,0 +1,175 @@
+"""The steps of the job as Beam sees them: they wire pure functions, and hold no logic of their own.
+
+`ScoreObservations.expand` reads like the picture in the README.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam import pvalue
+from apache_beam.metrics import Metrics
+
+from penguin_model import bundle
+from penguin_model.card import ModelCard
+from penguin_model.errors import ModelError
+from penguin_model.features import normalize
+from pipelines import layout, publish, schemas, storage
+from pipelines.blocks import Wanted
+from pipelines.outputs import FIGURES, REJECTS, TALLIES, figure, with_outputs
+from pipelines.sinks import ReconcileFn, WriteShardsFn
+from pipelines.sizes import DEFAULT_SIZES, Sizes
+from pipelines.sources import MatchFilesFn, PlanSpansFn, ReadSpanFn
+from pipelines.tallies import MergeTallies
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)  # Beam itself sets attributes: not frozen
+class ScoreObservations(beam.PTransform):
+    """Scores all rows of the matching files and publishes the run.
+
+    Attributes:
+      patterns: absolute local or remote paths or globs.
+      format: the format of every file; None goes by each name.
+      card: the model card.
+      model_path: the model file, where every worker can read it.
+      passthrough: columns carried into the predictions.
+      publication: what to publish where, and when to hold back.
+      sizes: of the pieces the job works in.
+    """
+
+    patterns: tuple[str, ...]
+    format: str | None
+    card: ModelCard
+    model_path: str
+    passthrough: tuple[str, ...]
+    publication: publish.Publication
+    sizes: Sizes = DEFAULT_SIZES
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, pipeline: Any) -> Any:
+        """Wires the steps; the result is the outcome that the last one records."""
+        wanted = Wanted(features=self.card.features, passthrough=self.passthrough)
+        inputs = (
+            pipeline
+            | "Input patterns" >> beam.Create([(self.patterns, self.format)])
+            | "Match files" >> beam.ParDo(MatchFilesFn())
+            | "Share files" >> beam.Reshuffle()
+        )
+        planned = inputs | "Plan spans" >> with_outputs(PlanSpansFn(wanted, self.sizes))
+        spans = planned.main | "Share spans" >> beam.Reshuffle()
+        read = spans | "Read and validate" >> with_outputs(ReadSpanFn(wanted, self.sizes))
+        batches = read.main | "Normalize" >> beam.ParDo(NormalizeFn(self.card, self.passthrough))
+        scored = batches | "Predict" >> with_outputs(
+            PredictFn(self.card, self.model_path, self.passthrough)
+        )
+        predictions = scored.main | "Write predictions" >> self._write(layout.PREDICTIONS)
+        rejected = (planned[REJECTS], read[REJECTS]) | "All rejects" >> beam.Flatten()
+        rejects = rejected | "Write rejects" >> self._write(layout.REJECTS)
+        tallies = (
+            (planned[TALLIES], read[TALLIES], predictions[TALLIES], rejects[TALLIES])
+            | "All counts" >> beam.Flatten()
+            | "Count by file" >> beam.CombinePerKey(MergeTallies())
+        )
+        reconciled = tallies | "Reconcile" >> with_outputs(ReconcileFn(self.card.sha256))
+        listed = reconciled.main | "Write files" >> self._write(layout.FILES)
+        shards = (predictions.main, rejects.main, listed.main) | "All shards" >> beam.Flatten()
+        figures = (
+            (planned[FIGURES], read[FIGURES], scored[FIGURES], reconciled[FIGURES])
+            | "All figures" >> beam.Flatten()
+            | "Add up figures" >> beam.CombinePerKey(sum)
+        )
+        return (
+            pipeline
+            | "Once" >> beam.Create([self.publication])
+            | "Publish" >> beam.Map(publish.publish, pvalue.AsList(shards), pvalue.AsDict(figures))
+        )
+
+    def _write(self, dataset: str) -> beam.ParDo:
+        schema = {
+            layout.PREDICTIONS: schemas.predictions(self.passthrough, self.card),
+            layout.REJECTS: schemas.REJECTS,
+            layout.FILES: schemas.FILES,
+        }[dataset]
+        paths = self.publication.layout
+        metadata = {"run_id": paths.run_id, "model_sha256": self.card.sha256}
+        return with_outputs(
+            WriteShardsFn(paths.staged(dataset), dataset, schema, metadata, self.sizes)
+        )
+
+
+class NormalizeFn(beam.DoFn):
+    """Turns the raw columns of a chunk into the network's float32 matrix, by the card's scales."""
+
+    def __init__(self, card: ModelCard, passthrough: tuple[str, ...]) -> None:
+        self._features = card.features
+        self._first = len(schemas.LOCATION) + len(passthrough)
+        self._schema = schemas.batches(passthrough, card.features)
+
+    def process(self, chunk: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """One chunk to one batch of the same rows."""
+        columns = [column.to_numpy() for column in chunk.columns[self._first :]]
+        matrix = normalize(columns, self._features)
+        rows = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), len(self._features))
+        yield pa.RecordBatch.from_arrays([*chunk.columns[: self._first], rows], schema=self._schema)
+
+
+class PredictFn(beam.DoFn):
+    """Scores whole batches; the model is loaded once per process and shared by its threads."""
+
+    def __init__(self, card: ModelCard, model_path: str, passthrough: tuple[str, ...]) -> None:
+        self._card = card
+        self._model_path = model_path
+        self._first = len(schemas.LOCATION) + len(passthrough)
+        self._schema = schemas.predictions(passthrough, card)
+        self._loads = Metrics.counter("penguin", "model_loads")
+        self._scored = Metrics.counter("penguin", "rows_scored")
+        self._batch_rows = Metrics.distribution("penguin", "batch_rows")
+        self._milliseconds = Metrics.distribution("penguin", "predict_milliseconds")
+
+    def setup(self) -> None:
+        """Loads the model, or finds it loaded; runners may call this many times."""
+        if storage.is_local(self._model_path):
+            self._classifier, self._loaded = bundle.load_shared(self._model_path, self._card)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            # Keras reads local files, and goes by the suffix.
+            path = os.path.join(folder, os.path.basename(self._model_path))
+            storage.write_bytes(path, storage.read_bytes(self._model_path))
+            self._classifier, self._loaded = bundle.load_shared(path, self._card)
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """One batch to one chunk of predictions."""
+        if self._loaded:
+            self._loads.inc()
+            self._loaded = False
+        matrix = batch.column(self._first).flatten().to_numpy()
+        started = time.perf_counter()
+        probabilities = self._classifier.predict(matrix.reshape(batch.num_rows, -1))
+        self._milliseconds.update(round((time.perf_counter() - started) * 1000))
+        self._batch_rows.update(batch.num_rows)
+        self._scored.inc(batch.num_rows)
+        winners = probabilities.argmax(axis=1)
+        best = probabilities.max(axis=1)
+        if not np.isfinite(best).all():
+            raise ModelError("the model answered NaN or infinity for a plausible row")
+        species = pa.DictionaryArray.from_arrays(
+            winners.astype(np.int32), pa.array(self._card.classes)
+        )
+        by_class = [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
+        yield pa.RecordBatch.from_arrays(
+            [*batch.columns[: self._first], species, pa.array(best), *by_class],
+            schema=self._schema,
+        )
+        counts = np.bincount(winners, minlength=len(self._card.classes)).tolist()
+        for name, count in zip(self._card.classes, counts, strict=True):
+            yield figure("species", name, count)

@@ -1,0 +1,68 @@
+"""How tests run the job: in this process, or as a user does; and how they read what it wrote."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines import job, options, score
+from pipelines.sizes import Sizes
+
+PROJECT = Path(__file__).parents[1]
+PLAIN = ["--run_id", "test"]
+TWO_THREADS = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]
+TWO_PROCESSES = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
+
+
+def run_here(output: Path, *arguments: object) -> int:
+    """Runs the job in this process; the model is loaded once for all tests."""
+    return score.main(["--output", str(output), *map(str, arguments)])
+
+
+def run_small_pieces(output: Path, *arguments: object) -> Any:
+    """Runs the job in many spans, blocks, row groups and shards from few rows; its manifest."""
+    flags = ["--output", str(output), *map(str, arguments)]
+    prepared = job.prepare(options.parse_arguments("test", flags), flags)
+    sizes = Sizes(
+        span_bytes=1, block_bytes=1000, batch_rows=70, row_group_rows=90, shard_bytes=4000
+    )
+    transform = dataclasses.replace(prepared.transform, sizes=sizes)
+    return job.execute(dataclasses.replace(prepared, transform=transform))
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "pipelines.score", *map(str, arguments)]
+
+
+def run_command(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Runs the job as a user does."""
+    return subprocess.run(
+        command(*arguments), cwd=PROJECT, capture_output=True, text=True, timeout=timeout,
+        stdin=subprocess.DEVNULL, env=os.environ,
+    )  # fmt: skip
+
+
+def listing(output: Path) -> list[str]:
+    """Everything below the output root, folders as well."""
+    return sorted(
+        str(path.relative_to(output)) + ("/" if path.is_dir() else "") for path in output.rglob("*")
+    )
+
+
+def published(output: Path, dataset: str, run_id: str = "test") -> pa.Table:
+    """A data set of a run, in the order of the input."""
+    shards = sorted((output / dataset / f"run_id={run_id}").glob("*.parquet"))
+    table = pa.concat_tables([pq.ParquetFile(shard).read() for shard in shards])
+    if "source_row" in table.column_names:
+        return table.sort_by([("source_file", "ascending"), ("source_row", "ascending")])
+    return table.sort_by("source_file")
+
+
+def manifest(output: Path, run_id: str = "test") -> Any:
+    return json.loads((output / "runs" / f"{run_id}.json").read_text())

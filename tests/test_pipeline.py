@@ -1,0 +1,192 @@
+"""The whole job in this process: against Keras called directly, and run in other ways."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from tests.toy import toy_bundle
+
+from penguin_model import bundle
+from penguin_model.card import read_card
+from penguin_model.features import normalize
+from tests.running import (
+    PLAIN,
+    TWO_PROCESSES,
+    TWO_THREADS,
+    listing,
+    manifest,
+    published,
+    run_here,
+    run_small_pieces,
+)
+
+
+def made_up(model: Path, rows: int, seed: int = 0) -> pa.Table:
+    """Plausible rows for a card, made up; a tenth has a blank."""
+    random = np.random.default_rng(seed)
+    columns = {"bird": [f"b{n}" for n in range(rows)]}
+    for feature in read_card(str(model)).features:
+        values = random.uniform(feature.minimum, feature.maximum, rows)
+        columns[feature.name] = pa.array(values, mask=random.random(rows) < 0.02)
+    return pa.table(columns)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(toy_bundle(tmp_path_factory.mktemp("toy"), features=5, classes=4))
+
+
+def test_pipeline_equals_keras_called_directly(
+    tmp_path: Path, shipped_model: Path, observations: Path
+) -> None:
+    assert run_here(
+        tmp_path, "--input", observations, "--model", shipped_model, "--passthrough",
+        "observation_id", *PLAIN,
+    ) == 0  # fmt: skip
+    classifier = bundle.load(str(shipped_model))
+    card = classifier.card
+    got = published(tmp_path, "predictions").to_pandas()
+    frames = []
+    for path in sorted(observations.iterdir()):
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        frames.append(frame.assign(source_file=str(path), source_row=range(len(frame))))
+    frame = pd.concat(frames).sort_values(["source_file", "source_row"])
+    frame = frame.dropna(subset=list(card.feature_names)).reset_index(drop=True)
+    matrix = normalize([frame[name].to_numpy(float) for name in card.feature_names], card.features)
+    expected = classifier.model.predict(matrix, verbose=0)
+
+    assert len(got) == len(frame) == 342
+    assert got["source_file"].tolist() == frame["source_file"].tolist()
+    assert got["source_row"].tolist() == frame["source_row"].tolist()
+    assert got["observation_id"].tolist() == frame["observation_id"].tolist()
+    np.testing.assert_allclose(
+        got[list(card.probability_columns)].to_numpy(), expected, rtol=1e-5, atol=1e-7
+    )
+    assert got["species"].tolist() == [card.classes[n] for n in expected.argmax(axis=1)]
+    np.testing.assert_allclose(got["probability"], expected.max(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("workers", [[], TWO_THREADS], ids=["one worker", "two"])
+def test_csv_equals_parquet_and_pieces_equal_the_whole(
+    tmp_path: Path, toy: Path, workers: list[str]
+) -> None:
+    table = made_up(toy, 1000)
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=130)
+    pa_csv.write_csv(table, tmp_path / "rows.csv")
+    common = ("--model", toy, "--passthrough", "bird", *PLAIN)
+    tables = {}
+    for name in ("rows.parquet", "rows.csv"):
+        output = tmp_path / f"out-{name}"
+        run_small_pieces(output, "--input", tmp_path / name, *common, *workers)
+        tables[name] = published(output, "predictions").drop_columns("source_file")
+        totals = manifest(output)["totals"]
+        assert totals["rows_read"] == 1000 == totals["rows_scored"] + totals["rows_rejected"]
+        rejects = published(output, "rejects")
+        blank = [
+            n
+            for n, row in enumerate(table.drop_columns("bird").to_pylist())
+            if None in row.values()
+        ]
+        assert rejects.column("source_row").to_pylist() == blank
+    assert tables["rows.csv"].equals(tables["rows.parquet"])
+    assert len(list((output / "predictions/run_id=test").iterdir())) > 2
+
+
+def test_another_card_scores_through_the_same_pipeline(tmp_path: Path, toy: Path) -> None:
+    pq.write_table(made_up(toy, 50), tmp_path / "rows.parquet")
+    output = tmp_path / "out"
+    assert run_here(output, "--input", tmp_path / "rows.parquet", "--model", toy, *PLAIN) == 0
+    card = read_card(str(toy))
+    table = published(output, "predictions")
+    assert table.column_names == [
+        "source_file", "source_row", "species", "probability", *card.probability_columns,
+    ]  # fmt: skip
+    assert (len(card.features), len(card.classes)) == (5, 4)
+    assert set(table.column("species").to_pylist()) <= set(card.classes)
+    total = sum(table.column(name).to_numpy() for name in card.probability_columns)
+    np.testing.assert_allclose(total, 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("workers", [TWO_THREADS, TWO_PROCESSES], ids=["threads", "processes"])
+def test_two_workers_publish_what_one_does(
+    tmp_path: Path, shipped_model: Path, observations: Path, workers: list[str]
+) -> None:
+    outputs = [tmp_path / "one", tmp_path / "two"]
+    for output, flags in zip(outputs, ([], workers), strict=True):
+        common = ("--input", observations, "--model", shipped_model)
+        assert run_here(output, *common, *PLAIN, *flags) == 0
+    for dataset in ("predictions", "rejects", "files"):
+        one, two = (published(output, dataset) for output in outputs)
+        assert one.equals(two), dataset
+    first, second = (manifest(output) for output in outputs)
+    for key in ("totals", "species", "rejects_by_reason"):
+        assert first[key] == second[key]
+
+
+def test_every_shard_has_one_schema_and_says_whose_it_is(tmp_path: Path, toy: Path) -> None:
+    for number in range(3):
+        pq.write_table(made_up(toy, 200, number), tmp_path / f"{number}.parquet")
+    output = tmp_path / "out"
+    run_small_pieces(output, "--input", tmp_path / "*.parquet", "--model", toy, *PLAIN)
+    schemas = set()
+    for shard in (output / "predictions/run_id=test").iterdir():
+        file = pq.ParquetFile(shard)
+        assert file.metadata.num_rows > 0
+        assert file.metadata.metadata[b"run_id"] == b"test"
+        assert file.metadata.metadata[b"model_sha256"].decode() == read_card(str(toy)).sha256
+        schemas.add(str(file.schema_arrow))
+    assert len(schemas) == 1
+    whole = published(output, "predictions")
+    assert whole.schema.field("species").type == pa.string()
+    assert whole.schema.field("source_file").type == pa.string()
+    assert whole.schema.field("probability").type == pa.float32()
+
+
+def test_shards_follow_the_order_of_the_input(tmp_path: Path, toy: Path) -> None:
+    for number in range(4):
+        pq.write_table(made_up(toy, 30, number), tmp_path / f"{number}.parquet")
+    output = tmp_path / "out"
+    assert run_here(
+        output, "--input", tmp_path / "*.parquet", "--model", toy, *PLAIN, *TWO_THREADS
+    ) == 0  # fmt: skip
+    firsts = [
+        pq.read_table(shard).column("source_file")[0].as_py()
+        for shard in sorted((output / "predictions/run_id=test").iterdir())
+    ]
+    assert firsts == sorted(firsts)
+
+
+def test_a_file_that_two_patterns_match_is_read_once(tmp_path: Path, toy: Path) -> None:
+    pq.write_table(made_up(toy, 30), tmp_path / "a.parquet")
+    output = tmp_path / "out"
+    inputs = ("--input", tmp_path / "*.parquet", "--input", tmp_path / "a.parquet")
+    assert run_here(output, *inputs, "--model", toy, *PLAIN) == 0
+    assert manifest(output)["totals"] == {
+        "files": 1, "files_unreadable": 0, "rows_read": 30,
+        "rows_scored": len(published(output, "predictions")),
+        "rows_rejected": 30 - len(published(output, "predictions")),
+    }  # fmt: skip
+
+
+def test_relative_patterns_match(
+    tmp_path: Path, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pq.write_table(made_up(toy, 30), tmp_path / "a.parquet")
+    monkeypatch.chdir(tmp_path)
+    assert run_here(Path("out"), "--input", "*.parquet", "--model", toy, *PLAIN) == 0
+    rows = published(tmp_path / "out", "predictions")
+    assert set(rows.column("source_file").to_pylist()) == {str(tmp_path / "a.parquet")}
+
+
+def test_an_empty_night_publishes_a_zero_row_run(
+    tmp_path: Path, toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    assert run_here(output, "--input", tmp_path / "*.csv", "--model", toy, *PLAIN) == 0
+    assert listing(output) == ["runs/", "runs/test.json"]
+    assert manifest(output)["totals"]["rows_read"] == 0
+    assert "no file matches" in capsys.readouterr().err
