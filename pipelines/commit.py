@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from penguin_model.errors import RunExistsError
+from penguin_model.errors import OutputError, RunExistsError
 from pipelines import layout, storage
 from pipelines.layout import Layout
 
@@ -53,11 +53,6 @@ def ready_folder(paths: Layout, dataset: str) -> str:
     return storage.join(paths.staging, _READY, dataset)
 
 
-def shard_names(manifest: Mapping[str, Any], dataset: str) -> list[str]:
-    """The published names of a data set's shards."""
-    return [f"part-{number:05d}.parquet" for number in range(manifest["shards"][dataset]["files"])]
-
-
 def make_visible(
     paths: Layout, manifest: Mapping[str, Any], *, replace: bool, check: Callable[[], None]
 ) -> None:
@@ -79,7 +74,7 @@ def make_visible(
                 refuse_published(paths)
             check()
             folders = {
-                dataset: storage.folder_identity(ready_folder(paths, dataset))
+                dataset: _identity_of_ready(paths, manifest, dataset)
                 for dataset in layout.DATASETS
                 if manifest["shards"][dataset]["files"]
             }
@@ -100,6 +95,18 @@ def refuse_published(paths: Layout) -> None:
         )
 
 
+def _identity_of_ready(paths: Layout, manifest: Mapping[str, Any], dataset: str) -> Any:
+    """The identity of a ready folder, once all its shards are seen to be there."""
+    folder = ready_folder(paths, dataset)
+    found = storage.list_files(folder)
+    if found != [storage.join(folder, name) for name in layout.shard_names(manifest, dataset)]:
+        raise OutputError(
+            f"run {paths.run_id}: staged shards have gone, another run of this name or an "
+            "interrupt removed them; nothing is published"
+        )
+    return storage.folder_identity(folder)
+
+
 def _roll_forward(paths: Layout) -> None:
     """Takes every step from the journal to the manifest that has not been taken yet."""
     journal = json.loads(storage.read_bytes(storage.join(paths.staging, _JOURNAL)))
@@ -110,7 +117,7 @@ def _roll_forward(paths: Layout) -> None:
             # The run that this one replaces had such rows.
             storage.remove_folder(published, storage.join(paths.staging, _REPLACED, dataset))
         elif folders[dataset] is None or storage.folder_identity(published) != folders[dataset]:
-            names = shard_names(manifest, dataset)
+            names = layout.shard_names(manifest, dataset)
             storage.put_folder(ready_folder(paths, dataset), published, names)
     storage.write_json(paths.manifest, manifest)
     storage.delete_tree(paths.held)

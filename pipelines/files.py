@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipelines import storage
+from pipelines import ledger, storage
 
 FORMATS = {".csv": "csv", ".csv.gz": "csv.gz", ".parquet": "parquet"}
 
@@ -27,6 +28,60 @@ class InputFile(NamedTuple):
     size: int
     modified: int
     format: str
+
+    @property
+    def fingerprint(self) -> ledger.Fingerprint:
+        """By which the ledger knows the file."""
+        return self.path, self.size, self.modified
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Matching:
+    """Which files a run reads.
+
+    Attributes:
+      patterns: absolute local or remote paths or globs.
+      format: the format of every file; None goes by each name.
+      settle_seconds: files modified within this time are left for the next run.
+      new_only: whether files that the ledger has are left out.
+      output: the output root, which holds the ledger.
+      model_sha256: the model that the ledger must have scored a file with.
+    """
+
+    patterns: tuple[str, ...]
+    format: str | None = None
+    settle_seconds: float = 0.0
+    new_only: bool = False
+    output: str = ""
+    model_sha256: str = ""
+
+
+class Matched(NamedTuple):
+    """The files of a run, and those left out."""
+
+    chosen: list[InputFile]
+    skipped: int
+    unsettled: list[InputFile]
+
+
+def choose(matching: Matching, now: float) -> Matched:
+    """Matches all patterns, and leaves out what is not settled or done.
+
+    Args:
+      matching: which files.
+      now: seconds since the epoch.
+    """
+    found = list(match(matching.patterns, matching.format))
+    newest = round((now - matching.settle_seconds) * 1_000_000)
+    waits = matching.settle_seconds > 0
+    unsettled = [file for file in found if waits and file.modified > newest]
+    settled = [file for file in found if not (waits and file.modified > newest)]
+    done: Collection[ledger.Fingerprint] = ()
+    if matching.new_only:
+        asked = [file.fingerprint for file in settled]
+        done = ledger.find_done(matching.output, matching.model_sha256, asked)
+    chosen = [file for file in settled if file.fingerprint not in done]
+    return Matched(chosen, len(settled) - len(chosen), unsettled)
 
 
 def match(patterns: Iterable[str], format_override: str | None = None) -> Iterator[InputFile]:

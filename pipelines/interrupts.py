@@ -1,11 +1,11 @@
-"""SIGINT and SIGTERM end a run in order: the main thread stops, staging is removed."""
+"""SIGINT and SIGTERM end a run in order, whatever its threads are blocked in."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from penguin_model.errors import PenguinError
@@ -19,38 +19,50 @@ class InterruptedRun(PenguinError):
         self.exit_code = 128 + number
 
 
-class Received:
-    """Which signal came first, None while none has."""
-
-    number: int | None = None
-
-
 @contextlib.contextmanager
-def caught() -> Iterator[Received]:
-    """Makes the first signal a `KeyboardInterrupt` in the main thread, and ignores further ones.
-
-    Beam turns every exception in a worker, this one too, into text; hence the record.
+def caught() -> Iterator[None]:
+    """Makes the first signal an error in the main thread, and ignores further ones.
 
     Raises:
-      InterruptedRun: the body ended with an error after a signal.
+      InterruptedRun: a signal came.
     """
-    received = Received()
     if threading.current_thread() is not threading.main_thread():
-        yield received
+        yield
         return
+    received: list[int] = []
 
     def handle(number: int, _: FrameType | None) -> None:
-        if received.number is None:
-            received.number = number
-            raise KeyboardInterrupt
+        received.append(number)
+        if len(received) == 1:
+            raise InterruptedRun(number)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield received
-    except BaseException as error:
-        if received.number is None:
-            raise
-        raise InterruptedRun(received.number) from error
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def run_in_thread(body: Callable[[], None]) -> None:
+    """Runs the body in a thread of its own and waits for it.
+
+    Python handles signals in its main thread between two instructions: one that computes or reads
+    in a library would not see them. The thread is a daemon, so it ends with the process.
+
+    Raises:
+      Exception: whatever the body raised.
+    """
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            body()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="job", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]

@@ -21,6 +21,7 @@ from penguin_model import bundle
 from penguin_model.card import ModelCard, read_verified
 from penguin_model.errors import PenguinError, RejectsError, UsageError
 from pipelines import commit, interrupts, publish, runners, schemas, storage, summary
+from pipelines.files import Matching
 from pipelines.layout import Layout, check_run_id
 from pipelines.options import parse_arguments
 from pipelines.transforms import ScoreObservations
@@ -36,14 +37,14 @@ class Job:
       transform: the pipeline's one transform.
       options: for Beam.
       in_process: whether the workers are threads of this process.
-      runner: Beam's runner, or its name.
+      runner: Beam's runner.
       model_path: the model file as the user named it.
     """
 
     transform: ScoreObservations
     options: PipelineOptions
     in_process: bool
-    runner: PipelineRunner | str
+    runner: PipelineRunner
     model_path: str
 
 
@@ -57,7 +58,8 @@ def run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     job = prepare(values, arguments)
     manifest = execute(job)
     print(summary.as_text(manifest, job.transform.publication.layout))
-    if manifest["totals"]["files"] == 0:
+    totals = manifest["totals"]
+    if not any(totals[name] for name in ("files", "files_skipped", "files_unsettled")):
         print(f"{program}: note: no file matches {' '.join(values.input)}", file=sys.stderr)
     if manifest["status"] == publish.HELD:
         raise RejectsError(
@@ -98,8 +100,14 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
         "input": list(values.input),
     }
     transform = ScoreObservations(
-        patterns=tuple(storage.absolute(pattern) for pattern in values.input),
-        format=values.format,
+        matching=Matching(
+            patterns=tuple(storage.absolute(pattern) for pattern in values.input),
+            format=values.format,
+            settle_seconds=values.settle_seconds,
+            new_only=values.new_only,
+            output=paths.output,
+            model_sha256=card.sha256,
+        ),
         card=card,
         model_path=storage.join(paths.staging, "model", os.path.basename(values.model)),
         passthrough=passthrough,
@@ -107,6 +115,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
             layout=paths,
             replace=values.replace,
             max_reject_fraction=values.max_reject_fraction,
+            new_only=values.new_only,
             about=about,
         ),
     )
@@ -128,7 +137,7 @@ def execute(job: Job) -> dict[str, Any]:
     paths = job.transform.publication.layout
     try:
         with interrupts.caught(), commit.attempt(paths):
-            _run_pipeline(job)
+            interrupts.run_in_thread(lambda: _run_pipeline(job))
     except interrupts.InterruptedRun:
         # Past its point of no return a run is finished all the same.
         if publish.read_outcome(paths) is None:

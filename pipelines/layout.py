@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from penguin_model.errors import UsageError
 from pipelines import storage
@@ -29,6 +31,16 @@ def check_run_id(run_id: str) -> str:
             "a letter or digit first"
         )
     return run_id
+
+
+def shard_name(number: int) -> str:
+    """The published name of one shard of a data set."""
+    return f"part-{number:05d}.parquet"
+
+
+def shard_names(manifest: Mapping[str, Any], dataset: str) -> list[str]:
+    """The published names of all shards of a data set, in order."""
+    return [shard_name(number) for number in range(manifest["shards"][dataset]["files"])]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

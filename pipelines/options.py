@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,20 @@ class ScoreOptions(PipelineOptions):
             help="the format of all input files (default: as each file's name ends)",
         )
         group.add_argument(
+            "--new_only",
+            action="store_true",
+            help="leave out files that a published run has scored with this model, by path, size "
+            "and modification time",
+        )
+        group.add_argument(
+            "--settle_seconds",
+            type=_seconds,
+            default=0.0,
+            metavar="SECONDS",
+            help="leave files that were modified within this time, and may still be written, for "
+            "the next run (default: 0)",
+        )
+        group.add_argument(
             "--passthrough",
             action="append",
             default=[],
@@ -71,6 +86,16 @@ class ScoreOptions(PipelineOptions):
             action="store_true",
             help="show the libraries' logs, and the traceback of an error",
         )
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return value
 
 
 def _fraction(text: str) -> float:

@@ -8,20 +8,32 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from penguin_model.errors import ReconcileError
-from pipelines import commit, layout, storage
+from penguin_model.errors import ConflictError, ReconcileError
+from pipelines import commit, layout, ledger, storage
 from pipelines.layout import Layout
 from pipelines.shards import Shard
 
 PUBLISHED = "published"
 HELD = "held"
 _DECISION = "decision.json"
+_TOTALS = (
+    "files",
+    "files_unreadable",
+    "files_skipped",
+    "files_unsettled",
+    "rows_read",
+    "rows_scored",
+    "rows_rejected",
+)
+# The manifest does not grow with the input.
+_MOST_UNSETTLED = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,12 +44,14 @@ class Publication:
       layout: where.
       replace: whether a published run of this name may be replaced.
       max_reject_fraction: the run is held back over this part of rejected rows.
+      new_only: whether a file that another run published meanwhile fails this one.
       about: what the manifest says of the run beside its figures: start, versions, model.
     """
 
     layout: Layout
     replace: bool
     max_reject_fraction: float
+    new_only: bool = False
     about: Mapping[str, Any]
 
 
@@ -71,7 +85,12 @@ def publish(
     if manifest["status"] == HELD:
         _hold(paths, manifest)
     else:
-        commit.make_visible(paths, manifest, replace=publication.replace, check=lambda: None)
+        commit.make_visible(
+            paths,
+            manifest,
+            replace=publication.replace,
+            check=functools.partial(_refuse_done, publication, manifest),
+        )
     return dict(manifest)
 
 
@@ -85,14 +104,29 @@ def read_outcome(paths: Layout) -> dict[str, Any] | None:
     return None
 
 
+def _refuse_done(publication: Publication, manifest: Mapping[str, Any]) -> None:
+    """Refuses files that another run has published since this one looked at the ledger."""
+    if not publication.new_only:
+        return
+    paths = publication.layout
+    # Clocks of two machines may differ; a day is more than they do.
+    start = datetime.datetime.fromisoformat(manifest["start"]) - datetime.timedelta(days=1)
+    mine = ledger.read_fingerprints(commit.ready_folder(paths, layout.FILES))
+    sha256 = manifest["model"]["sha256"]
+    done = ledger.find_done(paths.output, sha256, mine, ended_after=start.isoformat())
+    if done:
+        (path, _, _), run_id = min(done.items())
+        raise ConflictError(
+            f"{path} was published by run {run_id} while this run scored it ({len(done)} files in "
+            "all); nothing is published, the next --new_only run leaves it out"
+        )
+
+
 def _decide(
     publication: Publication, shards: Sequence[Shard], figures: Mapping[tuple[str, str], int]
 ) -> dict[str, Any]:
     """Verifies the shards, gives them their published names, and writes up the run."""
-    totals = {
-        name: figures.get(("totals", name), 0)
-        for name in ("files", "files_unreadable", "rows_read", "rows_scored", "rows_rejected")
-    }
+    totals = {name: figures.get(("totals", name), 0) for name in _TOTALS}
     described = {
         dataset: _make_ready(publication.layout, dataset, shards) for dataset in layout.DATASETS
     }
@@ -108,6 +142,7 @@ def _decide(
         **publication.about,
         "end": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         "totals": totals,
+        "unsettled": list(_group(figures, "unsettled"))[:_MOST_UNSETTLED],
         "reject_fraction": round(fraction, 6),
         "max_reject_fraction": publication.max_reject_fraction,
         "rejects_by_reason": _group(figures, "rejects"),
@@ -121,8 +156,7 @@ def _make_ready(paths: Layout, dataset: str, shards: Iterable[Shard]) -> dict[st
     files = rows = size = 0
     mine = sorted((shard for shard in shards if shard.dataset == dataset), key=_by_place)
     for number, shard in enumerate(mine):
-        name = f"part-{number:05d}.parquet"
-        target = storage.join(commit.ready_folder(paths, dataset), name)
+        target = storage.join(commit.ready_folder(paths, dataset), layout.shard_name(number))
         # An interrupted try may have moved it already.
         if storage.exists(shard.path):
             storage.move_file(shard.path, target)
@@ -157,7 +191,7 @@ def _hold(paths: Layout, manifest: Mapping[str, Any]) -> None:
     storage.delete_tree(paths.held)
     for dataset in layout.DATASETS:
         ready = commit.ready_folder(paths, dataset)
-        names = commit.shard_names(manifest, dataset)
+        names = layout.shard_names(manifest, dataset)
         if storage.list_files(ready):
             storage.put_folder(ready, storage.join(paths.held, dataset), names)
     storage.write_json(paths.held_manifest, manifest)

@@ -12,8 +12,10 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
-from apache_beam.runners.runner import PipelineRunner
+from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms import environments
+
+from penguin_model.errors import UsageError
 
 _LOCAL_NAMES = frozenset({"directrunner", "direct", "fnapirunner", "fnapi"})
 _PROCESSES = "multi_processing"
@@ -29,7 +31,7 @@ def is_in_process(name: str | None, options: PipelineOptions) -> bool:
     return is_local(name) and options.view_as(DirectOptions).direct_running_mode != _PROCESSES
 
 
-def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> PipelineRunner | str:
+def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> PipelineRunner:
     """Chooses the runner.
 
     Beam's own DirectRunner is passed over: it first looks for another runner's binary on the
@@ -41,10 +43,16 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Pipe
       verbose: whether worker processes log.
 
     Returns:
-      The in-process runner, or the name for Beam to look up.
+      The in-process runner, or the one that Beam has under this name.
+
+    Raises:
+      UsageError: Beam has none.
     """
-    if not is_local(name):
-        return str(name)
+    if name is not None and not is_local(name):
+        try:
+            return create_runner(name)
+        except (ValueError, ImportError, AttributeError) as error:
+            raise UsageError(f"--runner {name}: {str(error).splitlines()[0]}") from error
     direct = options.view_as(DirectOptions)
     if direct.direct_running_mode != _PROCESSES:
         return fn_runner.FnApiRunner()

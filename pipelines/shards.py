@@ -87,11 +87,13 @@ class ShardWriter:
         table = pa.Table.from_batches(self._pending, self._schema).unify_dictionaries()
         self._pending.clear()
         self._pending_rows = 0
-        shard = self._shard or self._open(table)
-        assert self._writer is not None
-        self._writer.write_table(table, row_group_size=table.num_rows)
-        self._shard = shard._replace(rows=shard.rows + table.num_rows)
-        if self._sink.tell() >= self._max_shard_bytes:
+        with storage.writing(self._folder):
+            shard = self._shard or self._open(table)
+            assert self._writer is not None
+            self._writer.write_table(table, row_group_size=table.num_rows)
+            self._shard = shard._replace(rows=shard.rows + table.num_rows)
+            full = self._sink.tell() >= self._max_shard_bytes
+        if full:
             self._close()
 
     def _open(self, table: pa.Table) -> Shard:
@@ -115,7 +117,8 @@ class ShardWriter:
     def _close(self) -> None:
         if self._writer is None or self._shard is None:
             return
-        self._writer.close()
-        self._sink.close()
+        with storage.writing(self._folder):
+            self._writer.close()
+            self._sink.close()
         self._done.append(self._shard)
         self._writer = self._shard = self._sink = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from apache_beam.metrics import Metrics
 from penguin_model import validate
 from pipelines import csv_spans, files, parquet_spans, storage
 from pipelines.blocks import Block, Reject, Wanted, rejects_batch, split
-from pipelines.files import InputFile
+from pipelines.files import InputFile, Matching
 from pipelines.outputs import REJECTS, figure, tally
 from pipelines.sizes import Sizes
 from pipelines.spans import UnreadableFile
@@ -38,9 +39,14 @@ class Span(NamedTuple):
 class MatchFilesFn(beam.DoFn):
     """Matches all patterns at once, so that a file which several of them match comes once."""
 
-    def process(self, element: tuple[tuple[str, ...], str | None]) -> Iterator[InputFile]:
-        """Patterns and the format of all files, or None, to files."""
-        yield from files.match(*element)
+    def process(self, matching: Matching) -> Iterator[InputFile]:
+        """Which files are wanted, to the files."""
+        matched = files.choose(matching, time.time())
+        yield from matched.chosen
+        yield figure("totals", "files_skipped", matched.skipped)
+        yield figure("totals", "files_unsettled", len(matched.unsettled))
+        for file in matched.unsettled:
+            yield figure("unsettled", file.path, 1)
 
 
 class PlanSpansFn(beam.DoFn):

@@ -8,6 +8,12 @@ from typing import Any
 from pipelines import publish
 from pipelines.layout import PREDICTIONS, REJECTS, Layout
 
+_MEANING = {
+    "unreadable": "",
+    "skipped": " (scored by an earlier run)",
+    "unsettled": " (may still be written; left for the next run)",
+}
+
 
 def as_text(manifest: Mapping[str, Any], paths: Layout) -> str:
     """Formats a manifest for a person.
@@ -25,8 +31,9 @@ def as_text(manifest: Mapping[str, Any], paths: Layout) -> str:
         ("scored", f"{_count(totals['rows_scored'])}{_listed(manifest['species'])}"),
         ("rejected", f"{_count(totals['rows_rejected'])}{_listed(manifest['rejects_by_reason'])}"),
     ]
-    if totals["files_unreadable"]:
-        lines.append(("unreadable", f"{_count(totals['files_unreadable'])} files"))
+    for name in ("unreadable", "skipped", "unsettled"):
+        if totals[f"files_{name}"]:
+            lines.append((name, f"{_count(totals[f'files_{name}'])} files{_MEANING[name]}"))
     if held:
         lines.append(("kept in", paths.held))
     else:

@@ -24,6 +24,7 @@ from penguin_model.errors import ModelError
 from penguin_model.features import normalize
 from pipelines import layout, publish, schemas, storage
 from pipelines.blocks import Wanted
+from pipelines.files import Matching
 from pipelines.outputs import FIGURES, REJECTS, TALLIES, figure, with_outputs
 from pipelines.sinks import ReconcileFn, WriteShardsFn
 from pipelines.sizes import DEFAULT_SIZES, Sizes
@@ -36,8 +37,7 @@ class ScoreObservations(beam.PTransform):
     """Scores all rows of the matching files and publishes the run.
 
     Attributes:
-      patterns: absolute local or remote paths or globs.
-      format: the format of every file; None goes by each name.
+      matching: which files.
       card: the model card.
       model_path: the model file, where every worker can read it.
       passthrough: columns carried into the predictions.
@@ -45,8 +45,7 @@ class ScoreObservations(beam.PTransform):
       sizes: of the pieces the job works in.
     """
 
-    patterns: tuple[str, ...]
-    format: str | None
+    matching: Matching
     card: ModelCard
     model_path: str
     passthrough: tuple[str, ...]
@@ -59,12 +58,12 @@ class ScoreObservations(beam.PTransform):
     def expand(self, pipeline: Any) -> Any:
         """Wires the steps; the result is the outcome that the last one records."""
         wanted = Wanted(features=self.card.features, passthrough=self.passthrough)
-        inputs = (
+        matched = (
             pipeline
-            | "Input patterns" >> beam.Create([(self.patterns, self.format)])
-            | "Match files" >> beam.ParDo(MatchFilesFn())
-            | "Share files" >> beam.Reshuffle()
+            | "Input patterns" >> beam.Create([self.matching])
+            | "Match files" >> with_outputs(MatchFilesFn())
         )
+        inputs = matched.main | "Share files" >> beam.Reshuffle()
         planned = inputs | "Plan spans" >> with_outputs(PlanSpansFn(wanted, self.sizes))
         spans = planned.main | "Share spans" >> beam.Reshuffle()
         read = spans | "Read and validate" >> with_outputs(ReadSpanFn(wanted, self.sizes))
@@ -84,7 +83,7 @@ class ScoreObservations(beam.PTransform):
         listed = reconciled.main | "Write files" >> self._write(layout.FILES)
         shards = (predictions.main, rejects.main, listed.main) | "All shards" >> beam.Flatten()
         figures = (
-            (planned[FIGURES], read[FIGURES], scored[FIGURES], reconciled[FIGURES])
+            tuple(step[FIGURES] for step in (matched, planned, read, scored, reconciled))
             | "All figures" >> beam.Flatten()
             | "Add up figures" >> beam.CombinePerKey(sum)
         )

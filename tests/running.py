@@ -66,3 +66,12 @@ def published(output: Path, dataset: str, run_id: str = "test") -> pa.Table:
 
 def manifest(output: Path, run_id: str = "test") -> Any:
     return json.loads((output / "runs" / f"{run_id}.json").read_text())
+
+
+def totals(**known: int) -> dict[str, int]:
+    """The totals of a manifest, zero where nothing is said."""
+    names = (
+        "files", "files_unreadable", "files_skipped", "files_unsettled", "rows_read",
+        "rows_scored", "rows_rejected",
+    )  # fmt: skip
+    return {**dict.fromkeys(names, 0), **known}

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from tests.toy import toy_bundle
 
 from penguin_model import bundle
 from penguin_model.card import read_card
@@ -22,7 +21,9 @@ from tests.running import (
     published,
     run_here,
     run_small_pieces,
+    totals,
 )
+from tests.toy import toy_bundle
 
 
 def made_up(model: Path, rows: int, seed: int = 0) -> pa.Table:
@@ -38,6 +39,17 @@ def made_up(model: Path, rows: int, seed: int = 0) -> pa.Table:
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(toy_bundle(tmp_path_factory.mktemp("toy"), features=5, classes=4))
+
+
+def assert_same_rows(one: pa.Table, two: pa.Table) -> None:
+    """Equal to the last bit of float32: a matrix of other height is multiplied in another order."""
+    assert one.schema.equals(two.schema)
+    for name in one.column_names:
+        if pa.types.is_floating(one.schema.field(name).type):
+            first, second = (table.column(name).to_numpy() for table in (one, two))
+            np.testing.assert_allclose(first, second, rtol=1e-6, atol=1e-9, err_msg=name)
+        else:
+            assert one.column(name).equals(two.column(name)), name
 
 
 def test_pipeline_equals_keras_called_directly(
@@ -83,8 +95,8 @@ def test_csv_equals_parquet_and_pieces_equal_the_whole(
         output = tmp_path / f"out-{name}"
         run_small_pieces(output, "--input", tmp_path / name, *common, *workers)
         tables[name] = published(output, "predictions").drop_columns("source_file")
-        totals = manifest(output)["totals"]
-        assert totals["rows_read"] == 1000 == totals["rows_scored"] + totals["rows_rejected"]
+        counted = manifest(output)["totals"]
+        assert counted["rows_read"] == 1000 == counted["rows_scored"] + counted["rows_rejected"]
         rejects = published(output, "rejects")
         blank = [
             n
@@ -92,7 +104,7 @@ def test_csv_equals_parquet_and_pieces_equal_the_whole(
             if None in row.values()
         ]
         assert rejects.column("source_row").to_pylist() == blank
-    assert tables["rows.csv"].equals(tables["rows.parquet"])
+    assert_same_rows(tables["rows.csv"], tables["rows.parquet"])
     assert len(list((output / "predictions/run_id=test").iterdir())) > 2
 
 
@@ -121,7 +133,7 @@ def test_two_workers_publish_what_one_does(
         assert run_here(output, *common, *PLAIN, *flags) == 0
     for dataset in ("predictions", "rejects", "files"):
         one, two = (published(output, dataset) for output in outputs)
-        assert one.equals(two), dataset
+        assert_same_rows(one, two)
     first, second = (manifest(output) for output in outputs)
     for key in ("totals", "species", "rejects_by_reason"):
         assert first[key] == second[key]
@@ -165,11 +177,10 @@ def test_a_file_that_two_patterns_match_is_read_once(tmp_path: Path, toy: Path) 
     output = tmp_path / "out"
     inputs = ("--input", tmp_path / "*.parquet", "--input", tmp_path / "a.parquet")
     assert run_here(output, *inputs, "--model", toy, *PLAIN) == 0
-    assert manifest(output)["totals"] == {
-        "files": 1, "files_unreadable": 0, "rows_read": 30,
-        "rows_scored": len(published(output, "predictions")),
-        "rows_rejected": 30 - len(published(output, "predictions")),
-    }  # fmt: skip
+    scored = published(output, "predictions").num_rows
+    assert manifest(output)["totals"] == totals(
+        files=1, rows_read=30, rows_scored=scored, rows_rejected=30 - scored
+    )
 
 
 def test_relative_patterns_match(
