@@ -36,6 +36,9 @@ def run(program: str, body: Callable[[], int], *, verbose: bool = False) -> int:
     """
     try:
         return body()
+    except SystemExit as end:
+        # The argument parser's, which has said why.
+        return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return INTERRUPTED

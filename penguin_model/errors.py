@@ -4,6 +4,7 @@ Each class knows the exit code that a command ends with when the error reaches `
 
     PenguinError          1  the job could not do its work
     ├── OutputError       1  the output cannot be written
+    ├── ConflictError     1  another run published the same file meanwhile
     ├── ReconcileError    1  counts do not add up: rows would be lost, so nothing is published
     ├── UsageError        2  bad arguments
     │   ├── CardError     2  the model card is missing or malformed
@@ -23,6 +24,10 @@ class PenguinError(Exception):
 
 class OutputError(PenguinError):
     """The output cannot be written or published."""
+
+
+class ConflictError(PenguinError):
+    """Another run published one of the files while this one scored it."""
 
 
 class ReconcileError(PenguinError):

@@ -1,0 +1,188 @@
+"""Shows a saved model: card, layers, weights and biases: ``python -m penguin_model.describe``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from penguin_model import cli
+from penguin_model.bundle import load
+from penguin_model.card import ModelCard
+from penguin_model.predict import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    import keras
+
+PROGRAM = "penguin-describe"
+
+
+def layers(model: keras.Model, *, values: bool) -> list[dict[str, Any]]:
+    """The model's layers as JSON values.
+
+    Args:
+      model: a built model.
+      values: whether the weights' numbers are wanted beside their shapes.
+    """
+    return [
+        {
+            "name": layer.name,
+            "kind": type(layer).__name__,
+            "activation": getattr(getattr(layer, "activation", None), "__name__", None),
+            "output_shape": list(getattr(layer.output, "shape", ())),
+            "parameters": int(layer.count_params()),
+            "weights": [
+                {"name": weight.name, "shape": list(weight.shape)}
+                | ({"values": weight.numpy().tolist()} if values else {})
+                for weight in layer.weights
+            ],
+        }
+        for layer in model.layers
+    ]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, left: int = 1) -> list[str]:
+    """Lines of aligned columns, the first ``left`` of them flush left and the others right."""
+    texts = [[str(field) for field in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    return [
+        "  "
+        + "  ".join(
+            field.ljust(width) if place < left else field.rjust(width)
+            for place, (field, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in texts
+    ]
+
+
+def card_lines(card: ModelCard) -> Iterator[str]:
+    """The card as text for a person."""
+    yield f"{card.name} ({card.model_file})"
+    yield f"  SHA-256 {card.sha256}, verified"
+    yield ""
+    yield "Features, divided by their scale before the network sees them"
+    rows = [
+        (each.name, each.unit, f"{each.scale:g}", f"{each.minimum:g}", f"{each.maximum:g}")
+        for each in card.features
+    ]
+    yield from table(("name", "unit", "scale", "plausible from", "to"), rows, left=2)
+    yield ""
+    yield f"Classes ({card.label})"
+    recall = card.metrics.get("recall") or {}
+    trained = card.reference.classes if card.reference else {}
+    rows_of_classes = [
+        (index, name, _percent(recall.get(name)), trained.get(name, "-"))
+        for index, name in enumerate(card.classes)
+    ]
+    header = ("index", "name", "recall on held-out rows", "training rows predicted so")
+    yield from table(header, rows_of_classes, left=2)
+    for title, values in (
+        ("Metrics", {k: v for k, v in card.metrics.items() if k not in ("recall", "confusion")}),
+        ("Training", card.training),
+        ("Data", card.data),
+        ("Versions", card.versions),
+    ):
+        if values:
+            yield ""
+            yield title
+            yield from pairs(values)
+
+
+def layer_lines(described: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The layers of :func:`layers` as text, weights below where they carry values."""
+    yield "Layers"
+    rows = [
+        (
+            each["name"], each["kind"], each["activation"] or "-",
+            _shape(each["output_shape"]),
+            ", ".join(f"{w['name']} {_shape(w['shape'])}" for w in each["weights"]) or "-",
+            each["parameters"],
+        )
+        for each in described
+    ]  # fmt: skip
+    yield from table(
+        ("name", "kind", "activation", "output", "weights", "parameters"), rows, left=5
+    )
+    yield f"  {sum(each['parameters'] for each in described)} parameters in all"
+    for each in described:
+        for weight in each["weights"]:
+            if "values" in weight:
+                yield ""
+                yield f"{each['name']} {weight['name']} {_shape(weight['shape'])}"
+                yield from matrix_lines(weight["values"])
+
+
+def matrix_lines(values: Any) -> Iterator[str]:
+    """A weight's numbers, a line a row, aligned."""
+    import numpy as np
+
+    array = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    for row in array.reshape(-1, array.shape[-1]):
+        yield "  " + " ".join(f"{value:9.4f}" for value in row)
+
+
+def pairs(values: Mapping[str, Any]) -> Iterator[str]:
+    """Names and values, aligned."""
+    width = max(map(len, values))
+    for name, value in values.items():
+        yield f"  {name.replace('_', ' '):{width}}  {_value(value)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_value(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_value, value))
+    return str(value)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _shape(shape: Sequence[int | None]) -> str:
+    return " × ".join("n" if size is None else str(size) for size in shape) or "scalar"
+
+
+def build_parser() -> cli.ArgumentParser:
+    """The command's flags."""
+    parser = cli.ArgumentParser(
+        prog=PROGRAM, description="Shows a saved model: its card, its layers and their weights."
+    )
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, help="the model file (default: %(default)s)"
+    )
+    parser.add_argument("--weights", action="store_true", help="the weights' values as well")
+    parser.add_argument("--json", action="store_true", help="card and layers as JSON")
+    parser.add_argument("--verbose", action="store_true", help="libraries' logs and tracebacks")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Describes a model; returns the exit code."""
+    options = build_parser().parse_args(argv)
+
+    def body() -> int:
+        cli.quiet_libraries(options.verbose)
+        classifier = load(options.model)
+        described = layers(classifier.model, values=options.weights)
+        if options.json:
+            card = json.loads(classifier.card.to_json())
+            print(json.dumps({"card": card, "layers": described}, indent=2))
+        else:
+            print("\n".join([*card_lines(classifier.card), "", *layer_lines(described)]))
+        return 0
+
+    return cli.run(PROGRAM, body, verbose=options.verbose)
+
+
+def console() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    console()

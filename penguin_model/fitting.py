@@ -1,0 +1,153 @@
+"""How a model is trained: the settings and the fit itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import platform
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from penguin_model import bundle, dataset, network
+from penguin_model.card import Feature
+from penguin_model.errors import UsageError
+from penguin_model.features import normalize
+from penguin_model.predict import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    import keras
+
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What a training run may be told.
+
+    Attributes:
+      data: the CSV of penguins.
+      model: where the model goes; ``.keras`` or ``.h5``.
+      plots: the folder of the pictures; empty means beside the model.
+      epochs, batch_size, learning_rate: of Adam's training.
+      seed: of the weights and of the order of the batches.
+    """
+
+    data: str = "data/penguins.csv"
+    model: str = DEFAULT_MODEL
+    plots: str = ""
+    epochs: int = 50
+    batch_size: int = 10
+    learning_rate: float = 0.001
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise UsageError("--epochs and --batch_size must be at least 1")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise UsageError(f"--learning_rate {self.learning_rate} must be above 0")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"--seed {self.seed} must be from 0 to {2**32 - 1}")
+        if not self.model.endswith(bundle.MODEL_SUFFIXES):
+            raise UsageError(f"--model {self.model} must end in .keras or .h5")
+
+    @property
+    def plot_paths(self) -> tuple[str, str]:
+        """Where the learning curves and the confusion matrices go."""
+        stem = os.path.splitext(os.path.basename(self.model))[0]
+        folder = self.plots or os.path.dirname(self.model)
+        return (
+            os.path.join(folder, f"{stem}.loss.png"),
+            os.path.join(folder, f"{stem}.confusion.png"),
+        )
+
+    def for_card(self) -> dict[str, Any]:
+        """The settings as the card tells them; no paths."""
+        return {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "optimizer": "Adam",
+            "learning_rate": self.learning_rate,
+            "loss": "categorical cross-entropy",
+            "seed": self.seed,
+            "split_seed": dataset.SPLIT_SEED,
+            "oversampling": 2**dataset.DOUBLINGS,
+            "hidden_layers": list(network.HIDDEN),
+        }
+
+
+def fit(
+    config: TrainConfig,
+    training: dataset.Birds,
+    test: dataset.Birds,
+    features: Sequence[Feature],
+    *,
+    say: Say,
+    progress: Say | None = None,
+) -> tuple[keras.Model, dict[str, list[float]]]:
+    """Builds the network and fits it; the same seed and data give the same weights.
+
+    The rows are shuffled once, by the seed: after ``keras.utils.set_random_seed`` Keras 3.15 on
+    TensorFlow repeats the first epoch's order in all the others, because the ``tf.random.shuffle``
+    of its data set starts anew with each epoch's iterator. An unseeded run reshuffles.
+
+    Returns:
+      The fitted model, and Keras' history: a list of one value an epoch for each metric.
+    """
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_op_determinism()
+    classes = len(dataset.CLASSES)
+    model = network.build(len(features), classes, learning_rate=config.learning_rate)
+    say("")
+    model.summary(print_fn=lambda text, **_: say(text.rstrip()), line_length=72)
+    say("")
+
+    def tell(epoch: int, logs: dict[str, float]) -> None:
+        line = (
+            f"epoch {epoch + 1:3}/{config.epochs}  loss {logs['loss']:.4f}  "
+            f"accuracy {logs['accuracy']:.3f}  held out: loss {logs['val_loss']:.4f}  "
+            f"accuracy {logs['val_accuracy']:.3f}"
+        )
+        if progress:
+            progress(line)
+        elif (epoch + 1) % 5 == 0 or epoch + 1 == config.epochs:
+            say(line)
+
+    history = model.fit(
+        matrix(training, features),
+        dataset.one_hot(training.labels, classes),
+        validation_data=(matrix(test, features), dataset.one_hot(test.labels, classes)),
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=tell)],
+        verbose=0,
+    )
+    return model, {name: [float(v) for v in values] for name, values in history.history.items()}
+
+
+def matrix(birds: dataset.Birds, features: Sequence[Feature]) -> npt.NDArray[np.float32]:
+    """The network's input, float32 ``[n, features]``."""
+    return normalize(list(birds.raw.T), features)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that a result may depend on."""
+    import keras
+    import pandas as pd
+    import sklearn
+    import tensorflow as tf
+
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+        "pandas": pd.__version__,
+    }

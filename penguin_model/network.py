@@ -1,0 +1,41 @@
+"""The network: two small hidden layers and a softmax."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+HIDDEN = (10, 10)
+
+
+def build(features: int, classes: int, *, learning_rate: float) -> keras.Model:
+    """Builds and compiles the classifier, with fresh weights from Keras' random seed.
+
+    Args:
+      features: width of the input, float32 ``[n, features]``.
+      classes: width of the output, float32 ``[n, classes]``; each row sums to 1.
+      learning_rate: Adam's step size.
+
+    Returns:
+      The model, compiled for one-hot labels.
+    """
+    import keras
+
+    # Layers have names of their own, so that a second model in one process saves the same.
+    layers = [keras.Input((features,), name="measurements", dtype="float32")]
+    layers += [
+        keras.layers.Dense(units, activation="relu", name=f"hidden_{number}")
+        for number, units in enumerate(HIDDEN, start=1)
+    ]
+    layers.append(keras.layers.Dense(classes, activation="softmax", name="probabilities"))
+    model = keras.Sequential(layers, name="classifier")
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
+        # Compiling for XLA takes longer than the whole training of a network of this size.
+        jit_compile=False,
+    )
+    return model

@@ -1,0 +1,174 @@
+"""Predicts the species of one observation given by flags: ``python -m penguin_model.predict``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from penguin_model import cli
+from penguin_model.bundle import Classifier, load_with_card
+from penguin_model.card import Feature, ModelCard, read_verified
+from penguin_model.errors import PenguinError, UsageError
+from penguin_model.features import normalize
+
+PROGRAM = "penguin-predict"
+DEFAULT_MODEL = "models/penguin-classifier.keras"
+_OWN_FLAGS = frozenset({"help", "model", "json", "verbose"})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """The answer for one observation.
+
+    Attributes:
+      species: the most probable class.
+      probabilities: by class, in the card's order; they sum to 1.
+    """
+
+    species: str
+    probabilities: Mapping[str, float]
+
+
+def predict_one(classifier: Classifier, values: Sequence[float]) -> Prediction:
+    """Predicts one observation.
+
+    Args:
+      classifier: a loaded model.
+      values: in raw units (mm, g), in the order of the card's features.
+    """
+    card = classifier.card
+    matrix = normalize([np.array([value]) for value in values], card.features)
+    row = classifier.predict(matrix)[0]
+    probabilities = dict(zip(card.classes, map(float, row), strict=True))
+    return Prediction(species=card.classes[int(row.argmax())], probabilities=probabilities)
+
+
+def flag_names(features: Sequence[Feature]) -> tuple[str, ...]:
+    """The flag of each feature, without dashes: ``CulmenLength`` is ``culmen_length``.
+
+    Names that would repeat, or hide a flag of the command itself, get ``feature_`` before them.
+    """
+    taken = set(_OWN_FLAGS)
+    names = []
+    for feature in features:
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", feature.name)
+        name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_") or "value"
+        while name in taken:
+            name = f"feature_{name}"
+        taken.add(name)
+        names.append(name)
+    return tuple(names)
+
+
+def parse_value(flag: str, text: str, feature: Feature) -> float:
+    """Reads one measurement as the batch job would read it from a CSV.
+
+    Raises:
+      UsageError: it is no number, or not a plausible one.
+    """
+    # PyArrow only where a value is there to judge: --help stays fast.
+    import pyarrow as pa
+
+    from penguin_model.validate import good_rows, to_numbers
+
+    column = to_numbers(pa.array([text], pa.string()))
+    if good_rows([column], [feature]) is not None:
+        raise UsageError(
+            f"--{flag} {text}: {feature.name} must be a number from "
+            f"{feature.minimum:g} to {feature.maximum:g} {feature.unit}"
+        )
+    return float(column.values[0])
+
+
+def render(prediction: Prediction) -> str:
+    """The answer as text: the species, then a line for each class."""
+    width = max(map(len, prediction.probabilities))
+    lines = [f"  {name:{width}} {100 * p:8.3f} %" for name, p in prediction.probabilities.items()]
+    return "\n".join([prediction.species, *lines])
+
+
+def to_json(prediction: Prediction, card: ModelCard, values: Sequence[float]) -> str:
+    """The answer as JSON, with what was asked and the model that answered."""
+    answer = {
+        "species": prediction.species,
+        "probability": prediction.probabilities[prediction.species],
+        "probabilities": dict(prediction.probabilities),
+        "observation": dict(zip(card.feature_names, values, strict=True)),
+        "model_sha256": card.sha256,
+    }
+    return json.dumps(answer, indent=2)
+
+
+def build_parser(card: ModelCard | None) -> cli.ArgumentParser:
+    """The command's flags, those of the card's features among them."""
+    parser = cli.ArgumentParser(
+        prog=PROGRAM,
+        allow_abbrev=False,
+        description="Predicts the species of one observation, given in raw units.",
+        epilog=None if card else "The flags of the features are missing here: no model card.",
+    )
+    if card:
+        group = parser.add_argument_group(f"features of {card.name}, each of them required")
+        for flag, feature in zip(flag_names(card.features), card.features, strict=True):
+            meaning = f"{feature.name}, {feature.minimum:g} to {feature.maximum:g} {feature.unit}"
+            group.add_argument(
+                f"--{flag}",
+                dest=f"feature {feature.name}",
+                metavar=re.sub(r"\W+", "", feature.unit).upper() or "VALUE",
+                required=True,
+                help=meaning.replace("%", "%%"),
+            )
+    _add_common(parser)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, help="the model file (default: %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="answer as JSON")
+    parser.add_argument("--verbose", action="store_true", help="libraries' logs and tracebacks")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Predicts one observation; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # The model decides which flags there are, so it is looked for first.
+    first = cli.ArgumentParser(prog=PROGRAM, allow_abbrev=False, add_help=False)
+    _add_common(first)
+    early, _ = first.parse_known_args(arguments)
+
+    def body() -> int:
+        try:
+            card = read_verified(early.model)
+        except PenguinError:
+            if not {"-h", "--help"} & set(arguments):
+                raise
+            build_parser(None).parse_args(arguments)
+            raise
+        options = vars(build_parser(card).parse_args(arguments))
+        values = [
+            parse_value(flag, options[f"feature {feature.name}"], feature)
+            for flag, feature in zip(flag_names(card.features), card.features, strict=True)
+        ]
+        cli.quiet_libraries(early.verbose)
+        prediction = predict_one(load_with_card(early.model, card), values)
+        print(to_json(prediction, card, values) if early.json else render(prediction))
+        return 0
+
+    return cli.run(PROGRAM, body, verbose=early.verbose)
+
+
+def console() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,202 @@
+"""Trains the classifier and saves it with its card and plots: ``python -m penguin_model.train``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from penguin_model import bundle, cli, dataset, describe, evaluate, plots
+from penguin_model.card import ModelCard, card_path
+from penguin_model.errors import OutputError
+from penguin_model.fitting import Say, TrainConfig, fit, library_versions, matrix
+from penguin_model.predict import predict_one, render
+
+PROGRAM = "penguin-train"
+
+# Culmen length, culmen depth, flipper length (mm), body mass (g): the seed lab's new bird.
+NEW_BIRD = (50.4, 15.3, 200.0, 5000.0)
+
+
+def train(
+    config: TrainConfig, *, say: Say = print, progress: Say | None = None, weights: bool = False
+) -> ModelCard:
+    """Trains, evaluates and saves a model, then tries the saved one on a new bird.
+
+    Args:
+      config: what to do.
+      say: takes each line of the report.
+      progress: takes a line an epoch; None says every fifth.
+      weights: whether the report shows the learned weights and biases.
+
+    Returns:
+      The card as saved.
+
+    Raises:
+      UsageError: the data cannot be used.
+      OutputError: the folders cannot be written.
+    """
+    frame = dataset.read(config.data)
+    birds = dataset.complete(frame)
+    training, test = dataset.split(birds)
+    features = dataset.features(birds)
+    _make_folders([os.path.dirname(config.model), os.path.dirname(config.plot_paths[0])])
+
+    versions = library_versions()
+    say(", ".join(f"{name} {version}" for name, version in versions.items()))
+    say(f"\n{config.data}: {len(frame)} rows, {len(birds)} complete; a sample:")
+    say(frame.dropna().sample(5, random_state=config.seed).sort_index().to_string())
+    repeated = dataset.oversample(training)
+    say(f"\n{len(training)} birds to train on ({len(repeated)} rows oversampled), {len(test)} held")
+    say("out: the split comes first, so no copy of a held-out bird is trained on")
+
+    model, history = fit(config, repeated, test, features, say=say, progress=progress)
+    answers = {
+        name: bundle.compile_predict(model, len(features))(matrix(part, features))
+        for name, part in (("training", training), ("test", test))
+    }
+    found = evaluate.metrics(answers["test"], test.labels, dataset.CLASSES)
+    seen = evaluate.metrics(answers["training"], training.labels, dataset.CLASSES)
+    card = ModelCard(
+        name=os.path.splitext(os.path.basename(config.model))[0],
+        model_file="",
+        sha256="",
+        features=features,
+        classes=dataset.CLASSES,
+        label=dataset.LABEL,
+        training=config.for_card(),
+        data={
+            "file": os.path.basename(config.data),
+            "sha256": dataset.fingerprint(config.data),
+            "rows": len(frame),
+            "complete_rows": len(birds),
+            "train_rows": len(training),
+            "test_rows": len(test),
+            "citation": dataset.CITATION,
+        },
+        metrics={
+            "train_rows": len(training),
+            "test_rows": len(test),
+            **found,
+            "train_accuracy": seen["accuracy"],
+            "final_loss": history["loss"][-1],
+            "final_validation_loss": history["val_loss"][-1],
+        },
+        versions=versions,
+        reference=evaluate.reference(
+            training.raw, answers["training"], [f.name for f in features], dataset.CLASSES
+        ),
+    )
+    say("")
+    for line in metric_lines(found, rows=len(test)):
+        say(line)
+    card = bundle.save(model, config.model, card)
+    _draw(config, history, {"Training": seen, "Held out": found})
+    if weights:
+        say("")
+        for line in describe.layer_lines(describe.layers(model, values=True)):
+            say(line)
+
+    say("\nThe saved model, loaded again, on one new bird (50.4 mm, 15.3 mm, 200 mm, 5000 g):")
+    say(render(predict_one(bundle.load(config.model), NEW_BIRD)))
+    say("\nWritten:")
+    for path in (config.model, card_path(config.model), *config.plot_paths):
+        say(f"  {path}")
+    return card
+
+
+def metric_lines(metrics: Mapping[str, Any], *, rows: int) -> Iterator[str]:
+    """The held-out metrics as text, the confusion matrix among them."""
+    yield (
+        f"Held out: {100 * metrics['accuracy']:.2f} % of {rows} birds right, "
+        f"log-loss {metrics['log_loss']:.4f} nats"
+    )
+    yield from describe.table(
+        ("true species", *(f"as {name}" for name in metrics["recall"]), "recall"),
+        [
+            (name, *counts, "-" if recall is None else f"{100 * recall:.1f} %")
+            for (name, recall), counts in zip(
+                metrics["recall"].items(), metrics["confusion"], strict=True
+            )
+        ],
+    )
+
+
+def _draw(
+    config: TrainConfig, history: plots.History, metrics: Mapping[str, Mapping[str, Any]]
+) -> None:
+    name = os.path.splitext(os.path.basename(config.model))[0]
+    curves = plots.learning_curves(history, title=f"{name}: {config.epochs} epochs of training")
+    matrices = plots.confusion_matrices(
+        {part: each["confusion"] for part, each in metrics.items()},
+        dataset.CLASSES,
+        title=f"{name}: true and predicted species",
+    )
+    for figure, path in zip((curves, matrices), config.plot_paths, strict=True):
+        plots.save(figure, path)
+
+
+def _make_folders(folders: Sequence[str]) -> None:
+    """Makes the folders and sees that files may be put there, before minutes of work."""
+    for folder in folders:
+        try:
+            os.makedirs(folder or ".", exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"folder {folder}: {error.strerror}") from error
+        if not os.access(folder or ".", os.W_OK):
+            raise OutputError(f"folder {folder}: is not writable")
+
+
+def build_parser() -> cli.ArgumentParser:
+    """The command's flags."""
+    usual = TrainConfig()
+    parser = cli.ArgumentParser(
+        prog=PROGRAM,
+        description="Trains the classifier; saves it with its model card and its plots.",
+    )
+
+    def add(flag: str, kind: type, default: object, meaning: str) -> None:
+        parser.add_argument(flag, type=kind, default=default, help=f"{meaning} (%(default)s)")
+
+    add("--data", str, usual.data, "the CSV of penguins")
+    add("--model", str, usual.model, "where the model goes, .keras or .h5")
+    parser.add_argument("--plots", default="", help="folder of the plots (beside the model)")
+    add("--epochs", int, usual.epochs, "passes over the training part")
+    add("--batch_size", int, usual.batch_size, "rows a step")
+    add("--learning_rate", float, usual.learning_rate, "Adam's step size")
+    add("--seed", int, usual.seed, "of the weights and the order of the rows")
+    parser.add_argument("--print_weights", action="store_true", help="show weights and biases")
+    parser.add_argument("--verbose", action="store_true", help="libraries' logs and tracebacks")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Trains a model; returns the exit code."""
+    options = vars(build_parser().parse_args(argv))
+    verbose, weights = options.pop("verbose"), options.pop("print_weights")
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    def update(line: str) -> None:
+        """Writes over the last line, and leaves the last epoch's standing."""
+        done = line.split()[1] == f"{options['epochs']}/{options['epochs']}"
+        print(f"\r{line}", end="\n" if done else "", flush=True)
+
+    def body() -> int:
+        cli.quiet_libraries(verbose)
+        config = TrainConfig(**options)
+        train(config, say=say, progress=update if sys.stdout.isatty() else None, weights=weights)
+        return 0
+
+    return cli.run(PROGRAM, body, verbose=verbose)
+
+
+def console() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    console()
