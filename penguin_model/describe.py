@@ -163,9 +163,10 @@ def build_parser() -> cli.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Describes a model; returns the exit code."""
-    options = build_parser().parse_args(argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
 
     def body() -> int:
+        options = build_parser().parse_args(arguments)
         cli.quiet_libraries(options.verbose)
         classifier = load(options.model)
         described = layers(classifier.model, values=options.weights)
@@ -176,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\n".join([*card_lines(classifier.card), "", *layer_lines(described)]))
         return 0
 
-    return cli.run(PROGRAM, body, verbose=options.verbose)
+    return cli.run(PROGRAM, body, verbose="--verbose" in arguments)
 
 
 def console() -> None:

@@ -48,8 +48,10 @@ def train(
     say(f"\n{config.data}: {len(frame)} rows, {len(birds)} complete; a sample:")
     say(frame.dropna().sample(5, random_state=config.seed).sort_index().to_string())
     repeated = dataset.oversample(training)
-    say(f"\n{len(training)} birds to train on ({len(repeated)} rows oversampled), {len(test)} held")
-    say("out: the split comes first, so no copy of a held-out bird is trained on")
+    say(
+        f"\n{len(training)} birds to train on, oversampled to {len(repeated)} rows; "
+        f"{len(test)} held out before that, so that no copy of theirs is trained on"
+    )
 
     model, history = fit(config, repeated, test, features, say=say, progress=progress)
     answers = {
@@ -171,26 +173,31 @@ def build_parser() -> cli.ArgumentParser:
     return parser
 
 
+def say(text: str) -> None:
+    """Prints at once, also into a pipe: a training takes a while."""
+    print(text, flush=True)
+
+
+def overwrite_line(line: str) -> None:
+    """Writes a line of progress over the one before; the last epoch's stays."""
+    done, _, epochs = line.removeprefix("epoch").split()[0].partition("/")
+    print(f"\r{line}", end="\n" if done == epochs else "", flush=True)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains a model; returns the exit code."""
-    options = vars(build_parser().parse_args(argv))
-    verbose, weights = options.pop("verbose"), options.pop("print_weights")
-
-    def say(text: str) -> None:
-        print(text, flush=True)
-
-    def update(line: str) -> None:
-        """Writes over the last line, and leaves the last epoch's standing."""
-        done = line.split()[1] == f"{options['epochs']}/{options['epochs']}"
-        print(f"\r{line}", end="\n" if done else "", flush=True)
+    arguments = list(sys.argv[1:] if argv is None else argv)
 
     def body() -> int:
+        options = vars(build_parser().parse_args(arguments))
+        verbose, weights = options.pop("verbose"), options.pop("print_weights")
         cli.quiet_libraries(verbose)
         config = TrainConfig(**options)
-        train(config, say=say, progress=update if sys.stdout.isatty() else None, weights=weights)
+        progress = overwrite_line if sys.stdout.isatty() else None
+        train(config, say=say, progress=progress, weights=weights)
         return 0
 
-    return cli.run(PROGRAM, body, verbose=verbose)
+    return cli.run(PROGRAM, body, verbose="--verbose" in arguments)
 
 
 def console() -> None:

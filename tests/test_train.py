@@ -1,0 +1,240 @@
+"""Training: the recipe, its order, its repeatability, and what the shipped model achieves."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penguin_model import bundle, dataset, evaluate, fitting, network, train
+from penguin_model.card import ModelCard, card_path, read_verified
+from penguin_model.errors import UsageError
+
+Trained = tuple[ModelCard, list[str], Path]
+
+
+@pytest.fixture(scope="module")
+def birds(project: Path) -> dataset.Birds:
+    return dataset.complete(dataset.read(str(project / "data/penguins.csv")))
+
+
+@pytest.fixture(scope="module")
+def config(project: Path) -> fitting.TrainConfig:
+    return fitting.TrainConfig(data=str(project / "data/penguins.csv"), epochs=2, seed=3)
+
+
+@pytest.fixture(scope="module")
+def trained(config: fitting.TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    said: list[str] = []
+    config = dataclasses.replace(config, model=str(folder / "new/birds.h5"))
+    return train.train(config, say=said.append, weights=True), said, folder / "new"
+
+
+def test_the_recipe(birds: dataset.Birds) -> None:
+    assert list(dataset.MEASUREMENTS) == [
+        ("CulmenLength", "mm", 1), ("CulmenDepth", "mm", 1),
+        ("FlipperLength", "mm", 10), ("BodyMass", "g", 100),
+    ]  # fmt: skip
+    assert dataset.CLASSES == ("Adelie", "Gentoo", "Chinstrap")
+    plain = fitting.TrainConfig()
+    assert (plain.epochs, plain.batch_size, plain.learning_rate) == (50, 10, 0.001)
+    model = network.build(4, 3, learning_rate=0.001)
+    assert [layer.units for layer in model.layers] == [10, 10, 3]
+    assert [layer.activation.__name__ for layer in model.layers] == ["relu", "relu", "softmax"]
+    assert model.optimizer.name == "adam"
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.001)
+    assert model.loss == "categorical_crossentropy"
+    assert fitting.matrix(birds, dataset.features(birds)).dtype == np.float32
+    assert dataset.one_hot(np.array([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+def test_split_first_then_oversample(birds: dataset.Birds) -> None:
+    training, test = dataset.split(birds)
+    assert (len(birds), len(training), len(test)) == (342, 239, 103)
+    repeated = dataset.oversample(training)
+    assert len(repeated) == 4 * 239
+
+    def rows(part: dataset.Birds) -> list[tuple[float, ...]]:
+        return [(*raw, label) for raw, label in zip(part.raw, part.labels, strict=True)]
+
+    # All 342 birds differ, so a bird is known by its measurements.
+    assert len(set(rows(birds))) == 342
+    assert set(rows(repeated)) == set(rows(training))
+    assert set(rows(repeated)).isdisjoint(rows(test))
+    assert set(rows(training)) | set(rows(test)) == set(rows(birds))
+    assert sorted(rows(repeated)) == sorted(4 * rows(training))
+    again, _ = dataset.split(birds)
+    np.testing.assert_array_equal(again.raw, training.raw)
+
+
+def test_plausible_ranges(birds: dataset.Birds) -> None:
+    found = {each.name: each for each in dataset.features(birds)}
+    assert {name: (each.minimum, each.maximum) for name, each in found.items()} == {
+        "CulmenLength": (18, 74), "CulmenDepth": (8, 26),
+        "FlipperLength": (142, 261), "BodyMass": (900, 8100),
+    }  # fmt: skip
+    assert not found["BodyMass"].minimum <= 3.75 <= found["BodyMass"].maximum
+    assert all(each.minimum > 0 for each in found.values())
+
+
+def test_metrics_by_hand() -> None:
+    probabilities = np.array([[0.5, 0.5], [0.75, 0.25], [0.0, 1.0]], np.float32)
+    labels = np.array([0, 1, 1])
+    found = evaluate.metrics(probabilities, labels, ["a", "b"])
+    assert found["confusion"] == [[1, 0], [1, 1]]
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["recall"] == {"a": 1.0, "b": 0.5}
+    assert found["log_loss"] == pytest.approx((math.log(2) + math.log(4)) / 3)
+
+
+def test_histogram_by_hand() -> None:
+    found = evaluate.histogram([0.0, 1.0, 1.5, 2.0, 9.0], [1.0, 2.0])
+    assert (found.edges, found.counts) == ((1.0, 2.0), (1, 2, 2))
+
+
+def test_the_same_seed_gives_the_same_metrics(
+    config: fitting.TrainConfig, trained: Trained, tmp_path: Path
+) -> None:
+    card, _, _ = trained
+    other = dataclasses.replace(config, model=str(tmp_path / "birds.keras"))
+    again = train.train(other, say=lambda text: None)
+    assert again.metrics == card.metrics
+    assert again.reference == card.reference
+    assert again.features == card.features
+    different = train.train(dataclasses.replace(other, seed=4), say=lambda text: None)
+    assert different.metrics != card.metrics
+
+
+def test_what_is_written(trained: Trained) -> None:
+    card, _, folder = trained
+    names = ["birds.confusion.png", "birds.h5", "birds.h5.card.json", "birds.loss.png"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert read_verified(str(folder / "birds.h5")) == card
+    assert str(folder) not in Path(card_path(str(folder / "birds.h5"))).read_text()
+    assert card.name == "birds"
+    assert card.training["epochs"] == 2
+    assert set(card.versions) == {
+        "python", "tensorflow", "keras", "numpy", "scikit-learn", "pandas"
+    }  # fmt: skip
+
+
+def test_what_is_said(trained: Trained) -> None:
+    card, said, folder = trained
+    text = "\n".join(said)
+    assert f"tensorflow {card.versions['tensorflow']}" in text
+    assert "344 rows, 342 complete" in text
+    assert "239 birds to train on, oversampled to 956 rows; 103 held" in text
+    assert "hidden_1 (Dense)" in text
+    assert "epoch   2/2" in text
+    assert "epoch   1/2" not in text
+    assert "kernel 4 × 10" in text
+    for path in folder.iterdir():
+        assert str(path) in text
+
+
+def test_progress_is_told_every_epoch(config: fitting.TrainConfig, birds: dataset.Birds) -> None:
+    lines: list[str] = []
+    fitting.fit(
+        config, birds, birds, dataset.features(birds), say=lambda text: None, progress=lines.append
+    )
+    assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
+
+
+def test_reference_counts_the_training_part(trained: Trained) -> None:
+    card, _, _ = trained
+    assert card.reference is not None
+    assert list(card.reference.features) == list(card.feature_names)
+    for histogram in (*card.reference.features.values(), card.reference.probability):
+        assert sum(histogram.counts) == 239
+    for histogram in card.reference.features.values():
+        assert len(histogram.edges) == 9
+        assert min(histogram.counts) >= 10
+    assert sum(card.reference.classes.values()) == 239
+    assert card.reference.probability.edges == (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+
+
+def test_the_shipped_model(shipped_model: Path, birds: dataset.Birds, project: Path) -> None:
+    classifier = bundle.load(str(shipped_model))
+    card = classifier.card
+    assert card.metrics["accuracy"] == 1.0
+    assert card.metrics["test_rows"] == 103
+    assert card.metrics["log_loss"] < 0.017
+    assert card.metrics["recall"] == dict.fromkeys(dataset.CLASSES, 1.0)
+    assert card.data["sha256"] == dataset.fingerprint(str(project / "data/penguins.csv"))
+    assert card.features == dataset.features(birds)
+    assert card.classes == dataset.CLASSES
+    assert card.training == fitting.TrainConfig().for_card()
+    _, test = dataset.split(birds)
+    again = evaluate.metrics(
+        classifier.predict(fitting.matrix(test, card.features)), test.labels, card.classes
+    )
+    assert again["confusion"] == card.metrics["confusion"]
+    assert again["log_loss"] == pytest.approx(card.metrics["log_loss"], abs=1e-6)
+
+
+HEADER = "CulmenLength,CulmenDepth,FlipperLength,BodyMass,Species\n"
+ROW = "39.1,18.7,181,3750,0\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "not a CSV table"),
+        (b"\xff\xfe\x00", "not a CSV table"),
+        (b'a,b\n"1,2\n', "not a CSV table"),
+        (b"CulmenLength,Species\n39.1,0\n", "no column CulmenDepth, FlipperLength, BodyMass"),
+        ((HEADER + ROW.replace("181", "long")).encode(), "long"),
+        ((HEADER + ROW + ROW.replace(",0\n", ",3\n")).encode(), "Species is 3 in data row 1"),
+        ((HEADER + ROW.replace(",0\n", ",\n")).encode(), "Species is nan in data row 0"),
+        ((HEADER + ROW).encode(), "1 complete rows are too few"),
+        ((HEADER + 20 * ROW).encode(), "no Gentoo, Chinstrap in the training part"),
+    ],
+)
+def test_bad_data_is_one_line(
+    content: bytes, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data.csv"
+    data.write_bytes(content)
+    model = tmp_path / "model.keras"
+    assert train.main(["--data", str(data), "--model", str(model)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("penguin-train: error: data")
+    assert complaint in error
+    assert error.count("\n") == 1
+    assert not model.exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--data", "nowhere.csv"], "data nowhere.csv: No such file or directory"),
+        (["--epochs", "0"], "--epochs"),
+        (["--epochs", "many"], "--epochs"),
+        (["--colour", "red"], "--colour"),
+        (["--batch_size", "-1"], "--batch_size"),
+        (["--learning_rate", "nan"], "--learning_rate nan"),
+        (["--seed", "-1"], "--seed -1"),
+        (["--model", "model.pb"], "--model model.pb must end in .keras or .h5"),
+    ],
+)
+def test_bad_flags_are_one_line(
+    flags: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(flags) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+
+
+def test_a_config_refuses_what_cannot_be() -> None:
+    with pytest.raises(UsageError):
+        fitting.TrainConfig(epochs=0)
+
+
+def test_plots_lie_beside_the_model_or_where_they_are_wanted() -> None:
+    beside = fitting.TrainConfig(model="a/b.keras")
+    assert beside.plot_paths == ("a/b.loss.png", "a/b.confusion.png")
+    elsewhere = fitting.TrainConfig(model="a/b.keras", plots="c")
+    assert elsewhere.plot_paths == ("c/b.loss.png", "c/b.confusion.png")
