@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything runs in .venv, made on first use; ARGS='…' passes further flags on.
 
 .DEFAULT_GOAL := help
-.PHONY: score test train lint format lock clean help
+.PHONY: score test train bench lint format lock clean help
 
 python := .venv/bin/python
 # The same result on any machine: no local wheels or settings, for the oldest Python of pyproject.toml and on.
@@ -19,6 +19,10 @@ test: ## Run the tests (ARGS='-k csv' chooses some)
 train: ## Train the model anew: models/, with its card and plots
 	@sh scripts/setup_venv.sh runtime
 	$(python) -m penguin_model.train $(ARGS)
+
+bench: ## Compare our rate with a bare loop over pyarrow and Keras
+	@sh scripts/setup_venv.sh runtime
+	$(python) -m benchmarks.ratio $(ARGS)
 
 lint: ## Check style and types
 	@sh scripts/setup_venv.sh dev

@@ -25,6 +25,8 @@ from pipelines.blocks import Block, Reject, Wanted, show_bytes
 from pipelines.csv_records import Records, complete_length, find_records
 from pipelines.spans import UnreadableFile
 
+# What one of pyarrow's threads parses at a time.
+_PARSE_BYTES = 1 << 20
 # A record longer than this is no observation: most likely a quote that nothing closes.
 MAX_RECORD_BYTES = 4 << 20
 _BOM = b"\xef\xbb\xbf"
@@ -202,13 +204,19 @@ def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int)
 
 
 def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], handler: Any) -> Any:
-    # Columns are named by position: an unwanted one may have a name twice.
+    # pyarrow counts rows for the handler only where one thread reads.
+    threads = handler is None
     return pa_csv.read_csv(
         pa.BufferReader(data),
+        # Columns are named by position: an unwanted one may have a name twice.
         read_options=pa_csv.ReadOptions(
-            use_threads=False, block_size=len(data) + 1, column_names=header
+            use_threads=threads,
+            block_size=_PARSE_BYTES if threads else len(data) + 1,
+            column_names=header,
         ),
-        parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=handler),
+        parse_options=pa_csv.ParseOptions(
+            newlines_in_values=b'"' in data, invalid_row_handler=handler
+        ),
         convert_options=pa_csv.ConvertOptions(
             column_types=types,
             include_columns=list(types),

@@ -9,11 +9,12 @@ import dataclasses
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from apache_beam import pvalue
 from apache_beam.metrics import Metrics
@@ -122,6 +123,27 @@ class NormalizeFn(beam.DoFn):
         yield pa.RecordBatch.from_arrays([*chunk.columns[: self._first], rows], schema=self._schema)
 
 
+def find_winners(
+    by_class: Sequence[npt.NDArray[np.float32]],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """The winning class of each row and its probability; the first of equals wins.
+
+    Whole columns are compared: NumPy's ``max`` along rows of three takes seven times as long.
+
+    Args:
+      by_class: one array ``[n]`` per class.
+
+    Returns:
+      Class indices int32 ``[n]``, probabilities ``[n]``; NaN where any class has NaN.
+    """
+    best = by_class[0].copy()
+    winners = np.zeros(len(best), np.int32)
+    for index, column in enumerate(by_class[1:], start=1):
+        winners[column > best] = index
+        np.maximum(best, column, out=best)
+    return winners, best
+
+
 class PredictFn(beam.DoFn):
     """Scores whole batches; the model is loaded once per process and shared by its threads."""
 
@@ -157,17 +179,14 @@ class PredictFn(beam.DoFn):
         self._milliseconds.update(round((time.perf_counter() - started) * 1000))
         self._batch_rows.update(batch.num_rows)
         self._scored.inc(batch.num_rows)
-        winners = probabilities.argmax(axis=1)
-        best = probabilities.max(axis=1)
+        by_class = [np.ascontiguousarray(column) for column in probabilities.T]
+        winners, best = find_winners(by_class)
         if not np.isfinite(best).all():
             raise ModelError("the model answered NaN or infinity for a plausible row")
-        species = pa.DictionaryArray.from_arrays(
-            winners.astype(np.int32), pa.array(self._card.classes)
-        )
-        by_class = [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
+        species = pa.DictionaryArray.from_arrays(winners, pa.array(self._card.classes))
+        answers = [species, pa.array(best), *map(pa.array, by_class)]
         yield pa.RecordBatch.from_arrays(
-            [*batch.columns[: self._first], species, pa.array(best), *by_class],
-            schema=self._schema,
+            [*batch.columns[: self._first], *answers], schema=self._schema
         )
         counts = np.bincount(winners, minlength=len(self._card.classes)).tolist()
         for name, count in zip(self._card.classes, counts, strict=True):
