@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 ROWS = 1 << 20
 FLOATS = ("probability", "adelie", "gentoo", "chinstrap")
 DELTA = {"source_row": "DELTA_BINARY_PACKED"}
-SPLIT = {name: "BYTE_STREAM_SPLIT" for name in FLOATS}
+SPLIT = dict.fromkeys(FLOATS, "BYTE_STREAM_SPLIT")
 PLAIN_FLOATS = {
     "source_file": "snappy",
     "source_row": "snappy",

@@ -17,10 +17,9 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineRunner
 
-from penguin_model import bundle
-from penguin_model.card import ModelCard, read_verified
+from penguin_model.card import ModelCard
 from penguin_model.errors import PenguinError, RejectsError, UsageError
-from pipelines import commit, interrupts, publish, runners, schemas, storage, summary
+from pipelines import commit, interrupts, models, publish, runners, schemas, storage, summary
 from pipelines.files import Matching
 from pipelines.layout import Layout, check_run_id
 from pipelines.options import parse_arguments
@@ -87,9 +86,10 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
         run_id=check_run_id(run_id),
         attempt=uuid.uuid4().hex,
     )
-    card = _read_card(values.model)
-    passthrough = _passthrough(values.passthrough, card)
     options = PipelineOptions(list(arguments))
+    storage.use_options(options)
+    card = models.read_card(values.model)
+    passthrough = _passthrough(values.passthrough, card)
     if not values.replace:
         commit.refuse_published(paths)
     about = {
@@ -154,7 +154,7 @@ def _run_pipeline(job: Job) -> None:
     storage.write_bytes(model_path, storage.read_bytes(job.model_path))
     if job.in_process:
         # Before the pipeline starts, so that a model that cannot be used is refused as such.
-        bundle.load_shared(model_path, card)
+        models.load_shared(model_path, card)
     pipeline = beam.Pipeline(runner=job.runner, options=job.options)
     _ = pipeline | "Score observations" >> job.transform
     try:
@@ -163,12 +163,6 @@ def _run_pipeline(job: Job) -> None:
         raise
     except Exception as error:
         raise _as_penguin_error(error) from error
-
-
-def _read_card(model_path: str) -> ModelCard:
-    if storage.is_local(model_path):
-        return read_verified(storage.absolute(model_path))
-    raise UsageError(f"--model {model_path}: a local path is needed")
 
 
 def _passthrough(flags: Sequence[str], card: ModelCard) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam import pvalue
-from apache_beam.io.filesystem import BeamIOError
 from apache_beam.metrics import Metrics
 
 from penguin_model import validate
@@ -71,7 +70,7 @@ class PlanSpansFn(beam.DoFn):
                 yield tally(file.path, expected=opened.metadata.num_rows)
                 for start, stop, first_row in parquet_spans.plan(opened, self._sizes.span_bytes):
                     yield Span(file, start, stop, first_row)
-        except (UnreadableFile, OSError, BeamIOError) as error:
+        except (UnreadableFile, *storage.ERRORS) as error:
             yield from _reject_file(file.path, error)
 
 
@@ -96,7 +95,7 @@ class ReadSpanFn(beam.DoFn):
                     yield from self._reject(rejects, path)
                 if chunk is not None:
                     yield chunk
-        except (UnreadableFile, OSError, BeamIOError) as error:
+        except (UnreadableFile, *storage.ERRORS) as error:
             yield from _reject_file(path, error, after=span.first_row + rows_read)
         finally:
             self._read.inc(rows_read)
@@ -132,7 +131,7 @@ def _reject_file(path: str, error: Exception, after: int = 0) -> Iterator[Any]:
     reason, column = validate.UNREADABLE_FILE, None
     if isinstance(error, UnreadableFile):
         reason, column = error.reason, error.column
-    message = str(error) or repr(error)
+    message = str(error) if isinstance(error, UnreadableFile) else storage.reason_of(error)
     reject = Reject(
         source_row=None,
         reason=reason,

@@ -17,14 +17,24 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
+from apache_beam.io.aws.clients.s3.messages import S3ClientError
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model.errors import OutputError
+
+# What a filesystem raises when it cannot do what it is asked.
+ERRORS = (OSError, BeamIOError, S3ClientError)
 
 # From Linux' fcntl.h and fs.h.
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+
+
+def use_options(options: PipelineOptions) -> None:
+    """Makes the filesystems' own options known, such as ``--s3_endpoint_url``."""
+    FileSystems.set_options(options)
 
 
 def is_local(path: str) -> bool:
@@ -96,11 +106,17 @@ def writing(path: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, BeamIOError) as error:
-        reason = str(error).splitlines()[0] if str(error) else repr(error)
-        if isinstance(error, OSError) and error.strerror:
-            reason = error.strerror
-        raise OutputError(f"cannot write {path}: {reason}") from error
+    except ERRORS as error:
+        raise OutputError(f"cannot write {path}: {reason_of(error)}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """What a filesystem's error says, in one line without the path."""
+    if isinstance(error, S3ClientError):
+        return str(error.message)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).splitlines()[0] if str(error) else repr(error)
 
 
 def exists(path: str) -> bool:

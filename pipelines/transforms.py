@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -19,11 +17,10 @@ import pyarrow as pa
 from apache_beam import pvalue
 from apache_beam.metrics import Metrics
 
-from penguin_model import bundle
 from penguin_model.card import ModelCard
 from penguin_model.errors import ModelError
 from penguin_model.features import normalize
-from pipelines import layout, publish, schemas, storage
+from pipelines import layout, models, publish, schemas
 from pipelines.blocks import Wanted
 from pipelines.files import Matching
 from pipelines.outputs import FIGURES, REJECTS, TALLIES, figure, with_outputs
@@ -159,14 +156,7 @@ class PredictFn(beam.DoFn):
 
     def setup(self) -> None:
         """Loads the model, or finds it loaded; runners may call this many times."""
-        if storage.is_local(self._model_path):
-            self._classifier, self._loaded = bundle.load_shared(self._model_path, self._card)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            # Keras reads local files, and goes by the suffix.
-            path = os.path.join(folder, os.path.basename(self._model_path))
-            storage.write_bytes(path, storage.read_bytes(self._model_path))
-            self._classifier, self._loaded = bundle.load_shared(path, self._card)
+        self._classifier, self._loaded = models.load_shared(self._model_path, self._card)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """One batch to one chunk of predictions."""
