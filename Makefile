@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything runs in .venv, made on first use; ARGS='…' passes further flags on.
 
 .DEFAULT_GOAL := help
-.PHONY: score test train bench lint format lock clean help
+.PHONY: score test train bench torture lint format lock clean help
 
 python := .venv/bin/python
 # The same result on any machine: no local wheels or settings, for the oldest Python of pyproject.toml and on.
@@ -23,6 +23,10 @@ train: ## Train the model anew: models/, with its card and plots
 bench: ## Compare our rate with a bare loop over pyarrow and Keras
 	@sh scripts/setup_venv.sh runtime
 	$(python) -m benchmarks.ratio $(ARGS)
+
+torture: ## Kill, fill, mutate: ten minutes that must lose no row (docs/reliability.md)
+	@sh scripts/setup_venv.sh dev
+	$(python) -m tests.torture $(ARGS)
 
 lint: ## Check style and types
 	@sh scripts/setup_venv.sh dev

@@ -127,11 +127,6 @@ def rejects_batch(rejects: Sequence[Reject], source_file: str) -> pa.RecordBatch
     )
 
 
-def show_bytes(data: bytes) -> str:
-    """Raw bytes as text; what is no UTF-8 is shown as an escaped byte."""
-    return data.decode("utf-8", errors="backslashreplace")
-
-
 def _as_text(array: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()

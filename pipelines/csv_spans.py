@@ -21,9 +21,10 @@ import pyarrow.csv as pa_csv
 
 from penguin_model import validate
 from penguin_model.errors import ReconcileError
-from pipelines.blocks import Block, Reject, Wanted, show_bytes
+from pipelines.blocks import Block, Reject, Wanted
 from pipelines.csv_records import Records, complete_length, find_records
 from pipelines.spans import UnreadableFile
+from pipelines.texts import show_bytes, undecodable_rows
 
 # What one of pyarrow's threads parses at a time.
 _PARSE_BYTES = 1 << 20
@@ -175,15 +176,15 @@ def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int)
         wrong.append(row.number - 1)
         return "skip"
 
-    table = _read_csv(data, header, dict.fromkeys(wanted.columns, pa.binary()), set_aside)
-    if table.num_rows + len(wrong) != len(records):
+    columns = _parse_bytes(data, header, wanted, set_aside)
+    rows = len(next(iter(columns.values())))
+    if rows + len(wrong) != len(records):
         raise ReconcileError(
-            f"{len(records)} records at row {first_row}, but {table.num_rows + len(wrong)} parsed"
+            f"{len(records)} records at row {first_row}, but {rows + len(wrong)} parsed"
         )
     kept = np.setdiff1d(np.arange(len(records)), np.array(wrong, np.int64))
     broken = [_wrong_field_count(records, position, header, first_row) for position in wrong]
-    columns = _arrays(table)
-    undecodable = _undecodable_rows(columns)
+    undecodable = undecodable_rows(columns)
     for position, name in undecodable.items():
         broken.append(_bad_encoding(records, int(kept[position]), name, first_row))
     if undecodable:
@@ -201,6 +202,24 @@ def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int)
         raw=raw,
         broken=tuple(sorted(broken, key=lambda reject: reject.source_row or 0)),
     )
+
+
+def _parse_bytes(
+    data: bytes, header: list[str], wanted: Wanted, handler: Any
+) -> dict[str, pa.Array]:
+    """The wanted columns as bytes; rows of a wrong field count go to the handler."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        # pyarrow shows a handler no row that is not UTF-8, so each byte passes as a character.
+        data = data.decode("latin-1").encode("utf-8")
+        table = _read_csv(data, header, dict.fromkeys(wanted.columns, pa.string()), handler)
+        return {
+            name: pa.array([text.encode("latin-1") for text in array.to_pylist()], pa.binary())
+            for name, array in _arrays(table).items()
+        }
+    types = dict.fromkeys(wanted.columns, pa.binary())
+    return _arrays(_read_csv(data, header, types, handler))
 
 
 def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], handler: Any) -> Any:
@@ -235,21 +254,6 @@ def _arrays(table: pa.Table) -> dict[str, pa.Array]:
 
 def _empty(table: pa.Table, name: str) -> pa.Array:
     return pa.array([], table.schema.field(name).type)
-
-
-def _undecodable_rows(columns: dict[str, pa.Array]) -> dict[int, str]:
-    """Positions of rows with bytes that are no UTF-8, and the first column that has them."""
-    found: dict[int, str] = {}
-    for name, array in columns.items():
-        try:
-            array.cast(pa.string())
-        except pa.ArrowInvalid:
-            for position, value in enumerate(array.to_pylist()):
-                try:
-                    value.decode("utf-8")
-                except UnicodeDecodeError:
-                    found.setdefault(position, name)
-    return found
 
 
 def _wrong_field_count(

@@ -90,8 +90,6 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
     storage.use_options(options)
     card = models.read_card(values.model)
     passthrough = _passthrough(values.passthrough, card)
-    if not values.replace:
-        commit.refuse_published(paths)
     about = {
         "start": start.isoformat(timespec="milliseconds"),
         "runner": values.runner or "DirectRunner",
@@ -137,6 +135,9 @@ def execute(job: Job) -> dict[str, Any]:
     paths = job.transform.publication.layout
     try:
         with interrupts.caught(), commit.attempt(paths):
+            # After leftovers of an interrupted run of this name were finished or removed.
+            if not job.transform.publication.replace:
+                commit.refuse_published(paths)
             interrupts.run_in_thread(lambda: _run_pipeline(job))
     except interrupts.InterruptedRun:
         # Past its point of no return a run is finished all the same.

@@ -16,6 +16,7 @@ from penguin_model import validate
 from pipelines.blocks import Block, Reject, Wanted
 from pipelines.csv_spans import check_columns
 from pipelines.spans import UnreadableFile
+from pipelines.texts import is_text, show_bytes, undecodable_rows
 
 # What a torn or foreign file raises: Arrow's own errors, and OSError for Thrift and codecs.
 _ARROW_ERRORS = (pa.ArrowException, OSError)
@@ -101,14 +102,33 @@ def read(
 
 
 def _block(batch: pa.RecordBatch, row: int, raw_rows: _RawRows, position: int) -> Block:
-    def raw(positions: Sequence[int]) -> list[str | None]:
-        return raw_rows.get(position, positions) if positions else []
-
-    return Block(
-        columns=dict(zip(batch.schema.names, batch.columns, strict=True)),
-        rows=np.arange(row, row + batch.num_rows, dtype=np.int64),
-        raw=raw,
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    places = np.arange(batch.num_rows)
+    undecodable = undecodable_rows(
+        {name: array for name, array in columns.items() if is_text(array.type)}
     )
+    broken: list[Reject] = []
+    if undecodable:
+        texts = raw_rows.get(position, list(undecodable))
+        for (place, name), text in zip(undecodable.items(), texts, strict=True):
+            broken.append(
+                Reject(
+                    source_row=row + place,
+                    reason=validate.BAD_ENCODING,
+                    column=name,
+                    message=f"{name} has bytes that are not UTF-8",
+                    raw=text,
+                )
+            )
+        places = np.delete(places, list(undecodable))
+        columns = {name: array.take(pa.array(places)) for name, array in columns.items()}
+
+    def raw(positions: Sequence[int]) -> list[str | None]:
+        if not positions:
+            return []
+        return raw_rows.get(position, places[list(positions)].tolist())
+
+    return Block(columns=columns, rows=places + row, raw=raw, broken=tuple(broken))
 
 
 def _unreadable(
@@ -143,25 +163,37 @@ class _RawRows:
     group: int
     batch_rows: int
     batches: Iterator[pa.RecordBatch] | None = None
+    batch: pa.RecordBatch | None = None
     next_position: int = 0
 
     def get(self, position: int, rows: Sequence[int]) -> list[str | None]:
+        """The rows of the batch at a position, as JSON; positions never go back."""
         if self.batches is None:
             self.batches = self.file.iter_batches(
                 self.batch_rows, row_groups=[self.group], use_threads=False
             )
         try:
             while self.next_position <= position:
-                batch = next(self.batches)
+                self.batch = next(self.batches)
                 self.next_position += 1
         except _ARROW_ERRORS:
             # A column that nobody wanted is torn: the reject stands without its raw text.
             return [None] * len(rows)
-        return [json.dumps(row, default=_show) for row in batch.take(pa.array(rows)).to_pylist()]
+        assert self.batch is not None
+        picked = self.batch.take(pa.array(rows))
+        columns = [_for_json(column) for column in picked.columns]
+        return [
+            json.dumps(dict(zip(picked.schema.names, values, strict=True)), default=str)
+            for values in zip(*columns, strict=True)
+        ]
 
 
-def _show(value: Any) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
+def _for_json(column: pa.Array) -> list[Any]:
+    """A column's values; text as it is or escaped, other bytes in hexadecimal."""
+    if is_text(column.type):
+        texts = column.cast(pa.large_binary()).to_pylist()
+        return [None if text is None else show_bytes(text) for text in texts]
+    return [value.hex() if isinstance(value, bytes) else value for value in column.to_pylist()]
 
 
 def _one_line(error: Exception) -> str:

@@ -1,0 +1,50 @@
+"""Text that may be no UTF-8: which rows hold it, and how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+
+def show_bytes(data: bytes) -> str:
+    """Raw bytes as text; what is no UTF-8 is shown as an escaped byte."""
+    return data.decode("utf-8", errors="backslashreplace")
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds text, plain or in a dictionary."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def undecodable_rows(columns: Mapping[str, pa.Array]) -> dict[int, str]:
+    """Finds the rows with bytes that are no UTF-8.
+
+    Args:
+      columns: text or binary columns ``[n]``; Arrow checks neither when it reads Parquet.
+
+    Returns:
+      Positions, each with the first column that has such bytes there.
+    """
+    found: dict[int, str] = {}
+    for name, array in columns.items():
+        if _is_valid(array):
+            continue
+        for position, value in enumerate(array.cast(pa.large_binary()).to_pylist()):
+            try:
+                (value or b"").decode("utf-8")
+            except UnicodeDecodeError:
+                found.setdefault(position, name)
+    return found
+
+
+def _is_valid(array: pa.Array) -> bool:
+    try:
+        array.cast(pa.large_binary()).cast(pa.large_string())
+    except pa.ArrowInvalid:
+        return False
+    return True

@@ -1,0 +1,194 @@
+"""Mutated bytes through both readers: all rows are accounted for, no error but those of rejects.
+
+Parquet cases run in child processes, since a library that reads foreign bytes may take the process
+down; a case that does is counted by its signal.
+"""
+
+import io
+import json
+import random
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines import csv_spans, parquet_spans
+from pipelines.blocks import Block, split
+from pipelines.spans import UnreadableFile
+from tests.reading import WANTED
+from tests.running import PROJECT
+from tests.torture.cases import Case
+
+SPLICES = (
+    b'"',
+    b"\n",
+    b"\r\n",
+    b"\r",
+    b",",
+    b"\0",
+    b"\xff",
+    b"NA",
+    b"39,1",
+    b"-",
+    b'""',
+    b"\xef\xbb\xbf",
+)
+SECONDS_A_CASE = 20
+MEMORY = 6 << 30
+
+
+def csv_seed() -> bytes:
+    """Rows of all sorts: good, quoted, blank, with newlines in a field."""
+    rows = [b"id,length,mass,note"]
+    for number in range(60):
+        rows.append(b"b%d,%d.5,%d,n" % (number, 10 + number, 1000 + number))
+        if number % 7 == 0:
+            rows.append(b'"q ""%d""\n,x",39.1,3750,"two\r\nlines"' % number)
+        if number % 11 == 0:
+            rows += [b"", b"x,NA,500,", b'y,"39,1",500,']
+    return b"\n".join(rows) + b"\n"
+
+
+def parquet_seed(number: int) -> bytes:
+    """A small file in one of several encodings."""
+    rows = 300
+    table = pa.table(
+        {
+            "id": [f"b{n}" for n in range(rows)],
+            "length": pa.array([None if n % 50 == 7 else 10 + n / 10 for n in range(rows)]),
+            "mass": pa.array(range(1000, 1000 + rows), pa.int32()),
+        }
+    )
+    sink = io.BytesIO()
+    compression = ("snappy", "none", "zstd", "gzip")[number % 4]
+    pq.write_table(
+        table, sink, row_group_size=100, compression=compression, use_dictionary=number % 3 > 0,
+        write_page_checksum=number % 5 == 0,
+    )  # fmt: skip
+    return sink.getvalue()
+
+
+def mutate(data: bytes, choice: random.Random) -> bytes:
+    """Changes a few places: bits, slices, splices, the end."""
+    changed = bytearray(data)
+    for _ in range(choice.choice((1, 1, 2, 5))):
+        if not changed:
+            break
+        place = choice.randrange(len(changed))
+        stop = min(len(changed), place + choice.choice((1, 2, 8, 64)))
+        kind = choice.randrange(6)
+        if kind == 0:
+            changed[place] ^= 1 << choice.randrange(8)
+        elif kind == 1:
+            changed[place:place] = choice.choice(SPLICES)
+        elif kind == 2:
+            del changed[place:stop]
+        elif kind == 3:
+            changed[place:place] = changed[place:stop]
+        elif kind == 4:
+            changed[place:stop] = bytes(choice.randrange(256) for _ in range(stop - place))
+        else:
+            del changed[choice.randrange(len(changed)) :]
+    return bytes(changed)
+
+
+def account(blocks: Iterator[Block]) -> tuple[list[Any], int]:
+    """All rows and rejects in the order of the file; the count of rows read."""
+    found: list[Any] = []
+    read = 0
+    for block in blocks:
+        read += block.rows_read
+        chunk, rejects = split(block, "f", WANTED)
+        part: list[Any] = [(reject.source_row, reject.reason, reject.raw) for reject in rejects]
+        if chunk is not None:
+            part += zip(*(column.to_pylist() for column in chunk.columns[1:]), strict=True)
+        found += sorted(part, key=lambda row: row[0])
+    return found, read
+
+
+def read_csv(data: bytes, size: int) -> tuple[list[Any], int]:
+    return account(csv_spans.read(io.BytesIO(data), WANTED, block_bytes=size))
+
+
+def read_parquet(data: bytes, size: int) -> tuple[list[Any], int]:
+    file = parquet_spans.open_file(pa.BufferReader(data), WANTED)
+    found: list[Any] = []
+    read = 0
+    for start, stop, first_row in parquet_spans.plan(file, size * 100):
+        blocks = parquet_spans.read(file, (start, stop), first_row, WANTED, batch_rows=size)
+        rows, count = account(blocks)
+        found, read = found + rows, read + count
+    return found, read
+
+
+def try_case(kind: str, seed: int) -> tuple[str, int]:
+    """One mutated file, read in two ways: what happened, and how many rows it gave.
+
+    Raises:
+      AssertionError: rows are lost or doubled, or the two ways differ.
+    """
+    choice = random.Random(seed)
+    data = mutate(csv_seed() if kind == "csv" else parquet_seed(seed), choice)
+    read = read_csv if kind == "csv" else read_parquet
+    ends: list[Any] = []
+    for size in (choice.randrange(20, 200), 100_000):
+        try:
+            found, count = read(data, size)
+        except (UnreadableFile, OSError):
+            ends.append("refused")
+            continue
+        assert [row[0] for row in found] == list(range(count)), "rows lost or doubled"
+        # Of a torn row group, small batches yield the rows before the tear.
+        ends.append(found if kind == "csv" else len(found))
+    assert ends[0] == ends[1], "another block size gives other rows"
+    return ("refused", 0) if ends[0] == "refused" else ("read", count)
+
+
+def run_cases(kind: str, first: int, count: int) -> None:
+    """Runs cases in this process, and prints each as it ends; the next one is known from that."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    for seed in range(first, first + count):
+        signal.alarm(SECONDS_A_CASE)
+        try:
+            what, rows = try_case(kind, seed)
+        except Exception as error:
+            what, rows = f"{type(error).__name__}: {error}", -1
+        print(json.dumps([seed, what, rows]), flush=True)
+
+
+def fuzz(kind: str, cases: int, seed: int) -> Case:
+    """Runs cases in child processes, and goes on after one that takes its process down."""
+    case = Case(f"mutated {'CSV' if kind == 'csv' else 'Parquet'} bytes")
+    first, end = seed, seed + cases
+    while first < end:
+        child = subprocess.run(
+            [sys.executable, "-m", "tests.torture.fuzz", kind, str(first), str(end - first)],
+            cwd=PROJECT, capture_output=True, text=True,
+        )  # fmt: skip
+        for line in child.stdout.splitlines():
+            number, what, rows = json.loads(line)
+            case.tries += 1
+            case.rows += max(rows, 0)
+            if rows < 0:
+                case.faults.append(f"{kind} case {number}: {what}")
+            else:
+                case.see(what)
+            first = number + 1
+        if child.returncode:
+            name = signal.Signals(-child.returncode).name if child.returncode < 0 else "an error"
+            case.tries += 1
+            if kind == "csv" or child.returncode > 0:
+                case.faults.append(f"{kind} case {first}: {name} {child.stderr[-300:]}")
+            else:
+                case.see(f"ended the process by {name}")
+            first += 1
+    return case
+
+
+if __name__ == "__main__":
+    run_cases(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
