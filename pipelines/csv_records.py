@@ -67,6 +67,11 @@ def find_records(data: bytes) -> Records:
 
 def line_ends(data: bytes) -> npt.NDArray[np.int64]:
     """Positions of the last byte of every line end outside quoted fields, ascending."""
+    return line_ends_and_state(data)[0]
+
+
+def line_ends_and_state(data: bytes) -> tuple[npt.NDArray[np.int64], bool]:
+    """The `line_ends` of bytes that begin outside quotes, and whether they end inside."""
     octets = np.frombuffer(data, np.uint8)
     ends = _positions(octets, _LF)
     if b"\r" in data:
@@ -77,12 +82,12 @@ def line_ends(data: bytes) -> npt.NDArray[np.int64]:
         followed[inner] = octets[returns[inner] + 1] == _LF
         ends = np.sort(np.concatenate([ends, returns[~followed]]))
     if b'"' not in data:
-        return ends
+        return ends, False
     quotes = _positions(octets, _QUOTE)
     if not _is_regular(octets, quotes):
         quotes = _structural_quotes(data, quotes)
     # An even number of quotes before a line end: it stands outside of them.
-    return ends[np.searchsorted(quotes, ends) % 2 == 0]
+    return ends[np.searchsorted(quotes, ends) % 2 == 0], len(quotes) % 2 == 1
 
 
 def _positions(octets: npt.NDArray[np.uint8], value: int) -> npt.NDArray[np.int64]:

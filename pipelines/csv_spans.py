@@ -11,6 +11,7 @@ import csv
 import dataclasses
 import gzip
 import io
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, cast
@@ -22,8 +23,9 @@ import pyarrow.csv as pa_csv
 from penguin_model import validate
 from penguin_model.errors import ReconcileError
 from pipelines.blocks import Block, Reject, Wanted
+from pipelines.csv_ranges import ByteSpan
 from pipelines.csv_records import Records, complete_length, find_records
-from pipelines.spans import UnreadableFile
+from pipelines.spans import UnreadableFile, check_columns
 from pipelines.texts import show_bytes, undecodable_rows
 
 # What one of pyarrow's threads parses at a time.
@@ -34,13 +36,16 @@ _BOM = b"\xef\xbb\xbf"
 _GZIP_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
-def read(stream: BinaryIO, wanted: Wanted, *, block_bytes: int) -> Iterator[Block]:
+def read(
+    stream: BinaryIO, wanted: Wanted, *, block_bytes: int, span: ByteSpan | None = None
+) -> Iterator[Block]:
     """Reads CSV bytes as a stream, in bounded memory.
 
     Args:
       stream: the uncompressed bytes of one file.
       wanted: the columns to read.
       block_bytes: how much is read at a time.
+      span: a part of the file that holds whole records; None reads it all.
 
     Yields:
       The file's rows in order, some at a time.
@@ -48,10 +53,15 @@ def read(stream: BinaryIO, wanted: Wanted, *, block_bytes: int) -> Iterator[Bloc
     Raises:
       UnreadableFile: there is no usable header, or the bytes are no CSV.
     """
-    pieces = _whole_records(stream, block_bytes)
+    stop = None if span is None else span.stop
+    pieces = _whole_records(stream, block_bytes, stop)
     first = next(pieces, b"").removeprefix(_BOM)
     header, body = _read_header(first, wanted)
     row = 0
+    if span is not None and span.start:
+        stream.seek(span.start)
+        pieces = _whole_records(stream, block_bytes, span.stop - span.start)
+        body, row = b"", span.first_row
     while True:
         # Blank lines are no rows, and pyarrow refuses bytes that hold nothing else.
         if body.strip(b"\r\n"):
@@ -67,6 +77,16 @@ def read(stream: BinaryIO, wanted: Wanted, *, block_bytes: int) -> Iterator[Bloc
 def unzipped(stream: BinaryIO) -> BinaryIO:
     """The uncompressed bytes of a gzip stream."""
     return cast(BinaryIO, gzip.open(stream))
+
+
+def check_header(stream: BinaryIO, wanted: Wanted, *, block_bytes: int) -> None:
+    """Refuses a file without a usable header, before its ranges are looked at.
+
+    Raises:
+      UnreadableFile: there is no header, or a wanted column is missing.
+    """
+    first = next(_whole_records(stream, block_bytes, None), b"")
+    _read_header(first.removeprefix(_BOM), wanted)
 
 
 def check_gzip(stream: BinaryIO) -> None:
@@ -85,10 +105,12 @@ def check_gzip(stream: BinaryIO) -> None:
         raise UnreadableFile(f"the gzip file is broken ({error}); deliver it again") from error
 
 
-def _whole_records(stream: BinaryIO, block_bytes: int) -> Iterator[bytes]:
-    """Cuts a stream into pieces that each end with a record."""
+def _whole_records(stream: BinaryIO, block_bytes: int, limit: int | None) -> Iterator[bytes]:
+    """Cuts a stream, or the bytes up to a limit, into pieces that each end with a record."""
     rest = b""
-    while data := stream.read(block_bytes):
+    left = math.inf if limit is None else limit
+    while data := stream.read(int(min(block_bytes, left))):
+        left -= len(data)
         data = rest + data
         end = complete_length(data)
         if end:
@@ -118,32 +140,6 @@ def _read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
     header = [name.strip() for name in next(csv.reader([text], strict=False))]
     check_columns(header, wanted)
     return header, piece[records.starts[1] :] if len(records) > 1 else b""
-
-
-def check_columns(names: Sequence[str], wanted: Wanted) -> None:
-    """Refuses a file that lacks a wanted column or has it twice.
-
-    Raises:
-      UnreadableFile: with the reason ``missing_column``.
-    """
-    missing = [name for name in wanted.columns if name not in names]
-    if missing:
-        hint = ""
-        if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
-            hint = "; its fields are not separated by commas"
-        found = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-        raise UnreadableFile(
-            f"column {', '.join(missing)} is missing; the file has: {found}{hint}",
-            reason=validate.MISSING_COLUMN,
-            column=missing[0],
-        )
-    twice = [name for name in wanted.columns if list(names).count(name) > 1]
-    if twice:
-        raise UnreadableFile(
-            f"column {twice[0]} stands twice in the header",
-            reason=validate.MISSING_COLUMN,
-            column=twice[0],
-        )
 
 
 def _parse(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Block:

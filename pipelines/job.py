@@ -23,6 +23,7 @@ from pipelines import commit, interrupts, models, publish, runners, schemas, sto
 from pipelines.files import Matching
 from pipelines.layout import Layout, check_run_id
 from pipelines.options import parse_arguments
+from pipelines.sizes import DEFAULT_SIZES
 from pipelines.transforms import ScoreObservations
 
 _VERSIONED = ("apache-beam", "keras", "pyarrow", "numpy")
@@ -97,6 +98,9 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
         "model": {"path": values.model, "name": card.name, "sha256": card.sha256},
         "input": list(values.input),
     }
+    # One worker gains nothing from ranges, whose first pass reads a large CSV twice.
+    divides = runners.workers(values.runner, options) != 1
+    sizes = dataclasses.replace(DEFAULT_SIZES, **({} if divides else {"range_bytes": sys.maxsize}))
     transform = ScoreObservations(
         matching=Matching(
             patterns=tuple(storage.absolute(pattern) for pattern in values.input),
@@ -116,6 +120,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
             new_only=values.new_only,
             about=about,
         ),
+        sizes=sizes,
     )
     return Job(
         transform=transform,

@@ -14,11 +14,12 @@ from pipelines.tallies import FileTally
 REJECTS = "rejects"
 TALLIES = "tallies"
 FIGURES = "figures"
+RANGES = "ranges"
 
 
 def with_outputs(dofn: beam.DoFn) -> Any:
     """A ParDo with a main output, called ``main``, and the shared side outputs."""
-    return beam.ParDo(dofn).with_outputs(REJECTS, TALLIES, FIGURES, main="main")
+    return beam.ParDo(dofn).with_outputs(REJECTS, TALLIES, FIGURES, RANGES, main="main")
 
 
 def tally(path: str, **known: int) -> pvalue.TaggedOutput:

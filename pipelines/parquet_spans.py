@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 
 from penguin_model import validate
 from pipelines.blocks import Block, Reject, Wanted
-from pipelines.csv_spans import check_columns
-from pipelines.spans import UnreadableFile
+from pipelines.spans import UnreadableFile, check_columns
 from pipelines.texts import is_text, show_bytes, undecodable_rows
 
 # What a torn or foreign file raises: Arrow's own errors, and OSError for Thrift and codecs.

@@ -5,6 +5,7 @@ Every runner but the local one is Beam's business, by the name the user gave.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 
@@ -29,6 +30,13 @@ def is_local(name: str | None) -> bool:
 def is_in_process(name: str | None, options: PipelineOptions) -> bool:
     """Whether the workers are threads of this process."""
     return is_local(name) and options.view_as(DirectOptions).direct_running_mode != _PROCESSES
+
+
+def workers(name: str | None, options: PipelineOptions) -> int | None:
+    """How many workers the local runner has; None where another runner decides."""
+    if not is_local(name):
+        return None
+    return int(options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1)
 
 
 def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> PipelineRunner:

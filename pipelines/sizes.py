@@ -11,6 +11,7 @@ class Sizes:
 
     Attributes:
       span_bytes: a span of Parquet ends with the row group that reaches this many compressed bytes.
+      range_bytes: a larger CSV is divided into ranges of this many bytes.
       block_bytes: CSV bytes that are parsed at a time.
       batch_rows: Parquet rows that are read, and scored, at a time.
       row_group_rows: rows of a full row group of the output.
@@ -18,6 +19,7 @@ class Sizes:
     """
 
     span_bytes: int = 32 << 20
+    range_bytes: int = 32 << 20
     block_bytes: int = 8 << 20
     batch_rows: int = 1 << 17
     row_group_rows: int = 1 << 20

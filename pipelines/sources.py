@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -14,8 +14,9 @@ from apache_beam.metrics import Metrics
 from penguin_model import validate
 from pipelines import csv_spans, files, parquet_spans, storage
 from pipelines.blocks import Block, Reject, Wanted, rejects_batch, split
+from pipelines.csv_ranges import ByteSpan, Survey, number, survey
 from pipelines.files import InputFile, Matching
-from pipelines.outputs import REJECTS, figure, tally
+from pipelines.outputs import RANGES, REJECTS, figure, tally
 from pipelines.sizes import Sizes
 from pipelines.spans import UnreadableFile
 
@@ -25,7 +26,7 @@ class Span(NamedTuple):
 
     Attributes:
       file: the file.
-      start, stop: row groups of a Parquet file; 0, 0 for the whole of a CSV.
+      start, stop: row groups of a Parquet file, bytes of a CSV; 0, 0 for the whole of a CSV.
       first_row: the 0-based row in the file that the span begins with.
     """
 
@@ -62,6 +63,9 @@ class PlanSpansFn(beam.DoFn):
             if not file.format:
                 known = ", ".join(files.FORMATS)
                 raise UnreadableFile(f"the name ends in none of {known}; give --format")
+            if file.format == "csv" and file.size > self._sizes.range_bytes:
+                yield from self._ranges(file)
+                return
             if file.format != "parquet":
                 yield Span(file, 0, 0, 0)
                 return
@@ -72,6 +76,44 @@ class PlanSpansFn(beam.DoFn):
                     yield Span(file, start, stop, first_row)
         except (UnreadableFile, *storage.ERRORS) as error:
             yield from _reject_file(file.path, error)
+
+    def _ranges(self, file: InputFile) -> Iterator[pvalue.TaggedOutput]:
+        with storage.open_input(file.path) as source:
+            csv_spans.check_header(source, self._wanted, block_bytes=self._sizes.block_bytes)
+        for start in range(0, file.size, self._sizes.range_bytes):
+            stop = min(start + self._sizes.range_bytes, file.size)
+            yield pvalue.TaggedOutput(RANGES, Span(file, start, stop, 0))
+
+
+class SurveyRangeFn(beam.DoFn):
+    """Looks for records and quotes in one range of a large CSV."""
+
+    def process(self, span: Span) -> Iterator[tuple[str, tuple[InputFile, Survey | str]]]:
+        """One range to its survey, or to why there is none; the file's path is the key."""
+        found: Survey | str
+        try:
+            with storage.open_input(span.file.path) as source:
+                found = survey(source, span.start, span.stop, span.file.size)
+        except storage.ERRORS as error:
+            found = storage.reason_of(error)
+        yield span.file.path, (span.file, found)
+
+
+class NumberRowsFn(beam.DoFn):
+    """Puts the surveys of a file in order: spans of whole records, each with its first row."""
+
+    def process(
+        self, element: tuple[str, Iterable[tuple[InputFile, Survey | str]]]
+    ) -> Iterator[Any]:
+        """All surveys of a file to its spans."""
+        surveys: list[Survey] = []
+        for file, each in element[1]:
+            if isinstance(each, str):
+                yield from _reject_file(file.path, UnreadableFile(each))
+                return
+            surveys.append(each)
+        for span in number(sorted(surveys, key=lambda each: each.start), file.size):
+            yield Span(file, *span)
 
 
 class ReadSpanFn(beam.DoFn):
@@ -115,7 +157,10 @@ class ReadSpanFn(beam.DoFn):
                 )
             else:
                 stream = csv_spans.unzipped(source) if span.file.format == "csv.gz" else source
-                yield from csv_spans.read(stream, self._wanted, block_bytes=self._sizes.block_bytes)
+                part = ByteSpan(span.start, span.stop, span.first_row) if span.stop else None
+                yield from csv_spans.read(
+                    stream, self._wanted, block_bytes=self._sizes.block_bytes, span=part
+                )
 
     def _reject(self, rejects: list[Reject], path: str) -> Iterator[Any]:
         self._rejected.inc(len(rejects))

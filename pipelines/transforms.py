@@ -23,10 +23,16 @@ from penguin_model.features import normalize
 from pipelines import layout, models, publish, schemas
 from pipelines.blocks import Wanted
 from pipelines.files import Matching
-from pipelines.outputs import FIGURES, REJECTS, TALLIES, figure, with_outputs
+from pipelines.outputs import FIGURES, RANGES, REJECTS, TALLIES, figure, with_outputs
 from pipelines.sinks import ReconcileFn, WriteShardsFn
 from pipelines.sizes import DEFAULT_SIZES, Sizes
-from pipelines.sources import MatchFilesFn, PlanSpansFn, ReadSpanFn
+from pipelines.sources import (
+    MatchFilesFn,
+    NumberRowsFn,
+    PlanSpansFn,
+    ReadSpanFn,
+    SurveyRangeFn,
+)
 from pipelines.tallies import MergeTallies
 
 
@@ -63,17 +69,32 @@ class ScoreObservations(beam.PTransform):
         )
         inputs = matched.main | "Share files" >> beam.Reshuffle()
         planned = inputs | "Plan spans" >> with_outputs(PlanSpansFn(wanted, self.sizes))
-        spans = planned.main | "Share spans" >> beam.Reshuffle()
+        numbered = (
+            planned[RANGES]
+            | "Share ranges" >> beam.Reshuffle()
+            | "Survey large CSV" >> beam.ParDo(SurveyRangeFn())
+            | "By file" >> beam.GroupByKey()
+            | "Number rows" >> with_outputs(NumberRowsFn())
+        )
+        spans = (
+            (planned.main, numbered.main)
+            | "All spans" >> beam.Flatten()
+            | "Share spans" >> beam.Reshuffle()
+        )
         read = spans | "Read and validate" >> with_outputs(ReadSpanFn(wanted, self.sizes))
         batches = read.main | "Normalize" >> beam.ParDo(NormalizeFn(self.card, self.passthrough))
         scored = batches | "Predict" >> with_outputs(
             PredictFn(self.card, self.model_path, self.passthrough)
         )
         predictions = scored.main | "Write predictions" >> self._write(layout.PREDICTIONS)
-        rejected = (planned[REJECTS], read[REJECTS]) | "All rejects" >> beam.Flatten()
+        rejected = (
+            planned[REJECTS],
+            numbered[REJECTS],
+            read[REJECTS],
+        ) | "All rejects" >> beam.Flatten()
         rejects = rejected | "Write rejects" >> self._write(layout.REJECTS)
         tallies = (
-            (planned[TALLIES], read[TALLIES], predictions[TALLIES], rejects[TALLIES])
+            tuple(step[TALLIES] for step in (planned, numbered, read, predictions, rejects))
             | "All counts" >> beam.Flatten()
             | "Count by file" >> beam.CombinePerKey(MergeTallies())
         )
@@ -81,7 +102,7 @@ class ScoreObservations(beam.PTransform):
         listed = reconciled.main | "Write files" >> self._write(layout.FILES)
         shards = (predictions.main, rejects.main, listed.main) | "All shards" >> beam.Flatten()
         figures = (
-            tuple(step[FIGURES] for step in (matched, planned, read, scored, reconciled))
+            tuple(step[FIGURES] for step in (matched, planned, numbered, read, scored, reconciled))
             | "All figures" >> beam.Flatten()
             | "Add up figures" >> beam.CombinePerKey(sum)
         )

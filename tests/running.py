@@ -27,11 +27,21 @@ def run_here(output: Path, *arguments: object) -> int:
 
 def run_small_pieces(output: Path, *arguments: object) -> Any:
     """Runs the job in many spans, blocks, row groups and shards from few rows; its manifest."""
+    sizes = Sizes(
+        span_bytes=1000,
+        range_bytes=1000,
+        block_bytes=1000,
+        batch_rows=70,
+        row_group_rows=90,
+        shard_bytes=4000,
+    )
+    return run_sized(sizes, output, *arguments)
+
+
+def run_sized(sizes: Sizes, output: Path, *arguments: object) -> Any:
+    """Runs the job in pieces of other sizes; its manifest."""
     flags = ["--output", str(output), *map(str, arguments)]
     prepared = job.prepare(options.parse_arguments("test", flags), flags)
-    sizes = Sizes(
-        span_bytes=1, block_bytes=1000, batch_rows=70, row_group_rows=90, shard_bytes=4000
-    )
     transform = dataclasses.replace(prepared.transform, sizes=sizes)
     return job.execute(dataclasses.replace(prepared, transform=transform))
 

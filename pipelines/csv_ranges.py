@@ -1,0 +1,135 @@
+"""Dividing a large CSV exactly: where each range's records begin, and which row that is.
+
+A first pass looks at each byte range on its own, for both states that it may begin in: outside or
+inside a quoted field. A fold over the ranges of a file then says which of the two it was, and gives
+exact byte spans of whole records with their first row. The idea is that of Ge et al., "Speculative
+Distributed CSV Data Parsing for Big Data Analytics" (SIGMOD 2019), without the speculation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from pipelines.csv_records import line_ends_and_state
+
+_NONE = -1
+_LF, _CR = b"\n\r"
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a range holds if it begins in one of the two states.
+
+    Attributes:
+      first: the byte after its first line end, from the file's start; -1 where it has none.
+      records: how many records begin right after its line ends.
+      inside: whether it ends inside a quoted field.
+    """
+
+    first: int
+    records: int
+    inside: bool
+
+
+class Survey(NamedTuple):
+    """One range, for both states.
+
+    Attributes:
+      start: where the range begins.
+      outside, inside: what it holds if it begins outside or inside a quoted field.
+      leading: 1 if a record begins with the range's own first byte, as the file's first does.
+    """
+
+    start: int
+    outside: Found
+    inside: Found
+    leading: int
+
+
+class ByteSpan(NamedTuple):
+    """Whole records of a CSV: bytes from start to stop, the first being data row ``first_row``."""
+
+    start: int
+    stop: int
+    first_row: int
+
+
+def survey(stream: BinaryIO, start: int, stop: int, size: int) -> Survey:
+    """Looks at one range of a file.
+
+    Args:
+      stream: the uncompressed bytes, seekable.
+      start: the range's nominal first byte; it is shifted to where nothing is cut in two.
+      stop: the nominal first byte of the next range, which is shifted likewise.
+      size: of the file.
+    """
+    first, last = _uncut(stream, start, size), _uncut(stream, stop, size)
+    stream.seek(max(first - 1, 0))
+    before = stream.read(1) if first else b"\n"
+    data = stream.read(last - first) if last > first else b""
+    following = stream.read(1)
+    leading = int(first == 0 and data[:1] not in (b"", b"\n", b"\r"))
+    outside = _look(data, first, following, prefix=before)
+    # Without a quote, a range that begins inside a field lies inside it as a whole.
+    inside = _look(data, first, following, b'"') if b'"' in data else Found(_NONE, 0, True)
+    return Survey(first, outside, inside, leading)
+
+
+def number(surveys: Sequence[Survey], size: int) -> Iterator[ByteSpan]:
+    """Folds the surveys of a file, in order, into spans of whole records.
+
+    Args:
+      surveys: of all ranges of the file.
+      size: of the file.
+
+    Yields:
+      The spans in order; together they hold every record once, the header is the first one's.
+    """
+    inside = False
+    begun: list[tuple[int, int]] = []  # where a range's first whole record begins, and its row
+    row = -1  # the header is the record before row 0
+    for position, each in enumerate(surveys):
+        found = each.inside if inside else each.outside
+        records = found.records + each.leading
+        if position == 0:
+            begun.append((0, 0))
+        elif found.first != _NONE and row >= 0:
+            begun.append((found.first, row))
+        row += records
+        inside = found.inside
+    for (start, first_row), (stop, _) in itertools.pairwise([*begun, (size, 0)]):
+        if stop > start:
+            yield ByteSpan(start, stop, first_row)
+
+
+def _look(data: bytes, offset: int, following: bytes, prefix: bytes) -> Found:
+    """Finds the line ends after a prefix byte that puts the scanner into its state."""
+    ends, inside = line_ends_and_state(prefix + data)
+    # The prefix itself may be a line end: it belongs to the range before.
+    ends = ends[ends > 0] - 1
+    # A line end that another follows, or the file's end, begins no record.
+    octets = np.frombuffer(data + (following or b"\n"), np.uint8)
+    after = octets[ends + 1]
+    records = int(np.count_nonzero((after != _LF) & (after != _CR)))
+    first = offset + int(ends[0]) + 1 if len(ends) else _NONE
+    return Found(first, records, inside)
+
+
+def _uncut(stream: BinaryIO, position: int, size: int) -> int:
+    """The next position at which neither doubled quotes nor a CRLF are cut."""
+    if position <= 0:
+        return 0
+    while position < size:
+        stream.seek(position - 1)
+        window = stream.read(4096)
+        for offset in range(1, len(window)):
+            before, after = window[offset - 1 : offset], window[offset : offset + 1]
+            if before != b'"' and after != b'"' and before + after != b"\r\n":
+                return position + offset - 1
+        position += len(window) - 1 if len(window) > 1 else size
+    return size

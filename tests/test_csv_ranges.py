@@ -1,0 +1,61 @@
+"""A CSV cut at any range size gives the records of the whole, each with its row."""
+
+import csv
+import io
+import itertools
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pipelines.csv_ranges import ByteSpan, number, survey
+from pipelines.csv_records import find_records
+
+FIELDS = st.text(alphabet='ab,"\n\r 1é', max_size=6)
+TABLES = st.lists(st.lists(FIELDS, min_size=2, max_size=4), min_size=1, max_size=12)
+WILD = st.text(alphabet='a,"\n\r', max_size=60)
+
+
+def divide(data: bytes, step: int) -> list[ByteSpan]:
+    stream, size = io.BytesIO(data), len(data)
+    surveys = [survey(stream, at, min(at + step, size), size) for at in range(0, size, step)]
+    return list(number(surveys, size))
+
+
+def check(data: bytes, step: int) -> None:
+    whole = find_records(data)
+    expected = [whole.raw(n) for n in range(len(whole))]
+    found: list[bytes] = []
+    for span in divide(data, step):
+        records = find_records(data[span.start : span.stop])
+        # The first span has the header, which is no row.
+        assert span.first_row == max(len(found) - 1, 0)
+        found += [records.raw(n) for n in range(len(records))]
+    assert found == expected
+
+
+@given(TABLES, st.sampled_from(["\n", "\r\n"]), st.sampled_from([0, 1]), st.integers(1, 80))
+def test_what_a_writer_writes(
+    table: list[list[str]], line_end: str, quoting: int, step: int
+) -> None:
+    text = io.StringIO(newline="")
+    rows = [[field.replace("\r", "") for field in row] for row in table]
+    csv.writer(text, lineterminator=line_end, quoting=quoting).writerows(rows)  # type: ignore[arg-type]
+    check(text.getvalue().encode(), step)
+
+
+@given(WILD, st.integers(1, 40))
+@example('a\n""""\nb', 3)
+@example("\n\n\n\na\nb\nc", 2)
+@example('"a\n"\r\n\r\nb', 4)
+def test_what_nobody_should_write(text: str, step: int) -> None:
+    check(text.encode(), step)
+
+
+def test_spans_are_many_and_cover_the_file() -> None:
+    data = b"id,note\n" + b"".join(b'%d,"x\n""y"""\n' % n for n in range(1000))
+    spans = divide(data, 500)
+    assert len(spans) > 20
+    assert spans[0].start == 0
+    assert spans[-1].stop == len(data)
+    assert all(one.stop == two.start for one, two in itertools.pairwise(spans))
+    assert all(span.stop - span.start < 1100 for span in spans)
