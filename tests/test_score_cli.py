@@ -1,5 +1,6 @@
 """The command as users and schedulers meet it: exit codes, one clear line, nothing left over."""
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from penguin_model.card import card_path
+from penguin_model.card import card_path, read_card
 from tests.running import (
     PLAIN,
     command,
@@ -21,6 +22,7 @@ from tests.running import (
     run_here,
     totals,
 )
+from tests.toy import toy_bundle
 
 CSV = (
     "id,CulmenLength,CulmenDepth,FlipperLength,BodyMass\n"
@@ -116,6 +118,18 @@ def test_a_card_that_does_not_fit_its_model(
     shutil.copy(card_path(str(shipped_model)), card_path(str(model)))
     model.write_bytes(shipped_model.read_bytes() + b"x")
     assert "SHA-256" in refused(capsys, output, 2, "--input", night, "--model", model)
+
+
+def test_a_card_with_other_widths_than_its_model(
+    tmp_path: Path, night: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = toy_bundle(tmp_path, features=5, classes=4)
+    card = read_card(model)
+    narrow = dataclasses.replace(card, features=card.features[:4])
+    Path(card_path(model)).write_text(narrow.to_json())
+    (tmp_path / "out").mkdir()
+    line = refused(capsys, tmp_path / "out", 2, "--input", night, "--model", model)
+    assert "its input has shape (None, 5), the card names 4" in line
 
 
 def test_an_output_that_cannot_be_written(
