@@ -201,6 +201,24 @@ def test_too_many_rejects_hold_the_run_back(
     assert [row["reason"] for row in rejects] == ["missing_column"]
 
 
+def test_a_scheduler_sees_codes_1_and_3(tmp_path: Path, night: Path) -> None:
+    """0, 2 and the signals' codes are seen through processes elsewhere on this page."""
+    (tmp_path / "file").write_text("")
+    ran = run_command("--input", night, "--output", tmp_path / "file/out")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == (
+        f"penguin-score: error: cannot write {tmp_path / 'file/out'}: Not a directory\n"
+    )
+    (night / "blank.csv").write_text(CSV.splitlines()[0] + "\nx,,,,\n")
+    ran = run_command("--input", night, "--output", tmp_path / "out", "--run_id", "n")
+    assert ran.returncode == 3
+    assert ran.stderr == (
+        "penguin-score: error: 33.3% of the rows were rejected, more than "
+        "--max_reject_fraction 0.1; nothing is published, the rejects lie in "
+        f"{tmp_path / 'out/_held/n'}\n"
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_and_leaves_nothing(
     tmp_path: Path, shipped_model: Path, number: signal.Signals
