@@ -17,8 +17,9 @@ from pipelines.blocks import Block, Reject, Wanted
 from pipelines.spans import UnreadableFile, check_columns
 from pipelines.texts import is_text, show_bytes, undecodable_rows
 
-# What a torn or foreign file raises: Arrow's own errors, and OSError for Thrift and codecs.
-_ARROW_ERRORS = (pa.ArrowException, OSError)
+# What a torn or foreign file raises: Arrow's own errors, OSError for Thrift and codecs, and what
+# pyarrow's bindings make of names that are no text and sizes that no memory holds.
+_ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
 
 def open_file(source: pa.NativeFile, wanted: Wanted) -> pq.ParquetFile:
@@ -29,9 +30,13 @@ def open_file(source: pa.NativeFile, wanted: Wanted) -> pq.ParquetFile:
     """
     try:
         file = pq.ParquetFile(source)
+        names = file.schema_arrow.names
+        counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     except _ARROW_ERRORS as error:
         raise UnreadableFile(f"no readable Parquet file: {_one_line(error)}") from error
-    check_columns(file.schema_arrow.names, wanted)
+    if min(counts, default=0) < 0 or sum(counts) != file.metadata.num_rows:
+        raise UnreadableFile("no readable Parquet file: the row counts in its footer disagree")
+    check_columns(names, wanted)
     return file
 
 
@@ -90,10 +95,15 @@ def read(
             for batch in file.iter_batches(
                 batch_rows, row_groups=[group], columns=list(wanted.columns), use_threads=False
             ):
+                if row + batch.num_rows > end:
+                    raise pa.ArrowInvalid("it has more rows than the footer says")
                 if batch.num_rows:
                     yield _block(batch, row, raw_rows, position)
                 row += batch.num_rows
                 position += 1
+            if row < end:
+                # A damaged page can end a column early without an error.
+                raise pa.ArrowInvalid("it has fewer rows than the footer says")
         except _ARROW_ERRORS as error:
             message = f"row group {group} cannot be read: {_one_line(error)}"
             yield from _unreadable(row, end, message, wanted, batch_rows)

@@ -4,6 +4,7 @@ import datetime
 import decimal
 import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from pipelines import parquet_spans
 from pipelines.spans import UnreadableFile
 from tests.reading import WANTED, score_ready
+from tests.torture import fuzz
 
 
 def file_of(table: pa.Table, row_group_size: int = 100) -> pq.ParquetFile:
@@ -152,3 +154,18 @@ def test_a_torn_row_group_costs_its_own_rows() -> None:
     assert [r.source_row for r in rejects] == list(range(100, 200))
     assert {r.reason for r in rejects} == {"unreadable_file"}
     assert "row group 1 cannot be read" in rejects[0].message
+
+
+@pytest.mark.parametrize("seed", [885, 1570, 5850])
+def test_a_row_group_that_ends_early_without_an_error_is_rejected(seed: int) -> None:
+    """Cases that the fuzzer found: pyarrow gives fewer rows than the footer counts."""
+    data = fuzz.mutate(fuzz.parquet_seed(seed), random.Random(seed))
+    found, read = fuzz.read_parquet(data, 1000)
+    assert [row[0] for row in found] == list(range(read))
+    assert read == pq.ParquetFile(pa.BufferReader(data)).metadata.num_rows
+
+
+def test_a_footer_with_names_that_are_no_text_is_refused() -> None:
+    data = fuzz.mutate(fuzz.parquet_seed(3803), random.Random(3803))
+    with pytest.raises(UnreadableFile, match="no readable Parquet"):
+        fuzz.read_parquet(data, 1000)

@@ -4,13 +4,15 @@ Prints a table; ends with 1 if a row was lost or doubled or anything else broke 
 """
 
 import argparse
+import dataclasses
+import json
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.torture import faults, fuzz, kills
+from tests.torture import faults, fuzz, kills, nights, readers, rights
 from tests.torture.cases import HEADER, Case
 
 
@@ -21,6 +23,7 @@ def main() -> int:
     parser.add_argument("--fuzz", type=int, default=12_000, help="mutated files in all")
     parser.add_argument("--rows", type=int, default=1_500_000, help="rows of the larger file")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="where to write the table as JSON as well")
     options = parser.parse_args()
     kill, seed, rows = options.kills, options.seed, options.rows
 
@@ -28,26 +31,33 @@ def main() -> int:
         lambda folder: kills.kill_and_repeat(folder, kill - 2 * (kill // 4), rows, seed),
         lambda folder: kills.kill_and_next_night(folder, kill // 4, rows, seed),
         lambda folder: kills.kill_and_replace(folder, kill // 4, rows, seed),
+        lambda folder: readers.read_while_jobs_replace(folder, 3, rows // 5),
+        lambda folder: readers.read_while_exchanged(folder, 500),
         lambda folder: faults.together(folder, rows // 10),
         lambda folder: faults.signals(folder, max(2, kill // 3), rows, seed),
         lambda folder: faults.full_disk(folder, 200_000),
         lambda folder: faults.file_size_limit(folder, 200_000),
-        lambda folder: faults.unreadable_inputs(folder),
-        lambda _: fuzz.fuzz("csv", options.fuzz // 2, seed),
-        lambda _: fuzz.fuzz("parquet", options.fuzz - options.fuzz // 2, seed),
+        faults.unreadable_inputs,
+        rights.permissions,
+        lambda folder: nights.mutated_nights(folder, 2, min(200, options.fuzz // 10), seed),
+        lambda _: fuzz.fuzz("csv", options.fuzz // 3, seed),
+        lambda _: fuzz.fuzz("gzip", options.fuzz // 6, seed),
+        lambda _: fuzz.fuzz("parquet", options.fuzz // 2, seed),
     ]
     start = time.monotonic()
     print(HEADER, flush=True)
-    failed = False
+    ended: list[Case] = []
     for run in cases:
         with tempfile.TemporaryDirectory() as folder:
             case = run(Path(folder))
         print(case.line(), flush=True)
         for fault in case.faults[:20]:
             print(f"  FAULT {fault}", file=sys.stderr, flush=True)
-        failed |= case.failed
+        ended.append(case)
     print(f"\n{time.monotonic() - start:.0f} s", flush=True)
-    return int(failed)
+    if options.json:
+        options.json.write_text(json.dumps([dataclasses.asdict(case) for case in ended], indent=2))
+    return int(any(case.failed for case in ended))
 
 
 if __name__ == "__main__":

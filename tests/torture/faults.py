@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.running import command
+from tests.running import PROJECT, command
 from tests.torture.cases import Case
 from tests.torture.jobs import (
+    SECONDS,
     check_line,
     check_nothing_left,
     check_rows,
@@ -57,6 +58,7 @@ def full_disk(folder: Path, rows: int) -> Case:
         code, err = finish("--input", night, "--output", output, "--run_id", "other")
         case.check(code == 1, f"exit code {code} on a read-only disk")
         check_line(case, err)
+        case.check(list(rows_of_runs(output)) == ["run"], "another run became visible")
         case.see("read-only disk refused")
         case.tries += 3
     return case
@@ -72,10 +74,15 @@ def file_size_limit(folder: Path, rows: int) -> Case:
 
     arguments = command("--input", night, "--output", output, "--run_id", "run")
     ran = subprocess.run(
-        arguments, capture_output=True, text=True, preexec_fn=limit, stdin=subprocess.DEVNULL
-    )
+        arguments, cwd=PROJECT, capture_output=True, text=True, preexec_fn=limit,
+        stdin=subprocess.DEVNULL, timeout=SECONDS,
+    )  # fmt: skip
     check_refusal(case, ran.returncode, ran.stderr, output)
-    case.tries += 1
+    code, err = finish("--input", night, "--output", output, "--run_id", "run")
+    case.check(code == 0, f"exit code {code} without the limit: {err}")
+    check_rows(case, rows_of_runs(output).get("run", {}), {"a.parquet": rows, "b.csv": rows // 2})
+    check_nothing_left(case, output)
+    case.tries += 2
     return case
 
 
@@ -98,8 +105,7 @@ def unreadable_inputs(folder: Path) -> Case:
     (night / "dangling.csv").symlink_to(night / "nowhere")
     (night / "loop.csv").symlink_to(night / "loop.csv")
     (night / "torn.parquet").write_bytes((night / "a.parquet").read_bytes()[:-9])
-    (night / "locked.csv").write_bytes(b"")
-    (night / "locked.csv").chmod(0)
+    (night / "empty.csv").write_bytes(b"")
     code, err = finish("--input", night, "--output", output, "--run_id", "run")
     case.check(code == 0, f"exit code {code}: {err}")
     check_rows(case, rows_of_runs(output).get("run", {}), {"a.parquet": 200, "b.csv": 100})

@@ -1,6 +1,7 @@
 """Starting the job in a process group of its own, and checking what a reader finds afterwards."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -65,13 +66,17 @@ def wait_for(job: subprocess.Popen[str], output: Path, pattern: str) -> bool:
 
 
 def rows_of_runs(output: Path) -> dict[str, dict[str, list[int]]]:
-    """The source rows that a reader sees, by run and file name."""
+    """The source rows that a reader sees, by run and file name; -1 for one with a wrong id."""
     found: dict[str, dict[str, list[int]]] = {}
     for shard in sorted((output / "predictions").rglob("*.parquet")):
-        table = pq.ParquetFile(shard).read(columns=["source_file", "source_row"])
+        table = pq.ParquetFile(shard).read()
         run = found.setdefault(shard.parent.name.removeprefix("run_id="), {})
         files = np.array(table.column("source_file").to_pylist())
         rows = table.column("source_row").to_numpy()
+        if "observation_id" in table.column_names:
+            # `make_night` counts them as the job counts rows: another one's row is no row.
+            ids = table.column("observation_id").to_pylist()
+            rows = np.where(rows == np.array(ids, np.int64), rows, -1)
         for file in np.unique(files):
             run.setdefault(Path(str(file)).name, []).extend(rows[files == file].tolist())
     return found
@@ -85,6 +90,13 @@ def check_rows(case: Case, found: dict[str, list[int]], expected: dict[str, int]
         case.lost += count - len(set(rows) & set(range(count)))
         case.doubled += len(rows) - len(set(rows))
     case.check(set(found) <= set(expected), f"rows of unknown files: {sorted(found)}")
+
+
+def check_manifest(case: Case, output: Path, run_id: str, rows: int) -> None:
+    """The manifest tells all rows, each scored or rejected."""
+    totals = json.loads((output / f"runs/{run_id}.json").read_text())["totals"]
+    read, scored, rejected = (totals[f"rows_{name}"] for name in ("read", "scored", "rejected"))
+    case.check(read == scored + rejected == rows, f"the manifest does not add up: {totals}")
 
 
 def check_nothing_left(case: Case, output: Path) -> None:
