@@ -45,7 +45,7 @@ def plan(file: pq.ParquetFile, target_bytes: int) -> Iterator[tuple[int, int, in
 
     Args:
       file: the open file.
-      target_bytes: a span ends with the row group that reaches this many compressed bytes.
+      target_bytes: a span ends with the row group that reaches this many uncompressed bytes.
 
     Yields:
       First row group, the one after the last, and the first's 0-based row in the file.
@@ -53,9 +53,8 @@ def plan(file: pq.ParquetFile, target_bytes: int) -> Iterator[tuple[int, int, in
     first = size = row = next_row = 0
     for group in range(file.num_row_groups):
         metadata = file.metadata.row_group(group)
-        size += sum(
-            metadata.column(column).total_compressed_size for column in range(metadata.num_columns)
-        )
+        # Not the columns' sizes: of a damaged footer pyarrow aborts the process over those.
+        size += metadata.total_byte_size
         next_row += metadata.num_rows
         if size >= target_bytes:
             yield first, group + 1, row

@@ -10,7 +10,7 @@ class Sizes:
     """How large the pieces are that the job works in; the result is the same for any.
 
     Attributes:
-      span_bytes: a span of Parquet ends with the row group that reaches this many compressed bytes.
+      span_bytes: a span of Parquet ends with the row group that reaches this size, uncompressed.
       range_bytes: a larger CSV is divided into ranges of this many bytes.
       block_bytes: CSV bytes that are parsed at a time.
       batch_rows: Parquet rows that are read, and scored, at a time.
@@ -18,7 +18,7 @@ class Sizes:
       shard_bytes: a shard ends with the row group that reaches this size.
     """
 
-    span_bytes: int = 32 << 20
+    span_bytes: int = 64 << 20
     range_bytes: int = 32 << 20
     block_bytes: int = 8 << 20
     batch_rows: int = 1 << 17

@@ -165,6 +165,12 @@ def test_a_row_group_that_ends_early_without_an_error_is_rejected(seed: int) -> 
     assert read == pq.ParquetFile(pa.BufferReader(data)).metadata.num_rows
 
 
+def test_damaged_size_statistics_do_not_end_the_process() -> None:
+    """pyarrow aborts over this file when it is asked for a column chunk's metadata."""
+    case = fuzz.fuzz("parquet", 1, 1447)
+    assert (case.faults, case.tries) == ([], 1)
+
+
 def test_a_footer_with_names_that_are_no_text_is_refused() -> None:
     data = fuzz.mutate(fuzz.parquet_seed(3803), random.Random(3803))
     with pytest.raises(UnreadableFile, match="no readable Parquet"):
