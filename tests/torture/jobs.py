@@ -46,6 +46,9 @@ def kill_group(job: subprocess.Popen[str]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(job.pid, signal.SIGKILL)
     job.wait()
+    for pipe in (job.stdout, job.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
 def finish(*arguments: object) -> tuple[int, str]:
