@@ -221,6 +221,9 @@ def _parse_bytes(
 def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], handler: Any) -> Any:
     # pyarrow counts rows for the handler only where one thread reads.
     threads = handler is None
+    if data.startswith(_BOM):
+        # pyarrow drops a byte-order mark wherever its input begins; after a blank line it is text.
+        data = b"\n" + data
     return pa_csv.read_csv(
         pa.BufferReader(data),
         # Columns are named by position: an unwanted one may have a name twice.

@@ -11,6 +11,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipelines import ledger, storage
 
+# In place of a format: the name is no text, which neither a column nor a shuffle can hold.
+NO_NAME = "no name"
 FORMATS = {".csv": "csv", ".csv.gz": "csv.gz", ".parquet": "parquet"}
 
 
@@ -102,12 +104,23 @@ def match(patterns: Iterable[str], format_override: str | None = None) -> Iterat
             if metadata.path in seen:
                 continue
             seen.add(metadata.path)
+            path = _shown(metadata.path)
+            known = format_override or format_of(path)
             yield InputFile(
-                path=metadata.path,
+                path=path,
                 size=metadata.size_in_bytes,
                 modified=round((metadata.last_updated_in_seconds or 0) * 1_000_000),
-                format=format_override or format_of(metadata.path),
+                format=known if path == metadata.path else NO_NAME,
             )
+
+
+def _shown(path: str) -> str:
+    """A path, its bytes escaped that are no UTF-8."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return os.fsencode(path).decode("utf-8", errors="backslashreplace")
+    return path
 
 
 def format_of(path: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -20,8 +22,12 @@ class InterruptedRun(PenguinError):
 
 
 @contextlib.contextmanager
-def caught() -> Iterator[None]:
+def caught(*, end_children: bool = False) -> Iterator[None]:
     """Makes the first signal an error in the main thread, and ignores further ones.
+
+    Args:
+      end_children: whether child processes are killed first, so that none writes any longer when
+        staging is removed.
 
     Raises:
       InterruptedRun: a signal came.
@@ -34,6 +40,8 @@ def caught() -> Iterator[None]:
     def handle(number: int, _: FrameType | None) -> None:
         received.append(number)
         if len(received) == 1:
+            if end_children:
+                _kill_children()
             raise InterruptedRun(number)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -42,6 +50,17 @@ def caught() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _kill_children() -> None:
+    """Kills this process' children, as Linux lists them; elsewhere they notice soon themselves."""
+    for stat in glob.glob("/proc/[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            with open(stat) as file:
+                # pid (name) state parent …: the name may hold anything, parentheses too.
+                parent = int(file.read().rpartition(")")[2].split()[1])
+            if parent == os.getpid():
+                os.kill(int(stat.split("/")[2]), signal.SIGKILL)
 
 
 def run_in_thread(body: Callable[[], None]) -> None:

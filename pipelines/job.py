@@ -37,6 +37,7 @@ class Job:
       transform: the pipeline's one transform.
       options: for Beam.
       in_process: whether the workers are threads of this process.
+      has_processes: whether they are child processes of this one.
       runner: Beam's runner.
       model_path: the model file as the user named it.
     """
@@ -44,6 +45,7 @@ class Job:
     transform: ScoreObservations
     options: PipelineOptions
     in_process: bool
+    has_processes: bool
     runner: PipelineRunner
     model_path: str
 
@@ -126,6 +128,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
         transform=transform,
         options=options,
         in_process=runners.is_in_process(values.runner, options),
+        has_processes=runners.has_processes(values.runner, options),
         runner=runners.create(values.runner, options, verbose=values.verbose),
         model_path=values.model,
     )
@@ -139,7 +142,7 @@ def execute(job: Job) -> dict[str, Any]:
     """
     paths = job.transform.publication.layout
     try:
-        with interrupts.caught(), commit.attempt(paths):
+        with interrupts.caught(end_children=job.has_processes), commit.attempt(paths):
             # After leftovers of an interrupted run of this name were finished or removed.
             if not job.transform.publication.replace:
                 commit.refuse_published(paths)

@@ -32,6 +32,11 @@ def is_in_process(name: str | None, options: PipelineOptions) -> bool:
     return is_local(name) and options.view_as(DirectOptions).direct_running_mode != _PROCESSES
 
 
+def has_processes(name: str | None, options: PipelineOptions) -> bool:
+    """Whether the workers are child processes of this one."""
+    return is_local(name) and not is_in_process(name, options)
+
+
 def workers(name: str | None, options: PipelineOptions) -> int | None:
     """How many workers the local runner has; None where another runner decides."""
     if not is_local(name):
@@ -66,7 +71,8 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Pipe
         return fn_runner.FnApiRunner()
     # Beam's runner would start its own worker command, which logs before it can be told not to.
     direct.direct_running_mode = "in_memory"
-    command = f"{shlex.quote(sys.executable)} -m pipelines.worker"
+    # Beam gives this to a shell, which `exec` replaces: the worker is our own child.
+    command = f"exec {shlex.quote(sys.executable)} -m pipelines.worker"
     if not verbose:
         options.view_as(WorkerOptions).default_sdk_harness_log_level = "CRITICAL"
         command += " --quiet"

@@ -22,11 +22,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in arguments
-    # Beam warns while it is imported, so the silence comes first.
-    cli.quiet_libraries(verbose)
-    from pipelines import job
 
-    return cli.run(PROGRAM, lambda: job.run(PROGRAM, arguments, verbose), verbose=verbose)
+    def body() -> int:
+        # Beam warns while it is imported, so the silence comes first.
+        cli.quiet_libraries(verbose)
+        from pipelines import job
+
+        return job.run(PROGRAM, arguments, verbose)
+
+    return cli.run(PROGRAM, body, verbose=verbose)
 
 
 def console() -> None:

@@ -63,6 +63,8 @@ class PlanSpansFn(beam.DoFn):
             if not file.format:
                 known = ", ".join(files.FORMATS)
                 raise UnreadableFile(f"the name ends in none of {known}; give --format")
+            if file.format == files.NO_NAME:
+                raise UnreadableFile("the file's name is not UTF-8; rename it")
             if file.format == "csv" and file.size > self._sizes.range_bytes:
                 yield from self._ranges(file)
                 return

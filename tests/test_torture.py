@@ -15,19 +15,17 @@ from tests.torture import faults, fuzz, jobs, kills, nights, readers, rights
 from tests.torture.cases import Case
 
 CASES: dict[str, Callable[[Path], Case]] = {
-    "kill and repeat": lambda folder: kills.kill_and_repeat(folder, 3, 400_000, 4),
+    "kill and repeat": lambda folder: kills.kill_and_repeat(folder, 2, 400_000, 4),
     "kill and next night": lambda folder: kills.kill_and_next_night(folder, 1, 400_000, 0),
-    "kill and replace": lambda folder: kills.kill_and_replace(folder, 1, 400_000, 0),
     "two at once": lambda folder: faults.together(folder, 20_000),
     "signals": lambda folder: faults.signals(folder, 2, 400_000, 0),
-    "full disk": lambda folder: faults.full_disk(folder, 200_000),
     "file size limit": lambda folder: faults.file_size_limit(folder, 200_000),
     "unreadable inputs": faults.unreadable_inputs,
     "permissions": rights.permissions,
     "reader and jobs": lambda folder: readers.read_while_jobs_replace(folder, 2, 100_000),
     "reader and exchanges": lambda folder: readers.read_while_exchanged(folder, 60),
     "mutated nights": lambda folder: nights.mutated_nights(folder, 1, 60, 0),
-    "mutated CSV": lambda _: fuzz.fuzz("csv", 400, 100_000),
+    "mutated CSV": lambda _: fuzz.fuzz("csv", 200, 100_000),
     "mutated gzip": lambda _: fuzz.fuzz("gzip", 200, 100_000),
     "mutated Parquet": lambda _: fuzz.fuzz("parquet", 400, 100_000),
 }
@@ -52,7 +50,6 @@ def test_the_tally_sees_losses_and_doubles(tmp_path: Path) -> None:
     assert len(case.faults) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="a lying footer, or Arrow's abort, fails the whole night")
 @pytest.mark.parametrize(
     "seed",
     [
@@ -65,7 +62,6 @@ def test_a_damaged_parquet_file_costs_only_itself(seed: int) -> None:
     assert fuzz.fuzz("parquet", 1, seed).faults == []
 
 
-@pytest.mark.xfail(strict=True, reason="pyarrow drops a byte-order mark where a block begins")
 def test_a_byte_order_mark_inside_a_csv_is_text_wherever_blocks_begin() -> None:
     data = b"id,length,mass\na,10.0,1000\n\xef\xbb\xbfb,10.0,1000\n"
     whole, _ = fuzz.read_csv(data, 1000)
@@ -74,7 +70,6 @@ def test_a_byte_order_mark_inside_a_csv_is_text_wherever_blocks_begin() -> None:
     assert fuzz.read_csv(data, data.index(b"\xef"))[0] == whole
 
 
-@pytest.mark.xfail(strict=True, reason="the path fails the whole night where Beam encodes it")
 def test_a_file_name_that_is_no_utf8_costs_only_its_file(
     tmp_path: Path, shipped_model: Path
 ) -> None:
@@ -87,7 +82,6 @@ def test_a_file_name_that_is_no_utf8_costs_only_its_file(
     assert manifest(output)["totals"]["rows_scored"] >= 20
 
 
-@pytest.mark.xfail(strict=True, reason="the libraries are imported where nothing catches it")
 def test_sigint_at_start_up_is_one_line() -> None:
     program = """if True:
         import os, runpy, signal, sys
@@ -106,7 +100,6 @@ def test_sigint_at_start_up_is_one_line() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="the worker processes outlive the job")
 def test_sigterm_ends_the_worker_processes_as_well(tmp_path: Path, shipped_model: Path) -> None:
     night, output = jobs.make_night(tmp_path / "night", 400_000), tmp_path / "out"
     flags = ("--input", night, "--output", output, "--model", shipped_model, *TWO_PROCESSES)

@@ -21,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=28, help="kill -9 in all")
     parser.add_argument("--fuzz", type=int, default=12_000, help="mutated files in all")
-    parser.add_argument("--rows", type=int, default=1_500_000, help="rows of the larger file")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the larger file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="where to write the table as JSON as well")
     options = parser.parse_args()
