@@ -85,6 +85,8 @@ def test_a_file_name_that_is_no_utf8_costs_only_its_file(
 def test_sigint_at_start_up_is_one_line() -> None:
     program = """if True:
         import os, runpy, signal, sys
+        # A shell starts what it runs in the background with SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         class Finder:
             def find_spec(self, name, *_):
                 if name == "pipelines.job":
