@@ -63,11 +63,18 @@ def _kill_children() -> None:
                 os.kill(int(stat.split("/")[2]), signal.SIGKILL)
 
 
-def run_in_thread(body: Callable[[], None]) -> None:
+def run_in_thread(
+    body: Callable[[], None], *, cancel: Callable[[], None] = lambda: None, grace_seconds: float = 0
+) -> None:
     """Runs the body in a thread of its own and waits for it.
 
     Python handles signals in its main thread between two instructions: one that computes or reads
     in a library would not see them. The thread is a daemon, so it ends with the process.
+
+    Args:
+      body: what to run.
+      cancel: called when a signal came; it makes the body end.
+      grace_seconds: how long to wait for that end.
 
     Raises:
       Exception: whatever the body raised.
@@ -82,6 +89,11 @@ def run_in_thread(body: Callable[[], None]) -> None:
 
     thread = threading.Thread(target=run, name="job", daemon=True)
     thread.start()
-    thread.join()
+    try:
+        thread.join()
+    except InterruptedRun:
+        cancel()
+        thread.join(grace_seconds)
+        raise
     if errors:
         raise errors[0]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
 import os
 import platform
+import re
 import sys
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
-import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.runner import PipelineRunner
 
 from penguin_model.card import ModelCard
 from penguin_model.errors import PenguinError, RejectsError, UsageError
@@ -24,8 +24,11 @@ from pipelines.files import Matching
 from pipelines.layout import Layout, check_run_id
 from pipelines.options import parse_arguments
 from pipelines.sizes import DEFAULT_SIZES
+from pipelines.submission import Metrics, Submission
 from pipelines.transforms import ScoreObservations
 
+# A cluster frees the slots of a cancelled job within seconds.
+_CANCEL_SECONDS = 30
 _VERSIONED = ("apache-beam", "keras", "pyarrow", "numpy")
 
 
@@ -35,18 +38,18 @@ class Job:
 
     Attributes:
       transform: the pipeline's one transform.
-      options: for Beam.
+      submission: to Beam's runner.
+      is_local: whether the local runner has it.
       in_process: whether the workers are threads of this process.
       has_processes: whether they are child processes of this one.
-      runner: Beam's runner.
       model_path: the model file as the user named it.
     """
 
     transform: ScoreObservations
-    options: PipelineOptions
+    submission: Submission
+    is_local: bool
     in_process: bool
     has_processes: bool
-    runner: PipelineRunner
     model_path: str
 
 
@@ -58,8 +61,8 @@ def run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     """
     values = parse_arguments(program, arguments)
     job = prepare(values, arguments)
-    manifest = execute(job)
-    print(summary.as_text(manifest, job.transform.publication.layout))
+    manifest, metrics = execute(job)
+    print(summary.as_text(manifest, job.transform.publication.layout, metrics))
     totals = manifest["totals"]
     if not any(totals[name] for name in ("files", "files_skipped", "files_unsettled")):
         print(f"{program}: note: no file matches {' '.join(values.input)}", file=sys.stderr)
@@ -89,7 +92,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
         run_id=check_run_id(run_id),
         attempt=uuid.uuid4().hex,
     )
-    options = PipelineOptions(list(arguments))
+    options = PipelineOptions(runners.complete(values.runner, arguments, _job_name(paths)))
     storage.use_options(options)
     card = models.read_card(values.model)
     passthrough = _passthrough(values.passthrough, card)
@@ -126,27 +129,39 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
     )
     return Job(
         transform=transform,
-        options=options,
+        submission=runners.create(values.runner, options, verbose=values.verbose),
+        is_local=runners.is_local(values.runner),
         in_process=runners.is_in_process(values.runner, options),
         has_processes=runners.has_processes(values.runner, options),
-        runner=runners.create(values.runner, options, verbose=values.verbose),
         model_path=values.model,
     )
 
 
-def execute(job: Job) -> dict[str, Any]:
-    """Runs the job and returns the manifest of its outcome; a failed run leaves no staging.
+def execute(job: Job) -> tuple[dict[str, Any], Metrics]:
+    """Runs the job; a failed run leaves no staging.
+
+    Returns:
+      The manifest of its outcome, and the job's metrics.
 
     Raises:
       PenguinError: the run failed.
     """
     paths = job.transform.publication.layout
+    metrics: Metrics = {}
     try:
-        with interrupts.caught(end_children=job.has_processes), commit.attempt(paths):
+        with (
+            interrupts.caught(end_children=job.has_processes),
+            commit.attempt(paths),
+            contextlib.closing(job.submission),
+        ):
             # After leftovers of an interrupted run of this name were finished or removed.
             if not job.transform.publication.replace:
                 commit.refuse_published(paths)
-            interrupts.run_in_thread(lambda: _run_pipeline(job))
+            interrupts.run_in_thread(
+                lambda: metrics.update(_run_pipeline(job)),
+                cancel=job.submission.cancel,
+                grace_seconds=0 if job.is_local else _CANCEL_SECONDS,
+            )
     except interrupts.InterruptedRun:
         # Past its point of no return a run is finished all the same.
         if publish.read_outcome(paths) is None:
@@ -154,24 +169,28 @@ def execute(job: Job) -> dict[str, Any]:
     manifest = publish.read_outcome(paths)
     if manifest is None:
         raise PenguinError("the job ended without an outcome; nothing is published")
-    return manifest
+    return manifest, metrics
 
 
-def _run_pipeline(job: Job) -> None:
+def _run_pipeline(job: Job) -> Metrics:
     model_path, card = job.transform.model_path, job.transform.card
     # Workers elsewhere cannot see this machine's files: the model travels through the output root.
     storage.write_bytes(model_path, storage.read_bytes(job.model_path))
     if job.in_process:
         # Before the pipeline starts, so that a model that cannot be used is refused as such.
         models.load_shared(model_path, card)
-    pipeline = beam.Pipeline(runner=job.runner, options=job.options)
-    _ = pipeline | "Score observations" >> job.transform
     try:
-        pipeline.run().wait_until_finish()
+        return job.submission.run("Score observations", job.transform)
     except PenguinError:
         raise
     except Exception as error:
         raise _as_penguin_error(error) from error
+
+
+def _job_name(paths: Layout) -> str:
+    """Unique, and as Dataflow wants it: lower-case letters, digits and hyphens."""
+    run_id = re.sub(r"[^a-z0-9]+", "-", paths.run_id.lower())
+    return f"penguin-score-{run_id}-{paths.attempt[:8]}"
 
 
 def _passthrough(flags: Sequence[str], card: ModelCard) -> tuple[str, ...]:

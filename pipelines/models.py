@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
+import threading
 
 from penguin_model import bundle
 from penguin_model.card import ModelCard, card_path, read_verified
 from penguin_model.errors import CardError, ModelError
 from pipelines import storage
+
+# Metrics are counted inside a step, but the model may have been loaded before the first.
+_loads = 0
+_loads_lock = threading.Lock()
 
 
 def read_card(model_path: str) -> ModelCard:
@@ -32,16 +38,29 @@ def read_card(model_path: str) -> ModelCard:
     return card
 
 
-def load_shared(model_path: str, card: ModelCard) -> tuple[bundle.Classifier, bool]:
+def load_shared(model_path: str, card: ModelCard) -> bundle.Classifier:
     """Loads a model once per process, wherever it lies; see `bundle.load_shared`.
 
     Raises:
       ModelError: it does not fit its card, or Keras refuses it.
     """
-    if storage.is_local(model_path):
-        return bundle.load_shared(storage.absolute(model_path), card)
-    with tempfile.TemporaryDirectory() as folder:
-        # Keras reads local files, and goes by the suffix.
-        path = os.path.join(folder, os.path.basename(model_path))
-        storage.write_bytes(path, storage.read_bytes(model_path))
-        return bundle.load_shared(path, card)
+    global _loads
+    with contextlib.ExitStack() as stack:
+        path = storage.absolute(model_path)
+        if not storage.is_local(model_path):
+            # Keras reads local files, and goes by the suffix.
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            path = os.path.join(folder, os.path.basename(model_path))
+            storage.write_bytes(path, storage.read_bytes(model_path))
+        classifier, loaded = bundle.load_shared(path, card)
+    with _loads_lock:
+        _loads += loaded
+    return classifier
+
+
+def take_loads() -> int:
+    """How often this process has loaded a model since it was last asked."""
+    global _loads
+    with _loads_lock:
+        taken, _loads = _loads, 0
+    return taken

@@ -8,17 +8,21 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, WorkerOptions
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
-from apache_beam.runners.runner import PipelineRunner, create_runner
+from apache_beam.runners.runner import create_runner
 from apache_beam.transforms import environments
 
 from penguin_model.errors import UsageError
+from pipelines.options import add_defaults
+from pipelines.submission import Submission
 
 _LOCAL_NAMES = frozenset({"directrunner", "direct", "fnapirunner", "fnapi"})
+_FLINK_NAMES = frozenset({"flinkrunner", "flink"})
 _PROCESSES = "multi_processing"
 
 
@@ -44,7 +48,23 @@ def workers(name: str | None, options: PipelineOptions) -> int | None:
     return int(options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1)
 
 
-def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> PipelineRunner:
+def complete(name: str | None, arguments: Sequence[str], job_name: str) -> list[str]:
+    """Adds the flags that a batch job wants of a runner where the user gave none of them.
+
+    Args:
+      name: ``--runner``, or None.
+      arguments: the command line.
+      job_name: how the runner's pages call the job.
+    """
+    completed = add_defaults(arguments, {"--job_name": job_name})
+    if not _is_flink(name):
+        return completed
+    from pipelines import flink
+
+    return flink.complete(completed)
+
+
+def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Submission:
     """Chooses the runner.
 
     Beam's own DirectRunner is passed over: it first looks for another runner's binary on the
@@ -56,16 +76,31 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Pipe
       verbose: whether worker processes log.
 
     Returns:
-      The in-process runner, or the one that Beam has under this name.
+      A submission to the in-process runner, to ours for Flink, or to the one that Beam has under
+      this name.
 
     Raises:
-      UsageError: Beam has none.
+      UsageError: Beam has none, or something that it needs is not there.
     """
-    if name is not None and not is_local(name):
-        try:
-            return create_runner(name)
-        except (ValueError, ImportError, AttributeError) as error:
-            raise UsageError(f"--runner {name}: {str(error).splitlines()[0]}") from error
+    if is_local(name):
+        return Submission(_create_local(options, verbose=verbose), options)
+    if _is_flink(name):
+        from pipelines import flink
+
+        flink.check(options)
+        runner = flink.FlinkRunner(options)
+        return Submission(runner, options, runner.close)
+    try:
+        return Submission(create_runner(name), options)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UsageError(f"--runner {name}: {str(error).splitlines()[0]}") from error
+
+
+def _is_flink(name: str | None) -> bool:
+    return name is not None and name.lower() in _FLINK_NAMES
+
+
+def _create_local(options: PipelineOptions, *, verbose: bool) -> fn_runner.FnApiRunner:
     direct = options.view_as(DirectOptions)
     if direct.direct_running_mode != _PROCESSES:
         return fn_runner.FnApiRunner()

@@ -19,6 +19,7 @@ from pipelines.files import InputFile, Matching
 from pipelines.outputs import RANGES, REJECTS, figure, tally
 from pipelines.sizes import Sizes
 from pipelines.spans import UnreadableFile
+from pipelines.submission import NAMESPACE
 
 
 class Span(NamedTuple):
@@ -124,8 +125,8 @@ class ReadSpanFn(beam.DoFn):
     def __init__(self, wanted: Wanted, sizes: Sizes) -> None:
         self._wanted = wanted
         self._sizes = sizes
-        self._read = Metrics.counter("penguin", "rows_read")
-        self._rejected = Metrics.counter("penguin", "rows_rejected")
+        self._read = Metrics.counter(NAMESPACE, "rows_read")
+        self._rejected = Metrics.counter(NAMESPACE, "rows_rejected")
 
     def process(self, span: Span) -> Iterator[pa.RecordBatch]:
         """One span to chunks."""
@@ -169,7 +170,7 @@ class ReadSpanFn(beam.DoFn):
         yield pvalue.TaggedOutput(REJECTS, rejects_batch(rejects, path))
         for reason in {reject.reason for reject in rejects}:
             count = sum(reject.reason == reason for reject in rejects)
-            Metrics.counter("penguin", f"rows_rejected_{reason}").inc(count)
+            Metrics.counter(NAMESPACE, f"rows_rejected_{reason}").inc(count)
             yield figure("rejects", reason, count)
 
 
@@ -185,7 +186,7 @@ def _reject_file(path: str, error: Exception, after: int = 0) -> Iterator[Any]:
         column=column,
         message=f"after row {after - 1}: {message}" if after else message,
     )
-    Metrics.counter("penguin", "files_unreadable").inc()
+    Metrics.counter(NAMESPACE, "files_unreadable").inc()
     yield pvalue.TaggedOutput(REJECTS, rejects_batch([reject], path))
     yield figure("rejects", reject.reason, 1)
     yield tally(path, unreadable=1)

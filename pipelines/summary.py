@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines import publish
 from pipelines.layout import PREDICTIONS, REJECTS, Layout
+from pipelines.submission import Metrics, Spread
 
 _MEANING = {
     "unreadable": "",
@@ -15,12 +16,13 @@ _MEANING = {
 }
 
 
-def as_text(manifest: Mapping[str, Any], paths: Layout) -> str:
+def as_text(manifest: Mapping[str, Any], paths: Layout, metrics: Metrics) -> str:
     """Formats a manifest for a person.
 
     Args:
       manifest: of a published or held run.
       paths: where the run lies.
+      metrics: the job's own; empty where the runner gives none.
     """
     totals = manifest["totals"]
     held = manifest["status"] == publish.HELD
@@ -31,6 +33,11 @@ def as_text(manifest: Mapping[str, Any], paths: Layout) -> str:
         ("scored", f"{_count(totals['rows_scored'])}{_listed(manifest['species'])}"),
         ("rejected", f"{_count(totals['rows_rejected'])}{_listed(manifest['rejects_by_reason'])}"),
     ]
+    rows, predicted = metrics.get("batch_rows"), metrics.get("predict_milliseconds")
+    if isinstance(rows, Spread) and isinstance(predicted, Spread):
+        each = f"{_count(round(rows.mean))} rows, {predicted.mean:.1f} ms each"
+        loads = metrics.get("model_loads", 0)
+        lines.append(("batches", f"{_count(rows.values)}  ({each}; model loads {loads})"))
     for name in ("unreadable", "skipped", "unsettled"):
         if totals[f"files_{name}"]:
             lines.append((name, f"{_count(totals[f'files_{name}'])} files{_MEANING[name]}"))

@@ -33,6 +33,7 @@ from pipelines.sources import (
     ReadSpanFn,
     SurveyRangeFn,
 )
+from pipelines.submission import NAMESPACE
 from pipelines.tallies import MergeTallies
 
 
@@ -170,20 +171,19 @@ class PredictFn(beam.DoFn):
         self._model_path = model_path
         self._first = len(schemas.LOCATION) + len(passthrough)
         self._schema = schemas.predictions(passthrough, card)
-        self._loads = Metrics.counter("penguin", "model_loads")
-        self._scored = Metrics.counter("penguin", "rows_scored")
-        self._batch_rows = Metrics.distribution("penguin", "batch_rows")
-        self._milliseconds = Metrics.distribution("penguin", "predict_milliseconds")
+        self._loads = Metrics.counter(NAMESPACE, "model_loads")
+        self._scored = Metrics.counter(NAMESPACE, "rows_scored")
+        self._batch_rows = Metrics.distribution(NAMESPACE, "batch_rows")
+        self._milliseconds = Metrics.distribution(NAMESPACE, "predict_milliseconds")
 
     def setup(self) -> None:
         """Loads the model, or finds it loaded; runners may call this many times."""
-        self._classifier, self._loaded = models.load_shared(self._model_path, self._card)
+        self._classifier = models.load_shared(self._model_path, self._card)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """One batch to one chunk of predictions."""
-        if self._loaded:
-            self._loads.inc()
-            self._loaded = False
+        if loads := models.take_loads():
+            self._loads.inc(loads)
         matrix = batch.column(self._first).flatten().to_numpy()
         started = time.perf_counter()
         probabilities = self._classifier.predict(matrix.reshape(batch.num_rows, -1))

@@ -1,0 +1,250 @@
+"""A small Flink cluster on this machine: a JobManager, TaskManagers and a pool of Beam workers.
+
+`python -m deploy.flink.cluster fetch`, then `start`, `score --input … --output …`, `stop`.
+Everything listens on the loopback interface only. A cluster of several machines has the same parts;
+each machine with a TaskManager has a worker pool as well (docs/flink.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from deploy.flink import parts
+
+PROGRAM = "cluster"
+START_SECONDS = 60
+STOP_SECONDS = 10
+
+
+class ClusterError(Exception):
+    """The cluster does not do what was asked; the message is one line."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """One cluster, whose processes are written down in its folder.
+
+    Attributes:
+      folder: for its logs, its list of processes and what Flink keeps on disk.
+      rest_port: of Flink's page and API.
+      rpc_port: of the JobManager.
+      pool_port: of the worker pool.
+      python: the workers', in an environment that has Beam and the libraries.
+    """
+
+    folder: Path
+    rest_port: int = 8081
+    rpc_port: int = 6123
+    pool_port: int = 50000
+    python: Path = Path(sys.executable)
+
+    def start(self, *, taskmanagers: int = 2) -> None:
+        """Starts all parts and waits until they know each other.
+
+        Args:
+          taskmanagers: how many.
+
+        Raises:
+          ClusterError: a part did not start in time, or runs already; what had started is ended.
+        """
+        if any(map(_is_alive, self.processes().values())):
+            raise ClusterError("it runs already; stop it first")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._save({})
+        try:
+            self._start_flink("jobmanager")
+            for number in range(taskmanagers):
+                self.start_taskmanager(number)
+            self.start_pool()
+            self._wait_for(taskmanagers)
+        except BaseException:
+            self.stop()
+            raise
+
+    def start_taskmanager(self, number: int) -> int:
+        """Starts one more TaskManager and returns its process id."""
+        return self._start_flink("taskmanager", f"-{number}")
+
+    def start_pool(self) -> int:
+        """Starts the worker pool and returns its process id."""
+        environment = {
+            **os.environ,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "TF_ENABLE_ONEDNN_OPTS": "0",
+        }
+        command = [str(self.python), str(parts.HERE / "pool.py"), str(self.pool_port)]
+        # Not in the project's folder, where Python would find its packages without an installation.
+        return self._spawn("pool", command, environment, cwd=self.folder)
+
+    def stop(self) -> None:
+        """Ends all parts that still run, by their process ids."""
+        found = self.processes()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + STOP_SECONDS
+            for pid in found.values():
+                if _is_alive(pid):
+                    # Each part leads a group: a pool's workers end with it.
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(pid, number)
+            while any(map(_is_alive, found.values())) and time.monotonic() < deadline:
+                time.sleep(0.1)
+        self._save({})
+
+    def processes(self) -> dict[str, int]:
+        """The process ids of the parts that were started, by name."""
+        with contextlib.suppress(FileNotFoundError):
+            found: dict[str, int] = json.loads(self._list.read_text())
+            return found
+        return {}
+
+    def flags(self) -> list[str]:
+        """The flags of `pipelines.score` that send a job to this cluster."""
+        return [
+            "--runner=FlinkRunner",
+            f"--flink_master=localhost:{self.rest_port}",
+            f"--flink_version={parts.FLINK_VERSION}",
+            f"--flink_job_server_jar={parts.JOB_SERVER_JAR}",
+            "--environment_type=EXTERNAL",
+            f"--environment_config=localhost:{self.pool_port}",
+            f"--artifacts_dir={self.folder / 'artifacts'}",
+            f"--parallelism={self._count_taskmanagers()}",
+        ]
+
+    def ask(self, path: str, method: str = "GET") -> Any:
+        """Asks Flink's REST API.
+
+        Args:
+          path: as in Flink's documentation, from the first slash on.
+          method: of the request.
+
+        Raises:
+          OSError: it cannot be reached.
+        """
+        request = urllib.request.Request(f"http://localhost:{self.rest_port}{path}", method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read() or b"{}")
+
+    def _count_taskmanagers(self) -> int:
+        return sum(name.startswith("taskmanager") for name in self.processes())
+
+    def _start_flink(self, part: str, suffix: str = "") -> int:
+        name = part + suffix
+        settings = {
+            "rest.port": self.rest_port,
+            "jobmanager.rpc.port": self.rpc_port,
+            "io.tmp.dirs": self.folder / "tmp",
+        }
+        if part == "taskmanager":
+            settings["taskmanager.resource-id"] = name
+        environment = {
+            **os.environ,
+            "FLINK_CONF_DIR": str(self._conf()),
+            "FLINK_LOG_DIR": str(self.folder / "log"),
+            "FLINK_PID_DIR": str(self.folder),
+        }
+        command = [str(parts.FLINK_HOME / "bin" / f"{part}.sh"), "start-foreground"]
+        for key, value in settings.items():
+            command += ["-D", f"{key}={value}"]
+        return self._spawn(name, command, environment, cwd=self.folder)
+
+    def _conf(self) -> Path:
+        """The folder of settings: ours, and Flink's own for its logs."""
+        conf = self.folder / "conf"
+        conf.mkdir(exist_ok=True)
+        (conf / "config.yaml").write_bytes((parts.HERE / "config.yaml").read_bytes())
+        log = "log4j-console.properties"
+        (conf / log).write_bytes((parts.FLINK_HOME / "conf" / log).read_bytes())
+        return conf
+
+    def _spawn(self, name: str, command: list[str], environment: dict[str, str], cwd: Path) -> int:
+        (self.folder / "log").mkdir(exist_ok=True)
+        with open(self.folder / "log" / f"{name}.txt", "ab") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=environment, cwd=cwd, start_new_session=True,
+            )  # fmt: skip
+        self._save({**self.processes(), name: process.pid})
+        return process.pid
+
+    def _wait_for(self, taskmanagers: int) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            for name, pid in self.processes().items():
+                if not _is_alive(pid):
+                    raise ClusterError(f"{name} ended; see {self.folder / 'log' / name}.txt")
+            with contextlib.suppress(OSError):
+                registered = len(self.ask("/taskmanagers")["taskmanagers"])
+                if registered == taskmanagers:
+                    socket.create_connection(("localhost", self.pool_port), 1).close()
+                    return
+            time.sleep(0.2)
+        raise ClusterError(f"it is not ready after {START_SECONDS} s; see {self.folder / 'log'}")
+
+    @property
+    def _list(self) -> Path:
+        return self.folder / "processes.json"
+
+    def _save(self, processes: dict[str, int]) -> None:
+        self._list.write_text(json.dumps(processes, indent=1) + "\n")
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process runs and leads a group; with a reused id it hardly does."""
+    with contextlib.suppress(ChildProcessError):
+        # Our own child, if this Python started it, stays until it is asked for.
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        return os.getpgid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+      arguments: without the program's name; None takes the command line's.
+
+    Returns:
+      0 done, 1 failed, or the exit code of `pipelines.score`.
+    """
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=parts.PARTS / "cluster", help="%(default)s")
+    parser.add_argument("--port", type=int, default=8081, help="of Flink's page (%(default)s)")
+    parser.add_argument("--taskmanagers", type=int, default=2, help="how many (%(default)s)")
+    parser.add_argument("command", choices=("fetch", "start", "score", "stop"))
+    values, rest = parser.parse_known_args(arguments)
+    if rest and values.command != "score":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    cluster = Cluster(folder=values.folder.resolve(), rest_port=values.port)
+    try:
+        parts.fetch()
+        if values.command == "start":
+            cluster.start(taskmanagers=values.taskmanagers)
+            print(f"Flink's page: http://localhost:{cluster.rest_port}  logs: {cluster.folder}/log")
+        elif values.command == "stop":
+            cluster.stop()
+        elif values.command == "score":
+            command = [sys.executable, "-m", "pipelines.score", *cluster.flags(), *rest]
+            return subprocess.run(command, cwd=parts.PROJECT).returncode
+    except (ClusterError, parts.PartsError) as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""Fetches the pinned parts of a Flink cluster into `.flink/`: Flink itself and Beam's job server.
+
+Flink comes from its two Python packages (the scripts are in one, the jars in the other), the job
+server jar by jar from the Maven repository that Beam itself knows. Each is checked against a
+checksum of ours.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import textwrap
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+PARTS = PROJECT / ".flink"
+FLINK_VERSION = "1.19"
+FLINK_HOME = PARTS / "flink"
+JOB_SERVER_JAR = PARTS / "job-server" / "flink-job-server.jar"
+JARS_LOCK = HERE / "jars.lock"
+
+_FLINK_LOCK = HERE / "flink.lock"
+_MAIN_CLASS = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+_DOWNLOADS_AT_ONCE = 8
+_DOWNLOAD_SECONDS = 120
+# Folders of the two packages, and what they are called in a distribution of Flink.
+_FOLDERS = {"pyflink/bin": "bin", "deps/bin": "bin", "deps/lib": "lib", "pyflink/conf": "conf"}
+
+
+class PartsError(Exception):
+    """A part is missing or not what it should be; the message is one line."""
+
+
+def fetch_job_server() -> Path:
+    """Makes the job server, unless it is there and made from the same pins; its jar.
+
+    Raises:
+      PartsError: Java is missing, or a download failed or differs from its checksum.
+    """
+    need("java", "Java 17, for instance Debian's openjdk-17-jre-headless")
+    _once(JOB_SERVER_JAR.parent, [JARS_LOCK], _fetch_job_server)
+    return JOB_SERVER_JAR
+
+
+def fetch() -> None:
+    """Makes both parts, the job server and Flink, as far as they are not there.
+
+    Raises:
+      PartsError: as for the job server.
+    """
+    fetch_job_server()
+    _once(FLINK_HOME, [JARS_LOCK, _FLINK_LOCK], _fetch_flink)
+
+
+def need(command: str, what: str) -> str:
+    """Finds a command.
+
+    Raises:
+      PartsError: it is not there.
+    """
+    found = shutil.which(command)
+    if found is None:
+        raise PartsError(f"there is no {command} command; install {what}")
+    return found
+
+
+def _once(target: Path, pins: list[Path], make: Callable[[Path], None]) -> None:
+    """Makes a part in a folder of its own and moves it into place, its stamp last."""
+    stamp = PARTS / f"{target.name}.stamp"
+    wanted = hashlib.sha256(b"".join(pin.read_bytes() for pin in pins)).hexdigest()
+    if target.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return
+    stamp.unlink(missing_ok=True)
+    work = PARTS / "unfinished"
+    for old in (work, target):
+        if old.is_dir():
+            shutil.rmtree(old)
+    made = work / target.name
+    made.mkdir(parents=True)
+    print(f"Fetching {os.path.relpath(target)} ...", flush=True)
+    make(made)
+    made.replace(target)
+    shutil.rmtree(work)
+    stamp.write_text(wanted)
+
+
+def _fetch_job_server(made: Path) -> None:
+    lib = made / "lib"
+    lib.mkdir()
+    jars = dict(line.split() for line in JARS_LOCK.read_text().splitlines())
+    with concurrent.futures.ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
+        names = list(pool.map(_fetch_jar, jars, jars.values(), [lib] * len(jars)))
+    manifest = [
+        "Manifest-Version: 1.0",
+        f"Main-Class: {_MAIN_CLASS}",
+        # The format wants lines of at most 72 bytes, and a blank before a line that goes on.
+        *textwrap.wrap(
+            f"Class-Path: {' '.join(f'lib/{name}' for name in names)}", 71,
+            subsequent_indent=" ", break_on_hyphens=False, drop_whitespace=False,
+        ),
+    ]  # fmt: skip
+    with zipfile.ZipFile(made / JOB_SERVER_JAR.name, "w") as jar:
+        jar.writestr("META-INF/MANIFEST.MF", "\n".join(manifest) + "\n")
+
+
+def _fetch_jar(coordinates: str, sha256: str, folder: Path) -> str:
+    # Beam knows the repository; importing it takes seconds that a finished fetch need not wait.
+    from apache_beam.utils.subprocess_server import JavaJarServer
+
+    group, artifact, version = coordinates.split(":")
+    url = JavaJarServer.path_to_maven_jar(artifact, group, version)
+    try:
+        with urllib.request.urlopen(url, timeout=_DOWNLOAD_SECONDS) as answer:
+            content: bytes = answer.read()
+    except (OSError, urllib.error.URLError) as error:
+        raise PartsError(f"cannot fetch {coordinates}: {error}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise PartsError(f"{coordinates} is not the jar that {JARS_LOCK.name} lists")
+    name = f"{artifact}-{version}.jar"
+    (folder / name).write_bytes(content)
+    return name
+
+
+def _fetch_flink(made: Path) -> None:
+    downloads, unpacked = made.parent / "downloads", made.parent / "unpacked"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", "--no-build-isolation", "--require-hashes"]
+    command += ["--dest", str(downloads), "--requirement", str(_FLINK_LOCK)]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    if ran.returncode:
+        lines = [line for line in ran.stderr.splitlines() if "ERROR" in line]
+        raise PartsError(f"pip could not fetch Flink: {lines[0] if lines else ran.returncode}")
+    for archive in sorted(downloads.iterdir()):
+        if archive.suffix == ".whl":
+            zipfile.ZipFile(archive).extractall(unpacked)
+            continue
+        with tarfile.open(archive) as packed:
+            packed.extractall(made.parent, filter="data")
+            top = packed.getnames()[0].split("/")[0]
+        shutil.copytree(made.parent / top, unpacked, dirs_exist_ok=True)
+    for source, name in _FOLDERS.items():
+        shutil.copytree(unpacked / source, made / name, dirs_exist_ok=True)
+    for script in (made / "bin").glob("*.sh"):
+        script.chmod(0o755)
+    # Flink keeps workers from one stage to the next only where Beam's classes are its own, not a
+    # job's.
+    for jar in (JOB_SERVER_JAR.parent / "lib").iterdir():
+        if not jar.name.startswith(("flink-", "slf4j-")):
+            shutil.copy(jar, made / "lib")
+
+
+if __name__ == "__main__":
+    try:
+        fetch()
+    except PartsError as error:
+        sys.exit(f"parts: error: {error}")

@@ -1,0 +1,67 @@
+"""Runs a command that hears no Ctrl-C and ends with its parent: `-m pipelines.detached COMMAND`.
+
+A terminal sends Ctrl-C to every process of its group. A job server that hears it is gone before
+the job on its cluster can be cancelled, so it gets a session of its own; and nobody else would end
+it after a kill -9 of the job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+_POLL_SECONDS = 0.5
+_GRACE_SECONDS = 3
+
+
+def watch_parent(then: Callable[[], object]) -> None:
+    """Calls back in a thread when the process that started this one is gone, however it ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_POLL_SECONDS)
+        then()
+
+    threading.Thread(target=watch, name="watch parent", daemon=True).start()
+
+
+def main() -> int:
+    """Runs the command of the arguments; SIGINT and SIGTERM end it.
+
+    Returns:
+      Its exit code; a shell's code for a signal.
+    """
+    os.setsid()
+    # The command may start processes of its own: they end with its group.
+    child = subprocess.Popen(sys.argv[1:], start_new_session=True)
+
+    def end(number: int = signal.SIGTERM, _: FrameType | None = None) -> None:
+        signal_group(child.pid, signal.SIGTERM)
+        threading.Timer(_GRACE_SECONDS, signal_group, (child.pid, signal.SIGKILL)).start()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    watch_parent(end)
+    code = child.wait()
+    signal_group(child.pid, signal.SIGKILL)
+    sys.stdout.flush()
+    # Not sys.exit, which would wait for a timer.
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def signal_group(group: int, number: int) -> None:
+    """Signals a process group, which may be gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

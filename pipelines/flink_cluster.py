@@ -1,0 +1,59 @@
+"""What is asked of a Flink cluster itself, by its REST API."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import urllib.request
+from typing import Any
+
+_ANSWER_SECONDS = 10
+# A cluster ends the tasks of a cancelled job within seconds.
+_CANCEL_SECONDS = 30
+_ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
+
+
+def count_slots(master: str) -> int | None:
+    """How many slots a cluster has in all; None if it does not say.
+
+    Args:
+      master: host and port of its REST API.
+    """
+    try:
+        return int(_ask(master, "/overview")["slots-total"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def cancel(master: str, job_name: str) -> None:
+    """Cancels the jobs of a name that still run, and waits for their end.
+
+    Args:
+      master: host and port of the cluster's REST API.
+      job_name: as Flink's page shows it.
+    """
+    deadline = time.monotonic() + _CANCEL_SECONDS
+    asked: set[str] = set()
+    try:
+        while running := _running(master, job_name):
+            for job in running - asked:
+                _ask(master, f"/jobs/{job}?mode=cancel", method="PATCH")
+            asked |= running
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
+    except (OSError, ValueError, KeyError) as error:
+        logging.getLogger(__name__).warning("cannot cancel %s: %s", job_name, error)
+
+
+def _running(master: str, job_name: str) -> set[str]:
+    jobs = _ask(master, "/jobs/overview")["jobs"]
+    return {job["jid"] for job in jobs if job["name"] == job_name and job["state"] not in _ENDED}
+
+
+def _ask(master: str, path: str, method: str = "GET") -> Any:
+    address = master if "://" in master else f"http://{master}"
+    request = urllib.request.Request(address + path, method=method)
+    with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
+        return json.loads(answer.read() or b"{}")

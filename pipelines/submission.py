@@ -1,0 +1,96 @@
+"""A pipeline on its way through a runner: it can be cancelled, and what it measured be read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics.metric import MetricResults
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult, PipelineRunner
+
+NAMESPACE = "penguin"
+
+
+class Spread(NamedTuple):
+    """What a Beam distribution keeps of many values."""
+
+    values: int
+    mean: float
+    least: int
+    most: int
+
+
+Metrics = dict[str, int | Spread]
+
+
+class Submission:
+    """Runs one pipeline; `cancel` may come from another thread at any moment.
+
+    Args:
+      runner: Beam's.
+      options: for the pipeline.
+      close: ends what the runner started.
+    """
+
+    def __init__(
+        self,
+        runner: PipelineRunner,
+        options: PipelineOptions,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.runner = runner
+        self.options = options
+        self.close = close
+        self._lock = threading.Lock()
+        self._result: PipelineResult | None = None
+        self._cancelled = False
+
+    def run(self, label: str, transform: beam.PTransform) -> Metrics:
+        """Runs a transform as a whole pipeline and waits for its end.
+
+        Args:
+          label: of the transform.
+          transform: from a pipeline to anything.
+
+        Returns:
+          The job's own metrics by name; attempts that failed may be counted in them.
+        """
+        pipeline = beam.Pipeline(runner=self.runner, options=self.options)
+        _ = pipeline | label >> transform
+        result = pipeline.run()
+        with self._lock:
+            self._result = result
+            late = self._cancelled
+        if late:
+            result.cancel()
+        result.wait_until_finish()
+        return read_metrics(result.metrics())
+
+    def cancel(self) -> None:
+        """Asks the runner to cancel the job, as soon as it is submitted."""
+        with self._lock:
+            self._cancelled = True
+            result = self._result
+        if result is not None:
+            result.cancel()
+
+
+def read_metrics(results: MetricResults) -> Metrics:
+    """Adds up the job's own metrics over all steps.
+
+    Args:
+      results: as the runner gives them; committed values are taken where there are any.
+    """
+    found: Metrics = {}
+    answer = results.query(beam.metrics.MetricsFilter().with_namespace(NAMESPACE))
+    for each in answer["counters"]:
+        name = each.key.metric.name
+        found[name] = found.get(name, 0) + each.result
+    for each in answer["distributions"]:
+        value = each.result
+        if value.count:
+            found[each.key.metric.name] = Spread(value.count, value.mean, value.min, value.max)
+    return found
