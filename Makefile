@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything runs in .venv, made on first use; ARGS='…' passes further flags on.
 
 .DEFAULT_GOAL := help
-.PHONY: score test train bench torture lint format lock clean help
+.PHONY: score test train bench flink torture lint format lock clean help
 
 python := .venv/bin/python
 # The same result on any machine: no local wheels or settings, for the oldest Python of pyproject.toml and on.
@@ -24,6 +24,10 @@ bench: ## Compare our rate with a bare loop over pyarrow and Keras
 	@sh scripts/setup_venv.sh runtime
 	$(python) -m benchmarks.ratio $(ARGS)
 
+flink: ## Fetch Flink and Beam's job server into .flink/, checked; needs Java (docs/flink.md)
+	@sh scripts/setup_venv.sh runtime
+	$(python) -m deploy.flink.parts
+
 torture: ## Kill, fill, mutate: ten minutes that must lose no row (docs/reliability.md)
 	@sh scripts/setup_venv.sh dev
 	$(python) -m tests.torture $(ARGS)
@@ -39,15 +43,17 @@ format: ## Format the code and mend what ruff can mend
 	$(python) -m ruff check --fix .
 	$(python) -m ruff format .
 
-lock: ## Write both lock files from pyproject.toml (ARGS=--upgrade takes newer releases)
+lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer releases)
 	@sh scripts/setup_venv.sh empty
 	$(python) -m pip install --quiet uv
 	$(compile) --output-file requirements.lock $(ARGS)
 	$(compile) --group test --group lint --constraint requirements.lock \
 		--output-file requirements-dev.lock $(ARGS)
+	$(compile) --extra gcp --constraint requirements-dev.lock \
+		--output-file deploy/dataflow/requirements.lock $(ARGS)
 
 clean: ## Remove .venv, output/, builds and caches
-	rm -rf .venv output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .flink output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 help:

@@ -27,10 +27,14 @@ _REPLACED = "replaced"
 
 
 @contextlib.contextmanager
-def attempt(paths: Layout) -> Iterator[None]:
+def attempt(paths: Layout, *, hands_over: bool = False) -> Iterator[None]:
     """Opens an attempt's staging, and ends it: nothing of it stays, unless it must be rolled on.
 
     Before, interrupted runs are finished and leftovers of dead ones removed.
+
+    Args:
+      paths: the attempt's.
+      hands_over: whether the pipeline goes on after the body, and itself calls `finish` in the end.
 
     Raises:
       OutputError: the output cannot be written.
@@ -43,9 +47,17 @@ def attempt(paths: Layout) -> Iterator[None]:
             alive.enter_context(storage.lock(paths.staging))
         try:
             yield
-        finally:
-            with storage.lock(paths.output):
-                _finish(paths)
+        except BaseException:
+            finish(paths)
+            raise
+        if not hands_over:
+            finish(paths)
+
+
+def finish(paths: Layout) -> None:
+    """Ends one attempt: rolls it forward from its journal if need be, and removes its staging."""
+    with storage.lock(paths.output):
+        _finish(paths)
 
 
 def ready_folder(paths: Layout, dataset: str) -> str:
@@ -125,7 +137,6 @@ def _roll_forward(paths: Layout) -> None:
 
 
 def _finish(paths: Layout) -> None:
-    """Ends one attempt: rolls it forward from its journal if need be, and removes its staging."""
     journal_path = storage.join(paths.staging, _JOURNAL)
     if storage.exists(journal_path) and not _has_ended(paths):
         _roll_forward(paths)

@@ -61,8 +61,13 @@ def run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     """
     values = parse_arguments(program, arguments)
     job = prepare(values, arguments)
+    paths = job.transform.publication.layout
+    if not job.submission.waits:
+        submit(job)
+        print(summary.of_submitted(paths))
+        return 0
     manifest, metrics = execute(job)
-    print(summary.as_text(manifest, job.transform.publication.layout, metrics))
+    print(summary.as_text(manifest, paths, metrics))
     totals = manifest["totals"]
     if not any(totals[name] for name in ("files", "files_skipped", "files_unsettled")):
         print(f"{program}: note: no file matches {' '.join(values.input)}", file=sys.stderr)
@@ -70,7 +75,7 @@ def run(program: str, arguments: Sequence[str], verbose: bool) -> int:
         raise RejectsError(
             f"{manifest['reject_fraction']:.1%} of the rows were rejected, more than "
             f"--max_reject_fraction {manifest['max_reject_fraction']:g}; nothing is published, "
-            f"the rejects lie in {job.transform.publication.layout.held}"
+            f"the rejects lie in {paths.held}"
         )
     return 0
 
@@ -94,6 +99,8 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
     )
     options = PipelineOptions(runners.complete(values.runner, arguments, _job_name(paths)))
     storage.use_options(options)
+    runners.check_reach(values.runner, [*values.input, values.output])
+    submission = runners.create(values.runner, options, verbose=values.verbose)
     card = models.read_card(values.model)
     passthrough = _passthrough(values.passthrough, card)
     about = {
@@ -123,13 +130,14 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
             replace=values.replace,
             max_reject_fraction=values.max_reject_fraction,
             new_only=values.new_only,
+            is_last=not submission.waits,
             about=about,
         ),
         sizes=sizes,
     )
     return Job(
         transform=transform,
-        submission=runners.create(values.runner, options, verbose=values.verbose),
+        submission=submission,
         is_local=runners.is_local(values.runner),
         in_process=runners.is_in_process(values.runner, options),
         has_processes=runners.has_processes(values.runner, options),
@@ -138,7 +146,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
 
 
 def execute(job: Job) -> tuple[dict[str, Any], Metrics]:
-    """Runs the job; a failed run leaves no staging.
+    """Runs the job to its end; a failed run leaves no staging.
 
     Returns:
       The manifest of its outcome, and the job's metrics.
@@ -149,19 +157,7 @@ def execute(job: Job) -> tuple[dict[str, Any], Metrics]:
     paths = job.transform.publication.layout
     metrics: Metrics = {}
     try:
-        with (
-            interrupts.caught(end_children=job.has_processes),
-            commit.attempt(paths),
-            contextlib.closing(job.submission),
-        ):
-            # After leftovers of an interrupted run of this name were finished or removed.
-            if not job.transform.publication.replace:
-                commit.refuse_published(paths)
-            interrupts.run_in_thread(
-                lambda: metrics.update(_run_pipeline(job)),
-                cancel=job.submission.cancel,
-                grace_seconds=0 if job.is_local else _CANCEL_SECONDS,
-            )
+        metrics = submit(job)
     except interrupts.InterruptedRun:
         # Past its point of no return a run is finished all the same.
         if publish.read_outcome(paths) is None:
@@ -170,6 +166,33 @@ def execute(job: Job) -> tuple[dict[str, Any], Metrics]:
     if manifest is None:
         raise PenguinError("the job ended without an outcome; nothing is published")
     return manifest, metrics
+
+
+def submit(job: Job) -> Metrics:
+    """Hands the pipeline to its runner, and waits for its end where the submission does.
+
+    Returns:
+      The job's metrics.
+
+    Raises:
+      PenguinError: the run failed.
+    """
+    paths = job.transform.publication.layout
+    metrics: Metrics = {}
+    with (
+        interrupts.caught(end_children=job.has_processes),
+        commit.attempt(paths, hands_over=not job.submission.waits),
+        contextlib.closing(job.submission),
+    ):
+        # After leftovers of an interrupted run of this name were finished or removed.
+        if not job.transform.publication.replace:
+            commit.refuse_published(paths)
+        interrupts.run_in_thread(
+            lambda: metrics.update(_run_pipeline(job)),
+            cancel=job.submission.cancel,
+            grace_seconds=0 if job.is_local else _CANCEL_SECONDS,
+        )
+    return metrics
 
 
 def _run_pipeline(job: Job) -> Metrics:

@@ -45,6 +45,7 @@ class Publication:
       replace: whether a published run of this name may be replaced.
       max_reject_fraction: the run is held back over this part of rejected rows.
       new_only: whether a file that another run published meanwhile fails this one.
+      is_last: whether nothing comes after the pipeline that could remove the staging.
       about: what the manifest says of the run beside its figures: start, versions, model.
     """
 
@@ -52,6 +53,7 @@ class Publication:
     replace: bool
     max_reject_fraction: float
     new_only: bool = False
+    is_last: bool = False
     about: Mapping[str, Any]
 
 
@@ -73,9 +75,16 @@ def publish(
       RunExistsError: a run of this name was published meanwhile.
     """
     paths = publication.layout
-    done = read_outcome(paths)
-    if done is not None:
-        return done
+    manifest = read_outcome(paths) or _publish(publication, shards, figures)
+    if publication.is_last:
+        commit.finish(paths)
+    return manifest
+
+
+def _publish(
+    publication: Publication, shards: Iterable[Shard], figures: Mapping[tuple[str, str], int]
+) -> dict[str, Any]:
+    paths = publication.layout
     decision_path = storage.join(paths.staging, _DECISION)
     if storage.exists(decision_path):
         manifest = json.loads(storage.read_bytes(decision_path))

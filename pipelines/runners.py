@@ -10,7 +10,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, WorkerOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    WorkerOptions,
+)
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
@@ -18,11 +23,13 @@ from apache_beam.runners.runner import create_runner
 from apache_beam.transforms import environments
 
 from penguin_model.errors import UsageError
+from pipelines import storage
 from pipelines.options import add_defaults
 from pipelines.submission import Submission
 
 _LOCAL_NAMES = frozenset({"directrunner", "direct", "fnapirunner", "fnapi"})
 _FLINK_NAMES = frozenset({"flinkrunner", "flink"})
+_DATAFLOW_NAMES = frozenset({"dataflowrunner", "dataflow"})
 _PROCESSES = "multi_processing"
 
 
@@ -57,11 +64,27 @@ def complete(name: str | None, arguments: Sequence[str], job_name: str) -> list[
       job_name: how the runner's pages call the job.
     """
     completed = add_defaults(arguments, {"--job_name": job_name})
+    if _is_dataflow(name) and not {"--save_main_session", "--no_save_main_session"} & {*arguments}:
+        # By default Beam sends the main module there; our steps are in packages.
+        completed.append("--no_save_main_session")
     if not _is_flink(name):
         return completed
     from pipelines import flink
 
     return flink.complete(completed)
+
+
+def check_reach(name: str | None, paths: Sequence[str]) -> None:
+    """Refuses paths of this machine for workers that run in a cloud.
+
+    Raises:
+      UsageError: a path is local, the runner Dataflow's.
+    """
+    local = [path for path in paths if storage.is_local(path)]
+    if _is_dataflow(name) and local:
+        raise UsageError(
+            f"{local[0]}: Dataflow cannot reach this machine's files; give gs:// paths"
+        )
 
 
 def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Submission:
@@ -88,8 +111,10 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Subm
         from pipelines import flink
 
         flink.check(options)
-        runner = flink.FlinkRunner(options)
+        runner = flink.FlinkRunner(options, verbose=verbose)
         return Submission(runner, options, runner.close)
+    if _is_dataflow(name):
+        _check_dataflow(options)
     try:
         return Submission(create_runner(name), options)
     except (ValueError, ImportError, AttributeError) as error:
@@ -98,6 +123,20 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Subm
 
 def _is_flink(name: str | None) -> bool:
     return name is not None and name.lower() in _FLINK_NAMES
+
+
+def _is_dataflow(name: str | None) -> bool:
+    return name is not None and name.lower() in _DATAFLOW_NAMES
+
+
+def _check_dataflow(options: PipelineOptions) -> None:
+    """Refuses what Beam would ask the cloud about, for minutes where there are no credentials."""
+    cloud = options.view_as(GoogleCloudOptions)
+    missing = [flag for flag in ("project", "region") if not getattr(cloud, flag)]
+    if not (cloud.temp_location or cloud.staging_location):
+        missing.append("temp_location")
+    if missing:
+        raise UsageError(f"--runner DataflowRunner needs --{missing[0]}")
 
 
 def _create_local(options: PipelineOptions, *, verbose: bool) -> fn_runner.FnApiRunner:

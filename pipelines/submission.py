@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics.metric import MetricResults
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
 NAMESPACE = "penguin"
@@ -33,6 +33,10 @@ class Submission:
       runner: Beam's.
       options: for the pipeline.
       close: ends what the runner started.
+
+    Attributes:
+      waits: whether `run` waits for the job's end; it does not where it only makes a template, as
+        the launcher of a Dataflow Flex Template does.
     """
 
     def __init__(
@@ -44,23 +48,27 @@ class Submission:
         self.runner = runner
         self.options = options
         self.close = close
+        self.waits = not options.view_as(GoogleCloudOptions).template_location
         self._lock = threading.Lock()
         self._result: PipelineResult | None = None
         self._cancelled = False
 
     def run(self, label: str, transform: beam.PTransform) -> Metrics:
-        """Runs a transform as a whole pipeline and waits for its end.
+        """Runs a transform as a whole pipeline, and waits for its end unless not `waits`.
 
         Args:
           label: of the transform.
           transform: from a pipeline to anything.
 
         Returns:
-          The job's own metrics by name; attempts that failed may be counted in them.
+          The job's own metrics by name; attempts that failed may be counted in them. None of a job
+          that is not waited for.
         """
         pipeline = beam.Pipeline(runner=self.runner, options=self.options)
         _ = pipeline | label >> transform
         result = pipeline.run()
+        if not self.waits:
+            return {}
         with self._lock:
             self._result = result
             late = self._cancelled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines import publish
@@ -50,6 +50,20 @@ def as_text(manifest: Mapping[str, Any], paths: Layout, metrics: Metrics) -> str
             if manifest["shards"][name]["files"]
         ]
         lines.append(("manifest", paths.manifest))
+    return _table(lines)
+
+
+def of_submitted(paths: Layout) -> str:
+    """What can be said of a run whose end nobody here waits for.
+
+    Args:
+      paths: where the run will lie.
+    """
+    run = ("run", f"{paths.run_id} (submitted; published when the manifest is there)")
+    return _table([run, ("manifest", paths.manifest)])
+
+
+def _table(lines: Sequence[tuple[str, str]]) -> str:
     width = max(len(name) for name, _ in lines)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
 

@@ -60,8 +60,11 @@ pip_install() {
 }
 
 install() {
-    echo "Installing the pinned packages into .venv (about 2.3 GB on disk, a few minutes) ..."
-    pip_install --require-hashes --requirement "$1"
+    echo "Installing the pinned packages into .venv (up to 2.7 GB on disk, a few minutes) ..."
+    # What comes as source is built by the locked setuptools, so that nothing unpinned is fetched.
+    sed -n '/^setuptools==/,/#/p' "$1" >.venv/setuptools.lock
+    pip_install --require-hashes --requirement .venv/setuptools.lock
+    pip_install --require-hashes --no-build-isolation --requirement "$1"
     pip_install --no-deps --no-build-isolation --editable .
 }
 
