@@ -43,7 +43,8 @@ def run_sized(sizes: Sizes, output: Path, *arguments: object) -> Any:
     flags = ["--output", str(output), *map(str, arguments)]
     prepared = job.prepare(options.parse_arguments("test", flags), flags)
     transform = dataclasses.replace(prepared.transform, sizes=sizes)
-    return job.execute(dataclasses.replace(prepared, transform=transform))
+    found, _ = job.execute(dataclasses.replace(prepared, transform=transform))
+    return found
 
 
 def command(*arguments: object) -> list[str]:

@@ -1,17 +1,14 @@
-"""The whole job in this process: against Keras called directly, and run in other ways."""
+"""The whole job in this process, run in other ways and on other data; `samples` has the oracle."""
 
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from penguin_model import bundle
 from penguin_model.card import read_card
-from penguin_model.features import normalize
 from pipelines.sizes import Sizes
 from tests.running import (
     PLAIN,
@@ -52,36 +49,6 @@ def assert_same_rows(one: pa.Table, two: pa.Table) -> None:
             np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-9, err_msg=name)
         else:
             assert one.column(name).equals(two.column(name)), name
-
-
-def test_pipeline_equals_keras_called_directly(
-    tmp_path: Path, shipped_model: Path, observations: Path
-) -> None:
-    assert run_here(
-        tmp_path, "--input", observations, "--model", shipped_model, "--passthrough",
-        "observation_id", *PLAIN,
-    ) == 0  # fmt: skip
-    classifier = bundle.load(str(shipped_model))
-    card = classifier.card
-    got = published(tmp_path, "predictions").to_pandas()
-    frames = []
-    for path in sorted(observations.iterdir()):
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-        frames.append(frame.assign(source_file=str(path), source_row=range(len(frame))))
-    frame = pd.concat(frames).sort_values(["source_file", "source_row"])
-    frame = frame.dropna(subset=list(card.feature_names)).reset_index(drop=True)
-    matrix = normalize([frame[name].to_numpy(float) for name in card.feature_names], card.features)
-    expected = classifier.model.predict(matrix, verbose=0)
-
-    assert len(got) == len(frame) == 342
-    assert got["source_file"].tolist() == frame["source_file"].tolist()
-    assert got["source_row"].tolist() == frame["source_row"].tolist()
-    assert got["observation_id"].tolist() == frame["observation_id"].tolist()
-    np.testing.assert_allclose(
-        got[list(card.probability_columns)].to_numpy(), expected, rtol=1e-5, atol=1e-7
-    )
-    assert got["species"].tolist() == [card.classes[n] for n in expected.argmax(axis=1)]
-    np.testing.assert_allclose(got["probability"], expected.max(axis=1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("workers", [[], TWO_THREADS], ids=["one worker", "two"])

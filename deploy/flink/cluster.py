@@ -50,6 +50,7 @@ class Cluster:
     rpc_port: int = 6123
     pool_port: int = 50000
     python: Path = Path(sys.executable)
+    _children: dict[int, subprocess.Popen[bytes]] = dataclasses.field(default_factory=dict)
 
     def start(self, *, taskmanagers: int = 2) -> None:
         """Starts all parts and waits until they know each other.
@@ -60,7 +61,7 @@ class Cluster:
         Raises:
           ClusterError: a part did not start in time, or runs already; what had started is ended.
         """
-        if any(map(_is_alive, self.processes().values())):
+        if self.alive():
             raise ClusterError("it runs already; stop it first")
         self.folder.mkdir(parents=True, exist_ok=True)
         self._save({})
@@ -95,11 +96,11 @@ class Cluster:
         for number in (signal.SIGTERM, signal.SIGKILL):
             deadline = time.monotonic() + STOP_SECONDS
             for pid in found.values():
-                if _is_alive(pid):
+                if self._is_alive(pid):
                     # Each part leads a group: a pool's workers end with it.
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(pid, number)
-            while any(map(_is_alive, found.values())) and time.monotonic() < deadline:
+            while any(map(self._is_alive, found.values())) and time.monotonic() < deadline:
                 time.sleep(0.1)
         self._save({})
 
@@ -109,6 +110,10 @@ class Cluster:
             found: dict[str, int] = json.loads(self._list.read_text())
             return found
         return {}
+
+    def alive(self) -> dict[str, int]:
+        """Those of them that run."""
+        return {name: pid for name, pid in self.processes().items() if self._is_alive(pid)}
 
     def flags(self) -> list[str]:
         """The flags of `pipelines.score` that send a job to this cluster."""
@@ -176,6 +181,7 @@ class Cluster:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environment, cwd=cwd, start_new_session=True,
             )  # fmt: skip
+        self._children[process.pid] = process
         self._save({**self.processes(), name: process.pid})
         return process.pid
 
@@ -183,7 +189,7 @@ class Cluster:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             for name, pid in self.processes().items():
-                if not _is_alive(pid):
+                if not self._is_alive(pid):
                     raise ClusterError(f"{name} ended; see {self.folder / 'log' / name}.txt")
             with contextlib.suppress(OSError):
                 registered = len(self.ask("/taskmanagers")["taskmanagers"])
@@ -193,23 +199,21 @@ class Cluster:
             time.sleep(0.2)
         raise ClusterError(f"it is not ready after {START_SECONDS} s; see {self.folder / 'log'}")
 
+    def _is_alive(self, pid: int) -> bool:
+        """Whether a process runs and leads a group; with a reused id it hardly does."""
+        if pid in self._children:
+            return self._children[pid].poll() is None
+        try:
+            return os.getpgid(pid) == pid
+        except ProcessLookupError:
+            return False
+
     @property
     def _list(self) -> Path:
         return self.folder / "processes.json"
 
     def _save(self, processes: dict[str, int]) -> None:
         self._list.write_text(json.dumps(processes, indent=1) + "\n")
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether a process runs and leads a group; with a reused id it hardly does."""
-    with contextlib.suppress(ChildProcessError):
-        # Our own child, if this Python started it, stays until it is asked for.
-        os.waitpid(pid, os.WNOHANG)
-    try:
-        return os.getpgid(pid) == pid
-    except ProcessLookupError:
-        return False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
