@@ -20,9 +20,9 @@ train: ## Train the model anew: models/, with its card and plots
 	@sh scripts/setup_venv.sh runtime
 	$(python) -m penguin_model.train $(ARGS)
 
-bench: ## Compare our rate with a bare loop over pyarrow and Keras
+bench: ## Compare our rate with the peers' (docs/performance.md); fetches 6 GB into .bench on first use
 	@sh scripts/setup_venv.sh runtime
-	$(python) -m benchmarks.ratio $(ARGS)
+	$(python) -m benchmarks $(ARGS)
 
 flink: ## Fetch Flink and Beam's job server into .flink/, checked; needs Java (docs/flink.md)
 	@sh scripts/setup_venv.sh runtime
@@ -51,9 +51,10 @@ lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer re
 		--output-file requirements-dev.lock $(ARGS)
 	$(compile) --extra gcp --constraint requirements-dev.lock \
 		--output-file deploy/dataflow/requirements.lock $(ARGS)
+	$(python) -m benchmarks.locks $(ARGS)
 
 clean: ## Remove .venv, output/, builds and caches
-	rm -rf .venv .flink output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench .flink output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 help:

@@ -3,8 +3,6 @@
 No validation, no provenance but the row number, no staging, no manifest.
 """
 
-import argparse
-import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,12 +10,22 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-BATCH_ROWS = 1 << 17
+from benchmarks.peers.common import (
+    BATCH_ROWS,
+    CLASSES,
+    FEATURES,
+    PROBABILITIES,
+    answers,
+    arguments,
+    compiled,
+    normalize,
+)
+
 BLOCK_BYTES = 8 << 20
 
 
 def read(path: str, names: list[str]) -> Iterator[pa.RecordBatch]:
-    """The feature columns, some rows at a time."""
+    """Some columns, some rows at a time."""
     if path.endswith(".parquet"):
         yield from pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=names)
     else:
@@ -30,47 +38,29 @@ def read(path: str, names: list[str]) -> Iterator[pa.RecordBatch]:
 
 def main() -> None:
     """Scores one file."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("input")
-    parser.add_argument("output")
-    parser.add_argument("--model", default="models/penguin-classifier.keras")
-    arguments = parser.parse_args()
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-    import tensorflow as tf
-
-    names = ["CulmenLength", "CulmenDepth", "FlipperLength", "BodyMass"]
-    scales = np.array([1, 1, 10, 100], np.float32)
-    classes = pa.array(["Adelie", "Gentoo", "Chinstrap"])
-    model = tf.keras.models.load_model(arguments.model, compile=False)
-    predict = tf.function(
-        lambda matrix: model(matrix, training=False),
-        input_signature=[tf.TensorSpec([None, len(names)], tf.float32)],
-    )
+    given = arguments(__doc__)
+    predict = compiled(given.model)
     writer = None
     row = 0
-    for batch in read(arguments.input, names):
+    for batch in read(given.input, FEATURES):
         columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
-        matrix = np.stack(columns, axis=1).astype(np.float32) / scales
-        found = predict(tf.constant(matrix)).numpy()
+        winners, best, by_class = answers(predict(normalize(columns)))
         table = pa.table(
             {
-                "source_row": np.arange(row, row + len(found)),
-                "species": pa.DictionaryArray.from_arrays(
-                    found.argmax(axis=1).astype(np.int32), classes
-                ),
-                "probability": found.max(axis=1),
-                **{f"probability_{name}": found[:, n].copy() for n, name in enumerate("agc")},
+                "source_row": np.arange(row, row + len(winners)),
+                "species": pa.DictionaryArray.from_arrays(winners, pa.array(CLASSES)),
+                "probability": best,
+                **dict(zip(PROBABILITIES, by_class, strict=True)),
             }
         )
         writer = writer or pq.ParquetWriter(
             # By default the writer would try a dictionary for every float: half the speed.
-            arguments.output,
+            given.output,
             table.schema,
             use_dictionary=["species"],
         )
         writer.write_table(table)
-        row += len(found)
+        row += len(winners)
     if writer is not None:
         writer.close()
 
