@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
@@ -17,9 +18,24 @@ FIGURES = "figures"
 RANGES = "ranges"
 
 
-def with_outputs(dofn: beam.DoFn) -> Any:
-    """A ParDo with a main output, called ``main``, and the shared side outputs."""
-    return beam.ParDo(dofn).with_outputs(REJECTS, TALLIES, FIGURES, RANGES, main="main")
+def with_outputs(dofn: beam.DoFn, produces: Any) -> Any:
+    """A ParDo with a main output, called ``main``, and the shared side outputs.
+
+    Args:
+      dofn: the step.
+      produces: the type of the main output. Beam chooses the coder by it, and does not read
+        annotations that are text, as all of ours are.
+    """
+    step = beam.ParDo(dofn).with_output_types(
+        produces,
+        **{
+            REJECTS: pa.RecordBatch,
+            TALLIES: tuple[str, Any],
+            FIGURES: tuple[tuple[str, str], int],
+            RANGES: Any,
+        },
+    )
+    return step.with_outputs(REJECTS, TALLIES, FIGURES, RANGES, main="main")
 
 
 def tally(path: str, **known: int) -> pvalue.TaggedOutput:

@@ -66,26 +66,30 @@ class ScoreObservations(beam.PTransform):
         matched = (
             pipeline
             | "Input patterns" >> beam.Create([self.matching])
-            | "Match files" >> with_outputs(MatchFilesFn())
+            | "Match files" >> with_outputs(MatchFilesFn(), Any)
         )
         inputs = matched.main | "Share files" >> beam.Reshuffle()
-        planned = inputs | "Plan spans" >> with_outputs(PlanSpansFn(wanted, self.sizes))
+        planned = inputs | "Plan spans" >> with_outputs(PlanSpansFn(wanted, self.sizes), Any)
         numbered = (
             planned[RANGES]
             | "Share ranges" >> beam.Reshuffle()
-            | "Survey large CSV" >> beam.ParDo(SurveyRangeFn())
+            | "Survey large CSV" >> beam.ParDo(SurveyRangeFn()).with_output_types(tuple[str, Any])
             | "By file" >> beam.GroupByKey()
-            | "Number rows" >> with_outputs(NumberRowsFn())
+            | "Number rows" >> with_outputs(NumberRowsFn(), Any)
         )
         spans = (
             (planned.main, numbered.main)
             | "All spans" >> beam.Flatten()
             | "Share spans" >> beam.Reshuffle()
         )
-        read = spans | "Read and validate" >> with_outputs(ReadSpanFn(wanted, self.sizes))
-        batches = read.main | "Normalize" >> beam.ParDo(NormalizeFn(self.card, self.passthrough))
+        read = spans | "Read and validate" >> with_outputs(
+            ReadSpanFn(wanted, self.sizes), pa.RecordBatch
+        )
+        batches = read.main | "Normalize" >> beam.ParDo(
+            NormalizeFn(self.card, self.passthrough)
+        ).with_output_types(pa.RecordBatch)
         scored = batches | "Predict" >> with_outputs(
-            PredictFn(self.card, self.model_path, self.passthrough)
+            PredictFn(self.card, self.model_path, self.passthrough), pa.RecordBatch
         )
         predictions = scored.main | "Write predictions" >> self._write(layout.PREDICTIONS)
         rejected = (
@@ -99,7 +103,9 @@ class ScoreObservations(beam.PTransform):
             | "All counts" >> beam.Flatten()
             | "Count by file" >> beam.CombinePerKey(MergeTallies())
         )
-        reconciled = tallies | "Reconcile" >> with_outputs(ReconcileFn(self.card.sha256))
+        reconciled = tallies | "Reconcile" >> with_outputs(
+            ReconcileFn(self.card.sha256), pa.RecordBatch
+        )
         listed = reconciled.main | "Write files" >> self._write(layout.FILES)
         shards = (predictions.main, rejects.main, listed.main) | "All shards" >> beam.Flatten()
         figures = (
@@ -122,7 +128,7 @@ class ScoreObservations(beam.PTransform):
         paths = self.publication.layout
         metadata = {"run_id": paths.run_id, "model_sha256": self.card.sha256}
         return with_outputs(
-            WriteShardsFn(paths.staged(dataset), dataset, schema, metadata, self.sizes)
+            WriteShardsFn(paths.staged(dataset), dataset, schema, metadata, self.sizes), Any
         )
 
 

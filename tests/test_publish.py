@@ -15,7 +15,8 @@ from pipelines import commit, layout, publish, storage
 from pipelines.layout import Layout
 from pipelines.publish import Publication
 from pipelines.shards import Shard, ShardWriter
-from tests.running import listing
+from tests import samples
+from tests.running import listing, run_here
 
 SCHEMA = pa.schema([("source_file", pa.string()), ("source_row", pa.int64())])
 PUBLISHED_LISTING = [
@@ -240,3 +241,21 @@ def test_a_crash_at_any_step_loses_and_doubles_nothing(
             assert (visible, replace) == (0, False)
         assert not (output / "_staging").exists()
     assert stops >= 5
+
+
+def test_a_job_that_nobody_waits_for_removes_its_own_staging(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a Flex Template's launcher submits it; here the runner runs it at once."""
+    output = tmp_path / "out"
+    template = ("--template_location", tmp_path / "template")
+    assert run_here(output, *samples.FLAGS, *template) == 0
+    assert "golden (submitted; published when the manifest is there)" in capsys.readouterr().out
+    samples.assert_golden(output)
+
+
+def test_a_held_run_that_nobody_waits_for_removes_its_own_staging(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    template = ("--template_location", tmp_path / "template", "--max_reject_fraction", "0")
+    assert run_here(output, *samples.FLAGS, *template) == 0
+    assert {path.name for path in output.iterdir()} == {"_held"}

@@ -1,5 +1,8 @@
 """The pure parts of the steps, and the DoFns on their own."""
 
+from pathlib import Path
+
+import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -8,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from penguin_model.features import normalize
-from pipelines import schemas
+from pipelines import job, options, schemas
 from pipelines.schemas import RecordBatchCoder
 from pipelines.transforms import NormalizeFn, find_winners
 from tests.toy import toy_card
@@ -70,3 +73,18 @@ def test_the_coder_carries_batches_and_slices(rows: int, start: int, length: int
 def test_a_slice_is_encoded_without_the_batch_it_was_cut_from() -> None:
     batch = chunk(100_000)
     assert len(RecordBatchCoder().encode(batch.slice(500, 10))) < 10_000
+
+
+def test_every_chunk_travels_by_our_own_coder(tmp_path: Path, shipped_model: Path) -> None:
+    """Beam does not read annotations that are text, and would pickle the chunks."""
+    flags = ["--input", "x.csv", "--output", str(tmp_path), "--model", str(shipped_model)]
+    prepared = job.prepare(options.parse_arguments("test", flags), flags)
+    pipeline = beam.Pipeline(runner=prepared.submission.runner, options=prepared.submission.options)
+    _ = pipeline | "Score" >> prepared.transform
+    components = pipeline.to_runner_api().components
+    steps = {
+        collection.unique_name.split("Score/")[1].split("/")[0].split(".")[0]
+        for collection in components.pcollections.values()
+        if b"RecordBatchCoder" in components.coders[collection.coder_id].spec.payload
+    }
+    assert {"Read and validate", "Normalize", "Predict", "Reconcile", "All rejects"} <= steps
