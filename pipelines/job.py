@@ -203,7 +203,7 @@ def _run_pipeline(job: Job) -> Metrics:
         # Before the pipeline starts, so that a model that cannot be used is refused as such.
         models.load_shared(model_path, card)
     try:
-        return job.submission.run("Score observations", job.transform)
+        return job.submission.run("Score", job.transform)
     except PenguinError:
         raise
     except Exception as error:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from apache_beam import pvalue
 from apache_beam.metrics import Metrics
 
+from penguin_model.bundle import Classifier
 from penguin_model.card import ModelCard
 from penguin_model.errors import ModelError
 from penguin_model.features import normalize
@@ -177,17 +178,17 @@ class PredictFn(beam.DoFn):
         self._model_path = model_path
         self._first = len(schemas.LOCATION) + len(passthrough)
         self._schema = schemas.predictions(passthrough, card)
+        self._classifier: Classifier | None = None
         self._loads = Metrics.counter(NAMESPACE, "model_loads")
         self._scored = Metrics.counter(NAMESPACE, "rows_scored")
         self._batch_rows = Metrics.distribution(NAMESPACE, "batch_rows")
         self._milliseconds = Metrics.distribution(NAMESPACE, "predict_milliseconds")
 
-    def setup(self) -> None:
-        """Loads the model, or finds it loaded; runners may call this many times."""
-        self._classifier = models.load_shared(self._model_path, self._card)
-
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """One batch to one chunk of predictions."""
+        if self._classifier is None:
+            # Not in `setup`: Flink waits three minutes for a worker that fails before its first row.
+            self._classifier = models.load_shared(self._model_path, self._card)
         if loads := models.take_loads():
             self._loads.inc(loads)
         matrix = batch.column(self._first).flatten().to_numpy()

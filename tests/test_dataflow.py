@@ -43,7 +43,7 @@ def build(*flags: str) -> Any:
     prepared = job.prepare(options.parse_arguments("test", flags), flags)
     submission = prepared.submission
     pipeline = beam.Pipeline(runner=submission.runner, options=submission.options)
-    _ = pipeline | "Score observations" >> prepared.transform
+    _ = pipeline | "Score" >> prepared.transform
     return pipeline.run().job
 
 
