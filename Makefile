@@ -52,9 +52,12 @@ lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer re
 	$(compile) --extra gcp --constraint requirements-dev.lock \
 		--output-file deploy/dataflow/requirements.lock $(ARGS)
 	$(python) -m benchmarks.locks $(ARGS)
+	UV_FIND_LINKS= UV_CUSTOM_COMPILE_COMMAND='make lock' .venv/bin/uv pip compile --quiet \
+		deploy/nightly/airflow.in --no-config --universal --python-version 3.11 --generate-hashes \
+		--output-file deploy/nightly/airflow.lock $(ARGS)
 
 clean: ## Remove .venv, output/, builds and caches
-	rm -rf .venv .bench .flink output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .airflow .bench .flink lab output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 help:

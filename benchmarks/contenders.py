@@ -9,7 +9,7 @@ from benchmarks.peers.common import KEY
 ALL_ROWS = 1 << 62
 BASELINE = "bare-loop"
 REFERENCE = "one-worker"
-TWO_WORKERS = ("--direct_num_workers=2", "--direct_running_mode=multi_threading")
+ONE_WORKER = ("--direct_num_workers=1",)
 
 
 class Contender(NamedTuple):
@@ -48,10 +48,9 @@ class Contender(NamedTuple):
 CONTENDERS = {
     "copy": Contender("copy without a model", "benchmarks.peers.copy_columns", scores=False),
     BASELINE: Contender("bare loop", "benchmarks.bare_loop", key="source_row"),
-    REFERENCE: Contender("ours, one worker", "pipelines.score", key="source_row"),
-    "two-workers": Contender(
-        "ours, two workers", "pipelines.score", key="source_row", flags=TWO_WORKERS
-    ),
+    REFERENCE: Contender("ours, one worker", "pipelines.score", key="source_row", flags=ONE_WORKER),
+    # A worker for each core is the default.
+    "two-workers": Contender("ours, two workers", "pipelines.score", key="source_row"),
     "ray": Contender("Ray Data, two actors", "benchmarks.peers.ray_data", "ray"),
     "spark": Contender("Spark, two cores", "benchmarks.peers.spark_udf", "spark"),
     "naive": Contender("pandas, model.predict", "benchmarks.peers.naive", most_rows=500_000),

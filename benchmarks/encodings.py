@@ -26,10 +26,23 @@ WAYS: dict[str, dict[str, Any]] = {
     "pyarrow's defaults": {},
     "dictionaries for text only": {"dictionaries": True},
     "... and rows as differences": {"dictionaries": True, "column_encoding": DELTA},
-    "... and floats uncompressed (ours)": {
+    "... and floats uncompressed": {
         "dictionaries": True,
         "column_encoding": DELTA,
         "compression": PLAIN_FLOATS,
+    },
+    "... in batches of 65,536 values": {
+        "dictionaries": True,
+        "column_encoding": DELTA,
+        "compression": PLAIN_FLOATS,
+        "write_batch_size": 1 << 16,
+    },
+    "... statistics where of use (ours)": {
+        "dictionaries": True,
+        "column_encoding": DELTA,
+        "compression": PLAIN_FLOATS,
+        "write_batch_size": 1 << 16,
+        "write_statistics": ["source_file", "source_row", "species", "probability"],
     },
     "zstd 1 all over": {"dictionaries": True, "column_encoding": DELTA, "compression": "zstd"},
     "zstd 1, floats as byte streams": {

@@ -16,8 +16,8 @@ from benchmarks import generate
 from deploy.flink import parts
 from deploy.flink.cluster import Cluster
 
-FILES = 8
-SMALL_ROWS = 100
+FILES = 32
+SMALL_ROWS = 3_200
 
 
 class Ran(NamedTuple):
@@ -56,7 +56,7 @@ def shares(cluster: Cluster, job: str) -> Iterator[int]:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=24_000_000)
+    parser.add_argument("--rows", type=int, default=96_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     parts.fetch()
@@ -65,8 +65,9 @@ def main() -> None:
         large, small = folder / "large", folder / "small"
         for inputs, rows in ((large, arguments.rows), (small, SMALL_ROWS)):
             inputs.mkdir()
-            for number in range(FILES):
-                generate.write(inputs / f"{number}.parquet", rows // FILES)
+            generate.write(inputs / "0.parquet", rows // FILES)
+            for number in range(1, FILES):
+                (inputs / f"{number}.parquet").hardlink_to(inputs / "0.parquet")
         cluster = Cluster(folder=folder / "cluster")
         cluster.start()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -87,6 +88,7 @@ def load_with_card(model_path: str, card: ModelCard) -> Classifier:
       ModelError: the file is missing, does not fit the card, or Keras refuses it.
     """
     check_fingerprint(card, model_path)
+    _use_one_thread()
     import keras
 
     try:
@@ -97,6 +99,16 @@ def load_with_card(model_path: str, card: ModelCard) -> Classifier:
         raise ModelError(f"model {model_path}: Keras cannot load it: {reason}") from error
     _check_widths(model, card, model_path)
     return Classifier(card=card, model=model, predict=compile_predict(model, len(card.features)))
+
+
+def _use_one_thread() -> None:
+    """Lets TensorFlow score a batch on the thread that asks: workers are what uses the cores."""
+    import tensorflow as tf
+
+    # Once it has computed anything, as after training, its threads stay as they are.
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def load_shared(model_path: str, card: ModelCard) -> tuple[Classifier, bool]:

@@ -10,7 +10,8 @@ Each class knows the exit code that a command ends with when the error reaches `
     │   ├── CardError     2  the model card is missing or malformed
     │   ├── ModelError    2  the model is missing or does not fit its card
     │   └── RunExistsError 2 the run id is taken
-    └── RejectsError      3  more rows rejected than allowed; held back
+    ├── RejectsError      3  more rows rejected than allowed; held back
+    └── DriftError        4  the data have drifted further than allowed; held back
 """
 
 from __future__ import annotations
@@ -56,3 +57,9 @@ class RejectsError(PenguinError):
     """More rows were rejected than the budget allows; nothing was published."""
 
     exit_code = 3
+
+
+class DriftError(PenguinError):
+    """The data have drifted further than is allowed; nothing was published."""
+
+    exit_code = 4

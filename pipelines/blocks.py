@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from penguin_model import validate
-from penguin_model.card import Feature
-from pipelines import schemas
+from penguin_model.card import Feature, ModelCard
+from pipelines import labels, schemas
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,18 +23,42 @@ class Wanted:
     Attributes:
       features: the card's features, in order.
       passthrough: columns carried into the predictions as text.
+      label: the column that may tell each row's class; None where there can be none.
+      classes: the classes that it tells.
     """
 
     features: tuple[Feature, ...]
     passthrough: tuple[str, ...] = ()
+    label: str | None = None
+    classes: tuple[str, ...] = ()
 
-    @property
+    @classmethod
+    def of_card(cls, card: ModelCard, passthrough: tuple[str, ...]) -> Wanted:
+        """What scoring with a card reads; a column that is a feature tells no class."""
+        return cls(
+            features=card.features,
+            passthrough=passthrough,
+            label=None if card.label in card.feature_names else card.label,
+            classes=card.classes,
+        )
+
+    @functools.cached_property
     def columns(self) -> tuple[str, ...]:
-        """The names of all columns to read, passthrough first."""
+        """The names of all columns that a file must have, passthrough first."""
         names = (*self.passthrough, *(feature.name for feature in self.features))
         return tuple(dict.fromkeys(names))
 
-    @property
+    def in_file(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The names of all columns to read of a file that has these: its labels as well.
+
+        Labels are never a reason to refuse anything: of two columns neither is read.
+        """
+        columns = self.columns
+        if self.label is None or self.label in columns or list(names).count(self.label) != 1:
+            return columns
+        return (*columns, self.label)
+
+    @functools.cached_property
     def feature_names(self) -> frozenset[str]:
         """The names of the feature columns."""
         return frozenset(feature.name for feature in self.features)
@@ -54,16 +80,18 @@ class Block:
     """Some rows of one file as a reader found them.
 
     Attributes:
-      columns: the wanted columns, Arrow arrays ``[n]``.
+      columns: the wanted columns and what labels the file has, Arrow arrays ``[n]``.
       rows: int64 ``[n]``, each row's 0-based place in its file.
       raw: gives the raw text of the rows at some positions; called for rejects alone.
       broken: rows that could not be read into the columns at all.
+      files: dictionary ``[n]`` of each row's file, where these are several.
     """
 
     columns: dict[str, pa.Array]
     rows: npt.NDArray[np.int64]
     raw: Callable[[Sequence[int]], list[str | None]]
     broken: tuple[Reject, ...] = ()
+    files: pa.DictionaryArray | None = None
 
     @property
     def rows_read(self) -> int:
@@ -89,7 +117,9 @@ def split(
     good = validate.good_rows(columns, wanted.features)
     rejects = list(block.broken)
     rows = block.rows
-    values = [column.values for column in columns]
+    values: list[npt.NDArray[Any]] = [column.values for column in columns]
+    if wanted.label is not None and wanted.label in block.columns:
+        values.append(labels.read(block.columns[wanted.label], wanted.classes))
     carried = [_as_text(block.columns[name]) for name in wanted.passthrough]
     if good is not None:
         bad = np.flatnonzero(~good).tolist()
@@ -111,10 +141,13 @@ def split(
         carried = [array.filter(mask) for array in carried]
     if len(rows) == 0:
         return None, rejects
-    located = [schemas.constant(source_file, len(rows)), pa.array(rows)]
+    source = schemas.constant(source_file, len(rows)) if block.files is None else block.files
+    located = [source, pa.array(rows)]
     chunk = pa.RecordBatch.from_arrays(
         [*located, *carried, *(pa.array(value) for value in values)],
-        schema=schemas.observations(wanted.passthrough, wanted.features),
+        schema=schemas.observations(
+            wanted.passthrough, wanted.features, labelled=len(values) > len(columns)
+        ),
     )
     return chunk, rejects
 

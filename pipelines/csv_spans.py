@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import gzip
 import io
 import math
-import zlib
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -32,8 +30,7 @@ from pipelines.texts import show_bytes, undecodable_rows
 _PARSE_BYTES = 1 << 20
 # A record longer than this is no observation: most likely a quote that nothing closes.
 MAX_RECORD_BYTES = 4 << 20
-_BOM = b"\xef\xbb\xbf"
-_GZIP_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
+BOM = b"\xef\xbb\xbf"
 
 
 def read(
@@ -55,8 +52,8 @@ def read(
     """
     stop = None if span is None else span.stop
     pieces = _whole_records(stream, block_bytes, stop)
-    first = next(pieces, b"").removeprefix(_BOM)
-    header, body = _read_header(first, wanted)
+    first = next(pieces, b"").removeprefix(BOM)
+    header, body = read_header(first, wanted)
     row = 0
     if span is not None and span.start:
         stream.seek(span.start)
@@ -64,7 +61,7 @@ def read(
         body, row = b"", span.first_row
     while True:
         # Blank lines are no rows, and pyarrow refuses bytes that hold nothing else.
-        if body.strip(b"\r\n"):
+        if body and (body[0] not in b"\r\n" or body.strip(b"\r\n")):
             block = _parse(body, header, wanted, row)
             yield block
             row += block.rows_read
@@ -74,11 +71,6 @@ def read(
         body = piece
 
 
-def unzipped(stream: BinaryIO) -> BinaryIO:
-    """The uncompressed bytes of a gzip stream."""
-    return cast(BinaryIO, gzip.open(stream))
-
-
 def check_header(stream: BinaryIO, wanted: Wanted, *, block_bytes: int) -> None:
     """Refuses a file without a usable header, before its ranges are looked at.
 
@@ -86,23 +78,7 @@ def check_header(stream: BinaryIO, wanted: Wanted, *, block_bytes: int) -> None:
       UnreadableFile: there is no header, or a wanted column is missing.
     """
     first = next(_whole_records(stream, block_bytes, None), b"")
-    _read_header(first.removeprefix(_BOM), wanted)
-
-
-def check_gzip(stream: BinaryIO) -> None:
-    """Reads a gzip file to its end, so that a torn one is refused before a row of it is scored.
-
-    A file that breaks half way would else be published in part, and once more when it is mended.
-
-    Raises:
-      UnreadableFile: the file is torn or no gzip.
-    """
-    try:
-        content = unzipped(stream)
-        while content.read(1 << 20):
-            pass
-    except _GZIP_ERRORS as error:
-        raise UnreadableFile(f"the gzip file is broken ({error}); deliver it again") from error
+    read_header(first.removeprefix(BOM), wanted)
 
 
 def _whole_records(stream: BinaryIO, block_bytes: int, limit: int | None) -> Iterator[bytes]:
@@ -124,8 +100,15 @@ def _whole_records(stream: BinaryIO, block_bytes: int, limit: int | None) -> Ite
         yield rest
 
 
-def _read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
-    """Takes the header off the first piece, and refuses one without the wanted columns."""
+def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
+    """Takes the header off the first piece of a file.
+
+    Returns:
+      The names of the columns, and what follows the header.
+
+    Raises:
+      UnreadableFile: it is no header, or a wanted column is missing.
+    """
     if not piece.strip():
         raise UnreadableFile("the file is empty: it has no header")
     if piece[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -144,7 +127,7 @@ def _read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
 
 def _parse(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Block:
     try:
-        table = _parse_fast(data, header, wanted)
+        table = parse_fast(data, header, wanted)
     except pa.ArrowInvalid:
         return _parse_exact(data, header, wanted, first_row)
     records = _LazyRecords(data)
@@ -156,10 +139,21 @@ def _parse(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Bl
     return Block(columns=_arrays(table), rows=rows, raw=raw)
 
 
-def _parse_fast(data: bytes, header: list[str], wanted: Wanted) -> pa.Table:
-    """Parses features as float64; any row that is not so raises `pa.ArrowInvalid`."""
-    numeric = wanted.feature_names
-    types = {name: pa.float64() if name in numeric else pa.string() for name in wanted.columns}
+def parse_fast(data: bytes, header: list[str], wanted: Wanted) -> pa.Table:
+    """Parses records, features as float64.
+
+    Args:
+      data: whole records without the header.
+      header: the names of all columns.
+      wanted: the columns to parse.
+
+    Raises:
+      pa.ArrowInvalid: a row is not so.
+    """
+    # Labels as bytes: no row is refused for what they are.
+    types = dict.fromkeys(wanted.in_file(header), pa.binary())
+    types |= dict.fromkeys(wanted.columns, pa.string())
+    types |= dict.fromkeys(wanted.feature_names, pa.float64())
     return _read_csv(data, header, types, None)
 
 
@@ -180,7 +174,7 @@ def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int)
         )
     kept = np.setdiff1d(np.arange(len(records)), np.array(wrong, np.int64))
     broken = [_wrong_field_count(records, position, header, first_row) for position in wrong]
-    undecodable = undecodable_rows(columns)
+    undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})
     for position, name in undecodable.items():
         broken.append(_bad_encoding(records, int(kept[position]), name, first_row))
     if undecodable:
@@ -193,7 +187,7 @@ def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int)
         return [show_bytes(records.raw(int(kept[position]))) for position in positions]
 
     return Block(
-        columns={name: array.cast(pa.string()) for name, array in columns.items()},
+        columns=columns | {name: columns[name].cast(pa.string()) for name in wanted.columns},
         rows=kept.astype(np.int64) + first_row,
         raw=raw,
         broken=tuple(sorted(broken, key=lambda reject: reject.source_row or 0)),
@@ -203,25 +197,25 @@ def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int)
 def _parse_bytes(
     data: bytes, header: list[str], wanted: Wanted, handler: Any
 ) -> dict[str, pa.Array]:
-    """The wanted columns as bytes; rows of a wrong field count go to the handler."""
+    """The columns as bytes; rows of a wrong field count go to the handler."""
+    names = wanted.in_file(header)
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
         # pyarrow shows a handler no row that is not UTF-8, so each byte passes as a character.
         data = data.decode("latin-1").encode("utf-8")
-        table = _read_csv(data, header, dict.fromkeys(wanted.columns, pa.string()), handler)
+        table = _read_csv(data, header, dict.fromkeys(names, pa.string()), handler)
         return {
             name: pa.array([text.encode("latin-1") for text in array.to_pylist()], pa.binary())
             for name, array in _arrays(table).items()
         }
-    types = dict.fromkeys(wanted.columns, pa.binary())
-    return _arrays(_read_csv(data, header, types, handler))
+    return _arrays(_read_csv(data, header, dict.fromkeys(names, pa.binary()), handler))
 
 
 def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], handler: Any) -> Any:
     # pyarrow counts rows for the handler only where one thread reads.
     threads = handler is None
-    if data.startswith(_BOM):
+    if data.startswith(BOM):
         # pyarrow drops a byte-order mark wherever its input begins; after a blank line it is text.
         data = b"\n" + data
     return pa_csv.read_csv(

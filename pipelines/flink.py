@@ -19,7 +19,6 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.portability import flink_runner
 from apache_beam.runners.portability.job_server import JobServer
-from apache_beam.runners.worker import sdk_worker
 
 from penguin_model.errors import UsageError
 from pipelines import flink_cluster
@@ -40,14 +39,10 @@ class FlinkRunner(flink_runner.FlinkRunner):
 
     Args:
       options: the pipeline's.
-      verbose: whether workers in this process print the errors that the job ends with.
     """
 
-    def __init__(self, options: PipelineOptions, *, verbose: bool) -> None:
+    def __init__(self, options: PipelineOptions) -> None:
         super().__init__()
-        if not verbose:
-            # It prints a worker's traceback, here where the worker is a thread of this process.
-            vars(sdk_worker)["print"] = _print_nothing
         self._master = options.view_as(FlinkRunnerOptions).flink_master
         self._job_name = options.view_as(GoogleCloudOptions).job_name
         self._server: _JobServer | None = None
@@ -72,10 +67,6 @@ class FlinkRunner(flink_runner.FlinkRunner):
         if self._master not in flink_runner.MAGIC_HOST_NAMES:
             # An embedded Flink has ended with its server.
             flink_cluster.cancel(self._master, self._job_name)
-
-
-def _print_nothing(*values: object, **settings: object) -> None:
-    pass
 
 
 def _tell_unless_disconnected(error: threading.ExceptHookArgs) -> None:

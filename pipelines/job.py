@@ -12,14 +12,15 @@ import platform
 import re
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model.card import ModelCard
-from penguin_model.errors import PenguinError, RejectsError, UsageError
-from pipelines import commit, interrupts, models, publish, runners, schemas, storage, summary
+from penguin_model.errors import DriftError, PenguinError, RejectsError, UsageError
+from pipelines import commit, drift, interrupts, models, publish, runners, schemas, storage, summary
 from pipelines.files import Matching
 from pipelines.layout import Layout, check_run_id
 from pipelines.options import parse_arguments
@@ -68,16 +69,39 @@ def run(program: str, arguments: Sequence[str], verbose: bool) -> int:
         return 0
     manifest, metrics = execute(job)
     print(summary.as_text(manifest, paths, metrics))
+    if values.report:
+        _report(program, paths, values.model)
     totals = manifest["totals"]
     if not any(totals[name] for name in ("files", "files_skipped", "files_unsettled")):
         print(f"{program}: note: no file matches {' '.join(values.input)}", file=sys.stderr)
     if manifest["status"] == publish.HELD:
-        raise RejectsError(
+        raise _why_held(manifest, paths)
+    return 0
+
+
+def _why_held(manifest: Mapping[str, Any], paths: Layout) -> PenguinError:
+    """The error that a held run ends with; too many rejects go first."""
+    if publish.reject_fraction(manifest["totals"]) > manifest["max_reject_fraction"]:
+        return RejectsError(
             f"{manifest['reject_fraction']:.1%} of the rows were rejected, more than "
             f"--max_reject_fraction {manifest['max_reject_fraction']:g}; nothing is published, "
             f"the rejects lie in {paths.held}"
         )
-    return 0
+    found = manifest["drift"]
+    return DriftError(
+        f"the data have drifted: PSI {drift.explain(found)}, more than --max_drift "
+        f"{found['max_drift']:g}; nothing is published, what was found lies in {paths.held}"
+    )
+
+
+def _report(program: str, paths: Layout, model: str) -> None:
+    """Writes the run's page; the run's outcome stands whatever comes of it."""
+    from pipelines import report
+
+    try:
+        print(f"report       {report.write(paths.output, paths.run_id, model=model)}")
+    except (PenguinError, *storage.ERRORS, pa.ArrowException) as error:
+        print(f"{program}: note: no report: {error}", file=sys.stderr)
 
 
 def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
@@ -102,6 +126,11 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
     runners.check_reach(values.runner, [*values.input, values.output])
     submission = runners.create(values.runner, options, verbose=values.verbose)
     card = models.read_card(values.model)
+    if values.max_drift is not None and card.reference is None:
+        raise UsageError(
+            f"--max_drift: the card of {values.model} has no reference to compare with; train the "
+            "model again"
+        )
     passthrough = _passthrough(values.passthrough, card)
     about = {
         "start": start.isoformat(timespec="milliseconds"),
@@ -128,7 +157,9 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
         publication=publish.Publication(
             layout=paths,
             replace=values.replace,
+            card=card,
             max_reject_fraction=values.max_reject_fraction,
+            max_drift=values.max_drift,
             new_only=values.new_only,
             is_last=not submission.waits,
             about=about,

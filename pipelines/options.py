@@ -77,9 +77,22 @@ class ScoreOptions(PipelineOptions):
             "(default: %(default)s)",
         )
         group.add_argument(
+            "--max_drift",
+            type=_index,
+            metavar="PSI",
+            help="publish nothing, exit 4, when a feature, the species mix or the probability has "
+            "drifted further than this (PSI) and beyond chance (default: measure only)",
+        )
+        group.add_argument(
             "--replace",
             action="store_true",
             help="publish a run_id again, in place of the run that has it",
+        )
+        group.add_argument(
+            "--report",
+            action="store_true",
+            help="write a page on the run, published or held: reports/NAME.html below the output "
+            "root",
         )
         group.add_argument(
             "--verbose",
@@ -89,23 +102,31 @@ class ScoreOptions(PipelineOptions):
 
 
 def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = _number(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
     return value
 
 
 def _fraction(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = _number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a fraction from 0 to 1")
     return value
+
+
+def _index(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more, such as 0.2")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def parse_arguments(program: str, arguments: Sequence[str]) -> argparse.Namespace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -10,7 +11,8 @@ from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipelines.tallies import FileTally
+from pipelines.histograms import Counts
+from pipelines.tallies import FileTally, by_bucket
 
 REJECTS = "rejects"
 TALLIES = "tallies"
@@ -30,8 +32,8 @@ def with_outputs(dofn: beam.DoFn, produces: Any) -> Any:
         produces,
         **{
             REJECTS: pa.RecordBatch,
-            TALLIES: tuple[str, Any],
-            FIGURES: tuple[tuple[str, str], int],
+            TALLIES: tuple[int, Any],
+            FIGURES: tuple[tuple[str, str], Any],
             RANGES: Any,
         },
     )
@@ -40,11 +42,17 @@ def with_outputs(dofn: beam.DoFn, produces: Any) -> Any:
 
 def tally(path: str, **known: int) -> pvalue.TaggedOutput:
     """What a step knows of one file: the fields of a `FileTally`."""
-    return pvalue.TaggedOutput(TALLIES, (path, FileTally(**known)))
+    (output,) = tallies({path: FileTally(**known)})
+    return output
 
 
-def figure(group: str, name: str, count: int) -> pvalue.TaggedOutput:
-    """A count that the manifest holds, added up over the run."""
+def tallies(known: Mapping[str, FileTally]) -> Iterator[pvalue.TaggedOutput]:
+    """What a step knows of several files."""
+    return (pvalue.TaggedOutput(TALLIES, bucket) for bucket in by_bucket(known))
+
+
+def figure(group: str, name: str, count: int | Counts) -> pvalue.TaggedOutput:
+    """A count that the manifest holds, or a tuple of them, added up over the run."""
     return pvalue.TaggedOutput(FIGURES, ((group, name), count))
 
 

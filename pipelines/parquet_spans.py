@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from penguin_model import validate
 from pipelines.blocks import Block, Reject, Wanted
+from pipelines.parquet_rows import ARROW_ERRORS, RawRows
 from pipelines.spans import UnreadableFile, check_columns
-from pipelines.texts import is_text, show_bytes, undecodable_rows
+from pipelines.texts import is_text, undecodable_rows
 
-# What a torn or foreign file raises: Arrow's own errors, OSError for Thrift and codecs, and what
-# pyarrow's bindings make of names that are no text and sizes that no memory holds.
-_ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
+# A row group may be larger than memory: its pages are read as they are needed.
+_STREAMED: dict[str, Any] = {"buffer_size": 4 << 20, "pre_buffer": False}
 
 
 def open_file(source: pa.NativeFile, wanted: Wanted) -> pq.ParquetFile:
@@ -29,10 +29,16 @@ def open_file(source: pa.NativeFile, wanted: Wanted) -> pq.ParquetFile:
       UnreadableFile: it is no Parquet, or a column is missing.
     """
     try:
-        file = pq.ParquetFile(source)
+        file = pq.ParquetFile(source, **_STREAMED)
         names = file.schema_arrow.names
         counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-    except _ARROW_ERRORS as error:
+        labels = [name for name in wanted.in_file(names) if name not in wanted.columns]
+        if labels and is_text(file.schema_arrow.field(labels[0]).type):
+            # A few spellings that many rows share: their indices are quicker to read than they are.
+            file = pq.ParquetFile(
+                source, metadata=file.metadata, read_dictionary=labels, **_STREAMED
+            )
+    except ARROW_ERRORS as error:
         raise UnreadableFile(f"no readable Parquet file: {_one_line(error)}") from error
     if min(counts, default=0) < 0 or sum(counts) != file.metadata.num_rows:
         raise UnreadableFile("no readable Parquet file: the row counts in its footer disagree")
@@ -88,36 +94,75 @@ def read(
     """
     for group in range(*groups):
         end = first_row + file.metadata.row_group(group).num_rows
-        raw_rows = _RawRows(file, group, batch_rows)
+        raw_rows = RawRows(file, group, batch_rows)
         row, position = first_row, 0
         try:
-            for batch in file.iter_batches(
-                batch_rows, row_groups=[group], columns=list(wanted.columns), use_threads=False
-            ):
-                if row + batch.num_rows > end:
-                    raise pa.ArrowInvalid("it has more rows than the footer says")
+            for batch in _batches(file, group, wanted, batch_rows):
                 if batch.num_rows:
-                    yield _block(batch, row, raw_rows, position)
+                    yield _block(batch, row, wanted, raw_rows, position)
                 row += batch.num_rows
                 position += 1
-            if row < end:
-                # A damaged page can end a column early without an error.
-                raise pa.ArrowInvalid("it has fewer rows than the footer says")
-        except _ARROW_ERRORS as error:
+        except ARROW_ERRORS as error:
             message = f"row group {group} cannot be read: {_one_line(error)}"
             yield from _unreadable(row, end, message, wanted, batch_rows)
         first_row = end
 
 
-def _block(batch: pa.RecordBatch, row: int, raw_rows: _RawRows, position: int) -> Block:
+def _batches(
+    file: pq.ParquetFile, group: int, wanted: Wanted, batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    """The columns of a row group; its labels are left out from where they cannot be read."""
+    names = wanted.in_file(file.schema_arrow.names)
+    done = 0
+    try:
+        for batch in _all_rows(file, group, names, batch_rows):
+            yield batch
+            done += 1
+    except ARROW_ERRORS:
+        if names == wanted.columns:
+            raise
+        yield from itertools.islice(_all_rows(file, group, wanted.columns, batch_rows), done, None)
+
+
+def _all_rows(
+    file: pq.ParquetFile, group: int, names: Sequence[str], batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    """Some columns of a row group, as many rows as its footer says."""
+    left = file.metadata.row_group(group).num_rows
+    for batch in file.iter_batches(
+        batch_rows, row_groups=[group], columns=list(names), use_threads=False
+    ):
+        left -= batch.num_rows
+        if left < 0:
+            raise pa.ArrowInvalid("it has more rows than the footer says")
+        check_dictionaries(batch)
+        yield batch
+    if left:
+        # A damaged page can end a column early without an error.
+        raise pa.ArrowInvalid("it has fewer rows than the footer says")
+
+
+def check_dictionaries(batch: pa.RecordBatch) -> None:
+    """Refuses indices that damage left without a value; pyarrow finds them only as it uses them."""
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type):
+            ends = pc.min_max(column.indices)
+            low, high = ends["min"].as_py(), ends["max"].as_py()
+            if low is not None and not 0 <= low <= high < len(column.dictionary):
+                raise pa.ArrowInvalid("an index has no value in its dictionary")
+
+
+def _block(
+    batch: pa.RecordBatch, row: int, wanted: Wanted, raw_rows: RawRows, position: int
+) -> Block:
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     places = np.arange(batch.num_rows)
     undecodable = undecodable_rows(
-        {name: array for name, array in columns.items() if is_text(array.type)}
+        {name: columns[name] for name in wanted.columns if is_text(columns[name].type)}
     )
     broken: list[Reject] = []
     if undecodable:
-        texts = raw_rows.get(position, list(undecodable))
+        texts = raw_rows.get(position, batch.num_rows, list(undecodable))
         for (place, name), text in zip(undecodable.items(), texts, strict=True):
             broken.append(
                 Reject(
@@ -134,7 +179,7 @@ def _block(batch: pa.RecordBatch, row: int, raw_rows: _RawRows, position: int) -
     def raw(positions: Sequence[int]) -> list[str | None]:
         if not positions:
             return []
-        return raw_rows.get(position, places[list(positions)].tolist())
+        return raw_rows.get(position, batch.num_rows, places[list(positions)].tolist())
 
     return Block(columns=columns, rows=places + row, raw=raw, broken=tuple(broken))
 
@@ -158,50 +203,6 @@ def _unreadable(
                 for place in range(start, min(start + batch_rows, end))
             ),
         )
-
-
-@dataclasses.dataclass
-class _RawRows:
-    """Reads whole rows of a row group, all columns, when a reject asks for its raw text.
-
-    It follows the main reader batch by batch, so that it never holds more than one either.
-    """
-
-    file: pq.ParquetFile
-    group: int
-    batch_rows: int
-    batches: Iterator[pa.RecordBatch] | None = None
-    batch: pa.RecordBatch | None = None
-    next_position: int = 0
-
-    def get(self, position: int, rows: Sequence[int]) -> list[str | None]:
-        """The rows of the batch at a position, as JSON; positions never go back."""
-        if self.batches is None:
-            self.batches = self.file.iter_batches(
-                self.batch_rows, row_groups=[self.group], use_threads=False
-            )
-        try:
-            while self.next_position <= position:
-                self.batch = next(self.batches)
-                self.next_position += 1
-        except _ARROW_ERRORS:
-            # A column that nobody wanted is torn: the reject stands without its raw text.
-            return [None] * len(rows)
-        assert self.batch is not None
-        picked = self.batch.take(pa.array(rows))
-        columns = [_for_json(column) for column in picked.columns]
-        return [
-            json.dumps(dict(zip(picked.schema.names, values, strict=True)), default=str)
-            for values in zip(*columns, strict=True)
-        ]
-
-
-def _for_json(column: pa.Array) -> list[Any]:
-    """A column's values; text as it is or escaped, other bytes in hexadecimal."""
-    if is_text(column.type):
-        texts = column.cast(pa.large_binary()).to_pylist()
-        return [None if text is None else show_bytes(text) for text in texts]
-    return [value.hex() if isinstance(value, bytes) else value for value in column.to_pylist()]
 
 
 def _one_line(error: Exception) -> str:

@@ -13,10 +13,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from penguin_model.errors import ConflictError, ReconcileError
-from pipelines import commit, layout, ledger, storage
+from penguin_model.card import ModelCard, Reference
+from penguin_model.errors import ConflictError
+from pipelines import commit, drift, histograms, labels, layout, ledger, staged, storage
+from pipelines.histograms import Figures
 from pipelines.layout import Layout
 from pipelines.shards import Shard
 
@@ -43,7 +43,9 @@ class Publication:
     Attributes:
       layout: where.
       replace: whether a published run of this name may be replaced.
+      card: the model's, with the histograms that the night is compared with.
       max_reject_fraction: the run is held back over this part of rejected rows.
+      max_drift: the run is held back over this score of `drift.Drift`; None means never.
       new_only: whether a file that another run published meanwhile fails this one.
       is_last: whether nothing comes after the pipeline that could remove the staging.
       about: what the manifest says of the run beside its figures: start, versions, model.
@@ -51,21 +53,22 @@ class Publication:
 
     layout: Layout
     replace: bool
+    card: ModelCard
     max_reject_fraction: float
+    max_drift: float | None = None
     new_only: bool = False
     is_last: bool = False
     about: Mapping[str, Any]
 
 
-def publish(
-    publication: Publication, shards: Iterable[Shard], figures: Mapping[tuple[str, str], int]
-) -> dict[str, Any]:
+def publish(publication: Publication, shards: Iterable[Shard], figures: Figures) -> dict[str, Any]:
     """Publishes a run, or holds it back; safe to call again after any interruption.
 
     Args:
       publication: what and where.
       shards: the records of all staged shards.
-      figures: counts by group and name: ``("totals", "rows_read")``, ``("species", "Adelie")``.
+      figures: counts by group and name: ``("totals", "rows_read")``, ``("species", "Adelie")``;
+        a tuple of them for a histogram and for what the labels say.
 
     Returns:
       The manifest, with ``status`` ``published`` or ``held``.
@@ -81,16 +84,12 @@ def publish(
     return manifest
 
 
-def _publish(
-    publication: Publication, shards: Iterable[Shard], figures: Mapping[tuple[str, str], int]
-) -> dict[str, Any]:
+def _publish(publication: Publication, shards: Iterable[Shard], figures: Figures) -> dict[str, Any]:
     paths = publication.layout
     decision_path = storage.join(paths.staging, _DECISION)
-    if storage.exists(decision_path):
-        manifest = json.loads(storage.read_bytes(decision_path))
-    else:
-        manifest = _decide(publication, list(shards), figures)
-        storage.write_json(decision_path, manifest)
+    if not storage.exists(decision_path):
+        storage.write_json(decision_path, _decide(publication, list(shards), figures))
+    manifest: dict[str, Any] = json.loads(storage.read_bytes(decision_path))
     if manifest["status"] == HELD:
         _hold(paths, manifest)
     else:
@@ -100,7 +99,7 @@ def _publish(
             replace=publication.replace,
             check=functools.partial(_refuse_done, publication, manifest),
         )
-    return dict(manifest)
+    return manifest
 
 
 def read_outcome(paths: Layout) -> dict[str, Any] | None:
@@ -131,21 +130,30 @@ def _refuse_done(publication: Publication, manifest: Mapping[str, Any]) -> None:
         )
 
 
-def _decide(
-    publication: Publication, shards: Sequence[Shard], figures: Mapping[tuple[str, str], int]
-) -> dict[str, Any]:
-    """Verifies the shards, gives them their published names, and writes up the run."""
-    totals = {name: figures.get(("totals", name), 0) for name in _TOTALS}
-    described = {
-        dataset: _make_ready(publication.layout, dataset, shards) for dataset in layout.DATASETS
-    }
-    _verify(described, totals)
-    # A file that cannot be read counts as one row: among many it costs nothing, alone it is all.
+def reject_fraction(totals: Mapping[str, int]) -> float:
+    """The part of a run's rows that was rejected.
+
+    A file that cannot be read counts as one row: among many it costs nothing, alone it is all.
+    """
     rejected = totals["rows_rejected"] + totals["files_unreadable"]
     possible = totals["rows_read"] + totals["files_unreadable"]
-    fraction = rejected / possible if possible else 0.0
+    return rejected / possible if possible else 0.0
+
+
+def _decide(publication: Publication, shards: Sequence[Shard], figures: Figures) -> dict[str, Any]:
+    """Verifies the shards, gives them their published names, and writes up the run."""
+    totals = dict.fromkeys(_TOTALS, 0) | _group(figures, "totals")
+    described = {
+        dataset: staged.make_ready(publication.layout, dataset, shards)
+        for dataset in layout.DATASETS
+    }
+    staged.verify(described, totals)
+    fraction = reject_fraction(totals)
+    tonight = histograms.of_run(figures, publication.card)
+    drifted = _measure_drift(publication, tonight)
+    held = fraction > publication.max_reject_fraction or (drifted and drifted.is_over)
     return {
-        "status": HELD if fraction > publication.max_reject_fraction else PUBLISHED,
+        "status": HELD if held else PUBLISHED,
         "run_id": publication.layout.run_id,
         "attempt": publication.layout.attempt,
         **publication.about,
@@ -155,44 +163,26 @@ def _decide(
         "reject_fraction": round(fraction, 6),
         "max_reject_fraction": publication.max_reject_fraction,
         "rejects_by_reason": _group(figures, "rejects"),
-        "species": _group(figures, "species"),
+        "species": _group(figures, histograms.SPECIES),
+        "histograms": dataclasses.asdict(tonight) if tonight else None,
+        "drift": drifted.to_json() if drifted else None,
+        "labels": labels.report(figures, publication.card.classes, totals["rows_scored"]),
         "shards": described,
     }
 
 
-def _make_ready(paths: Layout, dataset: str, shards: Iterable[Shard]) -> dict[str, int]:
-    """Checks a data set's shards by their footers and gives them their published names."""
-    files = rows = size = 0
-    mine = sorted((shard for shard in shards if shard.dataset == dataset), key=_by_place)
-    for number, shard in enumerate(mine):
-        target = storage.join(commit.ready_folder(paths, dataset), layout.shard_name(number))
-        # An interrupted try may have moved it already.
-        if storage.exists(shard.path):
-            storage.move_file(shard.path, target)
-        with storage.open_input(target) as source:
-            found = pq.ParquetFile(source).metadata.num_rows
-            size += source.size()
-        if found != shard.rows:
-            raise ReconcileError(
-                f"{dataset}: a shard that begins with {shard.first[0]} holds {found} rows, "
-                f"{shard.rows} were written; nothing is published"
-            )
-        files, rows = files + 1, rows + found
-    return {"files": files, "rows": rows, "bytes": size}
-
-
-def _verify(described: Mapping[str, Mapping[str, int]], totals: Mapping[str, int]) -> None:
-    expected = {
-        layout.PREDICTIONS: totals["rows_scored"],
-        layout.REJECTS: totals["rows_rejected"] + totals["files_unreadable"],
-        layout.FILES: totals["files"],
-    }
-    for dataset, rows in expected.items():
-        if described[dataset]["rows"] != rows:
-            raise ReconcileError(
-                f"{dataset}: the shards hold {described[dataset]['rows']} rows, "
-                f"{rows} were counted; nothing is published"
-            )
+def _measure_drift(publication: Publication, tonight: Reference | None) -> drift.Drift | None:
+    """Compares the night with the training and the last published run."""
+    card, paths = publication.card, publication.layout
+    if tonight is None or card.reference is None:
+        return None
+    last = drift.find_previous(ledger.published_runs(paths.output), card.sha256, paths.run_id)
+    return drift.measure(
+        tonight,
+        card.reference,
+        previous=(last["run_id"], histograms.from_json(last["histograms"])) if last else None,
+        max_drift=publication.max_drift,
+    )
 
 
 def _hold(paths: Layout, manifest: Mapping[str, Any]) -> None:
@@ -206,9 +196,10 @@ def _hold(paths: Layout, manifest: Mapping[str, Any]) -> None:
     storage.write_json(paths.held_manifest, manifest)
 
 
-def _by_place(shard: Shard) -> tuple[tuple[str, int], str]:
-    return shard.first, shard.path
-
-
-def _group(figures: Mapping[tuple[str, str], int], group: str) -> dict[str, int]:
-    return {name: figures[kind, name] for kind, name in sorted(figures) if kind == group}
+def _group(figures: Figures, group: str) -> dict[str, int]:
+    """The plain counts of a group, by name."""
+    return {
+        name: count
+        for (kind, name), count in sorted(figures.items())
+        if kind == group and isinstance(count, int)
+    }

@@ -20,6 +20,7 @@ from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from apache_beam.runners.runner import create_runner
+from apache_beam.runners.worker import sdk_worker
 from apache_beam.transforms import environments
 
 from penguin_model.errors import UsageError
@@ -31,6 +32,8 @@ _LOCAL_NAMES = frozenset({"directrunner", "direct", "fnapirunner", "fnapi"})
 _FLINK_NAMES = frozenset({"flinkrunner", "flink"})
 _DATAFLOW_NAMES = frozenset({"dataflowrunner", "dataflow"})
 _PROCESSES = "multi_processing"
+_THREADS = "multi_threading"
+_WORKER_FLAGS = ("--direct_num_workers", "--direct_running_mode")
 
 
 def is_local(name: str | None) -> bool:
@@ -52,7 +55,7 @@ def workers(name: str | None, options: PipelineOptions) -> int | None:
     """How many workers the local runner has; None where another runner decides."""
     if not is_local(name):
         return None
-    return int(options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1)
+    return int(options.view_as(DirectOptions).direct_num_workers or _cores())
 
 
 def complete(name: str | None, arguments: Sequence[str], job_name: str) -> list[str]:
@@ -64,6 +67,9 @@ def complete(name: str | None, arguments: Sequence[str], job_name: str) -> list[
       job_name: how the runner's pages call the job.
     """
     completed = add_defaults(arguments, {"--job_name": job_name})
+    if is_local(name) and not any(each.startswith(_WORKER_FLAGS) for each in arguments):
+        defaults = {"--direct_num_workers": str(_cores()), "--direct_running_mode": _THREADS}
+        return add_defaults(completed, defaults)
     if _is_dataflow(name) and not {"--save_main_session", "--no_save_main_session"} & {*arguments}:
         # By default Beam sends the main module there; our steps are in packages.
         completed.append("--no_save_main_session")
@@ -72,6 +78,13 @@ def complete(name: str | None, arguments: Sequence[str], job_name: str) -> list[
     from pipelines import flink
 
     return flink.complete(completed)
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def check_reach(name: str | None, paths: Sequence[str]) -> None:
@@ -96,7 +109,7 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Subm
     Args:
       name: as the user gave it, or None.
       options: Beam's; with ``multi_processing`` the mode moves from there into the runner.
-      verbose: whether worker processes log.
+      verbose: whether workers log.
 
     Returns:
       A submission to the in-process runner, to ours for Flink, or to the one that Beam has under
@@ -105,13 +118,16 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Subm
     Raises:
       UsageError: Beam has none, or something that it needs is not there.
     """
+    if not verbose:
+        # It prints the traceback of a worker that is a thread of this process; the job's end tells.
+        vars(sdk_worker)["print"] = _print_nothing
     if is_local(name):
         return Submission(_create_local(options, verbose=verbose), options)
     if _is_flink(name):
         from pipelines import flink
 
         flink.check(options)
-        runner = flink.FlinkRunner(options, verbose=verbose)
+        runner = flink.FlinkRunner(options)
         return Submission(runner, options, runner.close)
     if _is_dataflow(name):
         _check_dataflow(options)
@@ -119,6 +135,10 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Subm
         return Submission(create_runner(name), options)
     except (ValueError, ImportError, AttributeError) as error:
         raise UsageError(f"--runner {name}: {str(error).splitlines()[0]}") from error
+
+
+def _print_nothing(*values: object, **settings: object) -> None:
+    pass
 
 
 def _is_flink(name: str | None) -> bool:

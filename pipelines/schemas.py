@@ -16,6 +16,7 @@ from apache_beam import coders
 from penguin_model.card import Feature, ModelCard
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+_LABEL = (pa.field("label", pa.int32()),)
 LOCATION = (pa.field("source_file", _DICTIONARY), pa.field("source_row", pa.int64()))
 
 REJECTS = pa.schema(
@@ -42,18 +43,29 @@ FILES = pa.schema(
 )
 
 
-def observations(passthrough: Sequence[str], features: Sequence[Feature]) -> pa.Schema:
-    """Good rows in raw units: location, passthrough text, float64 features in the card's order."""
+def observations(
+    passthrough: Sequence[str], features: Sequence[Feature], *, labelled: bool = False
+) -> pa.Schema:
+    """Good rows in raw units: location, passthrough text, float64 features in the card's order.
+
+    The chunks of a file that has labels end with their codes (`labels.read`); others lack the
+    column, which then costs nothing.
+    """
     carried = [pa.field(name, pa.string()) for name in passthrough]
     values = [pa.field(feature.name, pa.float64()) for feature in features]
-    return pa.schema([*LOCATION, *carried, *values])
+    return pa.schema([*LOCATION, *carried, *values, *_LABEL[:labelled]])
 
 
-def batches(passthrough: Sequence[str], features: Sequence[Feature]) -> pa.Schema:
-    """Normalized rows: location, passthrough text, the network's float32 matrix row by row."""
+def batches(
+    passthrough: Sequence[str], features: Sequence[Feature], *, labelled: bool = False
+) -> pa.Schema:
+    """Normalized rows: location, passthrough text, the network's float32 matrix row by row.
+
+    Codes of labels come last, where there are any, as in `observations`.
+    """
     carried = [pa.field(name, pa.string()) for name in passthrough]
     matrix = pa.field("matrix", pa.list_(pa.float32(), len(features)))
-    return pa.schema([*LOCATION, *carried, matrix])
+    return pa.schema([*LOCATION, *carried, matrix, *_LABEL[:labelled]])
 
 
 def predictions(passthrough: Sequence[str], card: ModelCard) -> pa.Schema:

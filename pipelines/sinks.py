@@ -14,7 +14,7 @@ from pipelines import layout, schemas
 from pipelines.outputs import FIGURES, TALLIES, in_global_window
 from pipelines.shards import ShardWriter
 from pipelines.sizes import Sizes
-from pipelines.tallies import FileTally, reconcile
+from pipelines.tallies import FileTally, by_bucket, reconcile
 
 
 class WriteShardsFn(beam.DoFn):
@@ -65,10 +65,9 @@ class WriteShardsFn(beam.DoFn):
         if self._writer is not None:
             for shard in self._writer.finish():
                 yield in_global_window(shard)
-        for path, rows in self._rows.items():
-            yield pvalue.TaggedOutput(
-                TALLIES, in_global_window((path, FileTally(**{self._count: rows})))
-            )
+        counted = {path: FileTally(**{self._count: rows}) for path, rows in self._rows.items()}
+        for bucket in by_bucket(counted):
+            yield pvalue.TaggedOutput(TALLIES, in_global_window(bucket))
 
 
 class ReconcileFn(beam.DoFn):
@@ -82,9 +81,12 @@ class ReconcileFn(beam.DoFn):
         self._listed: list[dict[str, Any]] = []
         self._totals = FileTally(0, 0, 0)
 
-    def process(self, element: tuple[str, FileTally]) -> None:
-        """Checks one file."""
-        path, tally = element
+    def process(self, bucket: tuple[int, Mapping[str, FileTally]]) -> None:
+        """Checks the files of a bucket."""
+        for path, tally in bucket[1].items():
+            self._add(path, tally)
+
+    def _add(self, path: str, tally: FileTally) -> None:
         reconcile(path, tally)
         self._listed.append(
             {

@@ -12,14 +12,19 @@ class Sizes:
     Attributes:
       span_bytes: a span of Parquet ends with the row group that reaches this size, uncompressed.
       range_bytes: a larger CSV is divided into ranges of this many bytes.
+      small_file_bytes: files up to this size are read many at a time.
+      pack_files: how many of them at most.
       block_bytes: CSV bytes that are parsed at a time.
       batch_rows: Parquet rows that are read, and scored, at a time.
       row_group_rows: rows of a full row group of the output.
       shard_bytes: a shard ends with the row group that reaches this size.
     """
 
-    span_bytes: int = 64 << 20
-    range_bytes: int = 32 << 20
+    # Small enough that the in-process runner, which deals spans out in turns, shares them evenly.
+    span_bytes: int = 16 << 20
+    range_bytes: int = 16 << 20
+    small_file_bytes: int = 64 << 10
+    pack_files: int = 256
     block_bytes: int = 8 << 20
     batch_rows: int = 1 << 17
     row_group_rows: int = 1 << 20

@@ -12,14 +12,16 @@ from apache_beam import pvalue
 from apache_beam.metrics import Metrics
 
 from penguin_model import validate
-from pipelines import csv_spans, files, parquet_spans, storage
+from pipelines import csv_spans, files, gzipped, packs, parquet_spans, storage
 from pipelines.blocks import Block, Reject, Wanted, rejects_batch, split
 from pipelines.csv_ranges import ByteSpan, Survey, number, survey
 from pipelines.files import InputFile, Matching
-from pipelines.outputs import RANGES, REJECTS, figure, tally
+from pipelines.outputs import RANGES, REJECTS, figure, tallies, tally
+from pipelines.packs import Pack
 from pipelines.sizes import Sizes
 from pipelines.spans import UnreadableFile
 from pipelines.submission import NAMESPACE
+from pipelines.tallies import FileTally
 
 
 class Span(NamedTuple):
@@ -40,10 +42,17 @@ class Span(NamedTuple):
 class MatchFilesFn(beam.DoFn):
     """Matches all patterns at once, so that a file which several of them match comes once."""
 
-    def process(self, matching: Matching) -> Iterator[InputFile]:
-        """Which files are wanted, to the files."""
+    def __init__(self, sizes: Sizes) -> None:
+        self._sizes = sizes
+
+    def process(self, matching: Matching) -> Iterator[Pack]:
+        """Which files are wanted, to the files: small ones many at a time, others alone."""
         matched = files.choose(matching, time.time())
-        yield from matched.chosen
+        yield from packs.gather(
+            matched.chosen,
+            max_file_bytes=self._sizes.small_file_bytes,
+            max_files=self._sizes.pack_files,
+        )
         yield figure("totals", "files_skipped", matched.skipped)
         yield figure("totals", "files_unsettled", len(matched.unsettled))
         for file in matched.unsettled:
@@ -57,35 +66,46 @@ class PlanSpansFn(beam.DoFn):
         self._wanted = wanted
         self._sizes = sizes
 
-    def process(self, file: InputFile) -> Iterator[Any]:
-        """One file to its spans."""
-        yield tally(file.path, size=file.size, modified=file.modified)
-        try:
-            if not file.format:
-                known = ", ".join(files.FORMATS)
-                raise UnreadableFile(f"the name ends in none of {known}; give --format")
-            if file.format == files.NO_NAME:
-                raise UnreadableFile("the file's name is not UTF-8; rename it")
-            if file.format == "csv" and file.size > self._sizes.range_bytes:
-                yield from self._ranges(file)
-                return
-            if file.format != "parquet":
-                yield Span(file, 0, 0, 0)
-                return
-            with storage.open_input(file.path) as source:
-                opened = parquet_spans.open_file(source, self._wanted)
-                yield tally(file.path, expected=opened.metadata.num_rows)
-                for start, stop, first_row in parquet_spans.plan(opened, self._sizes.span_bytes):
-                    yield Span(file, start, stop, first_row)
-        except (UnreadableFile, *storage.ERRORS) as error:
-            yield from _reject_file(file.path, error)
+    def process(self, pack: Pack) -> Iterator[Any]:
+        """A file to its spans; several small ones are read as they are."""
+        yield from tallies(
+            {file.path: FileTally(size=file.size, modified=file.modified) for file in pack.files}
+        )
+        if len(pack.files) > 1:
+            yield pack
+        else:
+            yield from _plan(pack.files[0], self._wanted, self._sizes)
 
-    def _ranges(self, file: InputFile) -> Iterator[pvalue.TaggedOutput]:
+
+def _plan(file: InputFile, wanted: Wanted, sizes: Sizes) -> Iterator[Any]:
+    """The spans of a file, or the ranges of a large CSV, and what its footer counts."""
+    try:
+        if not file.format:
+            known = ", ".join(files.FORMATS)
+            raise UnreadableFile(f"the name ends in none of {known}; give --format")
+        if file.format == files.NO_NAME:
+            raise UnreadableFile("the file's name is not UTF-8; rename it")
+        if file.format == "csv" and file.size > sizes.range_bytes:
+            yield from _ranges(file, wanted, sizes)
+            return
+        if file.format != "parquet":
+            yield Span(file, 0, 0, 0)
+            return
         with storage.open_input(file.path) as source:
-            csv_spans.check_header(source, self._wanted, block_bytes=self._sizes.block_bytes)
-        for start in range(0, file.size, self._sizes.range_bytes):
-            stop = min(start + self._sizes.range_bytes, file.size)
-            yield pvalue.TaggedOutput(RANGES, Span(file, start, stop, 0))
+            opened = parquet_spans.open_file(source, wanted)
+            yield tally(file.path, expected=opened.metadata.num_rows)
+            for start, stop, first_row in parquet_spans.plan(opened, sizes.span_bytes):
+                yield Span(file, start, stop, first_row)
+    except (UnreadableFile, *storage.ERRORS) as error:
+        yield from _reject_file(file.path, error)
+
+
+def _ranges(file: InputFile, wanted: Wanted, sizes: Sizes) -> Iterator[pvalue.TaggedOutput]:
+    with storage.open_input(file.path) as source:
+        csv_spans.check_header(source, wanted, block_bytes=sizes.block_bytes)
+    for start in range(0, file.size, sizes.range_bytes):
+        stop = min(start + sizes.range_bytes, file.size)
+        yield pvalue.TaggedOutput(RANGES, Span(file, start, stop, 0))
 
 
 class SurveyRangeFn(beam.DoFn):
@@ -128,8 +148,24 @@ class ReadSpanFn(beam.DoFn):
         self._read = Metrics.counter(NAMESPACE, "rows_read")
         self._rejected = Metrics.counter(NAMESPACE, "rows_rejected")
 
-    def process(self, span: Span) -> Iterator[pa.RecordBatch]:
-        """One span to chunks."""
+    def process(self, span: Span | Pack) -> Iterator[pa.RecordBatch]:
+        """One span, or some small files, to chunks."""
+        yield from self._pack(span) if isinstance(span, Pack) else self._span(span)
+
+    def _pack(self, pack: Pack) -> Iterator[Any]:
+        for packed in packs.read(pack, self._wanted):
+            if packed.block is not None:
+                self._read.inc(packed.block.rows_read)
+                chunk, _ = split(packed.block, "", self._wanted)
+                if chunk is not None:
+                    yield chunk
+                counted = {file.path: FileTally(read=n) for file, n in packed.rows.items()}
+                yield from tallies(counted)
+            for file in packed.others:
+                for each in _plan(file, self._wanted, self._sizes):
+                    yield from self._span(each) if isinstance(each, Span) else [each]
+
+    def _span(self, span: Span) -> Iterator[Any]:
         path = span.file.path
         rows_read = 0
         try:
@@ -150,7 +186,7 @@ class ReadSpanFn(beam.DoFn):
         path = span.file.path
         if span.file.format == "csv.gz":
             with storage.open_input(path) as source:
-                csv_spans.check_gzip(source)
+                gzipped.check(source)
         with storage.open_input(path) as source:
             if span.file.format == "parquet":
                 opened = parquet_spans.open_file(source, self._wanted)
@@ -159,7 +195,7 @@ class ReadSpanFn(beam.DoFn):
                     opened, groups, span.first_row, self._wanted, batch_rows=self._sizes.batch_rows
                 )
             else:
-                stream = csv_spans.unzipped(source) if span.file.format == "csv.gz" else source
+                stream = gzipped.unzipped(source) if span.file.format == "csv.gz" else source
                 part = ByteSpan(span.start, span.stop, span.first_row) if span.stop else None
                 yield from csv_spans.read(
                     stream, self._wanted, block_bytes=self._sizes.block_bytes, span=part

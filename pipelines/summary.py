@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipelines import publish
@@ -33,6 +33,7 @@ def as_text(manifest: Mapping[str, Any], paths: Layout, metrics: Metrics) -> str
         ("scored", f"{_count(totals['rows_scored'])}{_listed(manifest['species'])}"),
         ("rejected", f"{_count(totals['rows_rejected'])}{_listed(manifest['rejects_by_reason'])}"),
     ]
+    lines += _quality(manifest)
     rows, predicted = metrics.get("batch_rows"), metrics.get("predict_milliseconds")
     if isinstance(rows, Spread) and isinstance(predicted, Spread):
         each = f"{_count(round(rows.mean))} rows, {predicted.mean:.1f} ms each"
@@ -61,6 +62,26 @@ def of_submitted(paths: Layout) -> str:
     """
     run = ("run", f"{paths.run_id} (submitted; published when the manifest is there)")
     return _table([run, ("manifest", paths.manifest)])
+
+
+def _quality(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What drifted, and how the predictions compare with the labels, where there is either."""
+    drift, labels = manifest["drift"], manifest["labels"]
+    # Nothing is compared in a night without rows.
+    if drift and drift["training"]:
+        found = "none beyond chance"
+        if drift["score"]:
+            names = ", ".join(drift["drifted"]) or "too little to matter"
+            found = f"PSI {drift['score']:.2f}  ({names})"
+        yield "drift", found
+    if labels:
+        found = _count(labels["rows"])
+        if labels["rows"]:
+            found += (
+                f"  (accuracy {labels['accuracy']:.1%}, log-loss {labels['log_loss']:.3f}, "
+                f"calibration error {labels['calibration']['error']:.3f})"
+            )
+        yield "labelled", found
 
 
 def _table(lines: Sequence[tuple[str, str]]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -10,6 +11,7 @@ import apache_beam as beam
 from penguin_model.errors import ReconcileError
 
 UNKNOWN = -1
+BUCKETS = 32
 
 
 class FileTally(NamedTuple):
@@ -49,6 +51,17 @@ def merge(tallies: Iterable[FileTally]) -> FileTally:
     return total
 
 
+def by_bucket(tallies: Mapping[str, FileTally]) -> Iterator[tuple[int, dict[str, FileTally]]]:
+    """Divides the tallies of many files into a few buckets, always a file into the same one.
+
+    A million small files are then some thousand elements on their way to the steps that add up.
+    """
+    buckets: dict[int, dict[str, FileTally]] = {}
+    for path, tally in tallies.items():
+        buckets.setdefault(zlib.crc32(path.encode()) % BUCKETS, {})[path] = tally
+    yield from buckets.items()
+
+
 def reconcile(path: str, tally: FileTally) -> None:
     """Checks that every row of a file that was read is in the output.
 
@@ -71,20 +84,30 @@ def reconcile(path: str, tally: FileTally) -> None:
 
 
 class MergeTallies(beam.CombineFn):
-    """`merge` as a Beam combiner."""
+    """`merge` as a Beam combiner, of a bucket of files at a time."""
 
-    def create_accumulator(self) -> FileTally:
+    def create_accumulator(self) -> dict[str, FileTally]:
         """Nothing known yet."""
-        return FileTally()
+        return {}
 
-    def add_input(self, accumulator: FileTally, tally: FileTally) -> FileTally:
-        """Merges one tally."""
-        return merge((accumulator, tally))
+    def add_input(
+        self, accumulator: dict[str, FileTally], tallies: Mapping[str, FileTally]
+    ) -> dict[str, FileTally]:
+        """Merges some tallies."""
+        for path, tally in tallies.items():
+            known = accumulator.get(path)
+            accumulator[path] = tally if known is None else merge((known, tally))
+        return accumulator
 
-    def merge_accumulators(self, accumulators: Iterable[FileTally]) -> FileTally:
+    def merge_accumulators(
+        self, accumulators: Iterable[Mapping[str, FileTally]]
+    ) -> dict[str, FileTally]:
         """Merges partial results."""
-        return merge(accumulators)
+        total: dict[str, FileTally] = {}
+        for accumulator in accumulators:
+            self.add_input(total, accumulator)
+        return total
 
-    def extract_output(self, accumulator: FileTally) -> FileTally:
+    def extract_output(self, accumulator: dict[str, FileTally]) -> dict[str, FileTally]:
         """The result."""
         return accumulator

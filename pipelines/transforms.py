@@ -21,7 +21,7 @@ from penguin_model.bundle import Classifier
 from penguin_model.card import ModelCard
 from penguin_model.errors import ModelError
 from penguin_model.features import normalize
-from pipelines import layout, models, publish, schemas
+from pipelines import histograms, labels, layout, models, publish, schemas
 from pipelines.blocks import Wanted
 from pipelines.files import Matching
 from pipelines.outputs import FIGURES, RANGES, REJECTS, TALLIES, figure, with_outputs
@@ -63,11 +63,11 @@ class ScoreObservations(beam.PTransform):
 
     def expand(self, pipeline: Any) -> Any:
         """Wires the steps; the result is the outcome that the last one records."""
-        wanted = Wanted(features=self.card.features, passthrough=self.passthrough)
+        wanted = Wanted.of_card(self.card, self.passthrough)
         matched = (
             pipeline
             | "Input patterns" >> beam.Create([self.matching])
-            | "Match files" >> with_outputs(MatchFilesFn(), Any)
+            | "Match files" >> with_outputs(MatchFilesFn(self.sizes), Any)
         )
         inputs = matched.main | "Share files" >> beam.Reshuffle()
         planned = inputs | "Plan spans" >> with_outputs(PlanSpansFn(wanted, self.sizes), Any)
@@ -86,10 +86,10 @@ class ScoreObservations(beam.PTransform):
         read = spans | "Read and validate" >> with_outputs(
             ReadSpanFn(wanted, self.sizes), pa.RecordBatch
         )
-        batches = read.main | "Normalize" >> beam.ParDo(
-            NormalizeFn(self.card, self.passthrough)
-        ).with_output_types(pa.RecordBatch)
-        scored = batches | "Predict" >> with_outputs(
+        normalized = read.main | "Normalize" >> with_outputs(
+            NormalizeFn(self.card, self.passthrough), pa.RecordBatch
+        )
+        scored = normalized.main | "Predict" >> with_outputs(
             PredictFn(self.card, self.model_path, self.passthrough), pa.RecordBatch
         )
         predictions = scored.main | "Write predictions" >> self._write(layout.PREDICTIONS)
@@ -109,10 +109,11 @@ class ScoreObservations(beam.PTransform):
         )
         listed = reconciled.main | "Write files" >> self._write(layout.FILES)
         shards = (predictions.main, rejects.main, listed.main) | "All shards" >> beam.Flatten()
+        counting = (matched, planned, numbered, read, normalized, scored, reconciled)
         figures = (
-            tuple(step[FIGURES] for step in (matched, planned, numbered, read, scored, reconciled))
+            tuple(step[FIGURES] for step in counting)
             | "All figures" >> beam.Flatten()
-            | "Add up figures" >> beam.CombinePerKey(sum)
+            | "Add up figures" >> beam.CombinePerKey(histograms.add_up)
         )
         return (
             pipeline
@@ -134,19 +135,32 @@ class ScoreObservations(beam.PTransform):
 
 
 class NormalizeFn(beam.DoFn):
-    """Turns the raw columns of a chunk into the network's float32 matrix, by the card's scales."""
+    """Turns the raw columns of a chunk into the network's float32 matrix, by the card's scales.
+
+    The raw values are counted on the way, where the card has histograms to compare them with.
+    """
 
     def __init__(self, card: ModelCard, passthrough: tuple[str, ...]) -> None:
         self._features = card.features
-        self._first = len(schemas.LOCATION) + len(passthrough)
-        self._schema = schemas.batches(passthrough, card.features)
+        self._reference = card.reference
+        self._passthrough = passthrough
 
     def process(self, chunk: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """One chunk to one batch of the same rows."""
-        columns = [column.to_numpy() for column in chunk.columns[self._first :]]
+        """One chunk to one batch of the same rows, and its histograms."""
+        first = len(schemas.LOCATION) + len(self._passthrough)
+        width = len(self._features)
+        label = chunk.columns[first + width :]  # one column or none
+        columns = [column.to_numpy() for column in chunk.columns[first : first + width]]
         matrix = normalize(columns, self._features)
-        rows = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), len(self._features))
-        yield pa.RecordBatch.from_arrays([*chunk.columns[: self._first], rows], schema=self._schema)
+        rows = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), width)
+        yield pa.RecordBatch.from_arrays(
+            [*chunk.columns[:first], rows, *label],
+            schema=schemas.batches(self._passthrough, self._features, labelled=bool(label)),
+        )
+        if self._reference is not None:
+            counted = histograms.count_features(columns, self._features, self._reference)
+            for name, counts in counted.items():
+                yield figure(histograms.GROUP, name, counts)
 
 
 def find_winners(
@@ -154,7 +168,7 @@ def find_winners(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     """The winning class of each row and its probability; the first of equals wins.
 
-    Whole columns are compared: NumPy's ``max`` along rows of three takes seven times as long.
+    Whole columns are compared: NumPy's ``max`` along rows of three takes many times as long.
 
     Args:
       by_class: one array ``[n]`` per class.
@@ -163,11 +177,13 @@ def find_winners(
       Class indices int32 ``[n]``, probabilities ``[n]``; NaN where any class has NaN.
     """
     best = by_class[0].copy()
-    winners = np.zeros(len(best), np.int32)
+    kind = np.int8 if len(by_class) <= np.iinfo(np.int8).max else np.int32
+    winners = np.zeros(len(best), kind)
     for index, column in enumerate(by_class[1:], start=1):
-        winners[column > best] = index
+        # A class that beats all before it has the largest index so far: no row is picked by a mask.
+        np.maximum(winners, (column > best) * kind(index), out=winners)
         np.maximum(best, column, out=best)
-    return winners, best
+    return winners.astype(np.int32), best
 
 
 class PredictFn(beam.DoFn):
@@ -185,9 +201,9 @@ class PredictFn(beam.DoFn):
         self._milliseconds = Metrics.distribution(NAMESPACE, "predict_milliseconds")
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """One batch to one chunk of predictions."""
+        """One batch to one chunk of predictions, and what is counted of them."""
         if self._classifier is None:
-            # Not in `setup`: Flink waits three minutes for a worker that fails before its first row.
+            # Not in `setup`: Flink waits three minutes for a worker that fails before a row.
             self._classifier = models.load_shared(self._model_path, self._card)
         if loads := models.take_loads():
             self._loads.inc(loads)
@@ -208,4 +224,11 @@ class PredictFn(beam.DoFn):
         )
         counts = np.bincount(winners, minlength=len(self._card.classes)).tolist()
         for name, count in zip(self._card.classes, counts, strict=True):
-            yield figure("species", name, count)
+            yield figure(histograms.SPECIES, name, count)
+        if self._card.reference is not None:
+            edges = self._card.reference.probability.edges
+            yield figure(histograms.GROUP, histograms.PROBABILITY, histograms.count(best, edges))
+        for codes in batch.columns[self._first + 1 :]:  # one column or none
+            counted = labels.count(codes.to_numpy(), winners, best, probabilities)
+            for name, sums in counted.items():
+                yield figure(labels.GROUP, name, sums)

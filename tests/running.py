@@ -16,6 +16,7 @@ from pipelines.sizes import Sizes
 
 PROJECT = Path(__file__).parents[1]
 PLAIN = ["--run_id", "test"]
+ONE_WORKER = ["--direct_num_workers=1"]
 TWO_THREADS = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]
 TWO_PROCESSES = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
 
@@ -28,6 +29,7 @@ def run_here(output: Path, *arguments: object) -> int:
 def run_small_pieces(output: Path, *arguments: object) -> Any:
     """Runs the job in many spans, blocks, row groups and shards from few rows; its manifest."""
     sizes = Sizes(
+        small_file_bytes=0,
         span_bytes=1000,
         range_bytes=1000,
         block_bytes=1000,

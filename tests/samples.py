@@ -33,7 +33,7 @@ def describe(output: Path) -> dict[str, Any]:
             row.pop("modified", None)
         tables[dataset] = {"columns": table.column_names, "rows": [list(r.values()) for r in rows]}
     found = manifest(output, RUN_ID)
-    kept = ("totals", "rejects_by_reason", "species", "shards")
+    kept = ("totals", "rejects_by_reason", "species", "histograms", "labels", "shards")
     known = {key: found[key] for key in kept}
     for described in known["shards"].values():
         described.pop("bytes")  # other versions of the libraries compress otherwise

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penguin_model import validate
-from pipelines import csv_spans
+from pipelines import csv_spans, gzipped
 from pipelines.blocks import Wanted
 from pipelines.spans import UnreadableFile
 from tests.reading import LENGTH, MASS, WANTED, read_csv
@@ -199,7 +199,7 @@ def test_the_same_column_may_be_feature_and_passthrough() -> None:
 
 def test_gzip_is_checked_to_its_end() -> None:
     whole = gzip.compress(HEADER + b"a,1,500\n" * 50_000)
-    csv_spans.check_gzip(io.BytesIO(whole))
+    gzipped.check(io.BytesIO(whole))
     for torn in (whole[: len(whole) // 2], whole[:-1], whole[:-6] + b"123456", b"id,length"):
         with pytest.raises(UnreadableFile, match="gzip"):
-            csv_spans.check_gzip(io.BytesIO(torn))
+            gzipped.check(io.BytesIO(torn))

@@ -33,7 +33,10 @@ def actions() -> dict[str, argparse.Action]:
     """The job's own flags, by the name of the parameter."""
     parser = argparse.ArgumentParser(add_help=False)
     options.ScoreOptions._add_argparse_args(parser)
-    return {action.option_strings[0].removeprefix("--"): action for action in parser._actions}
+    found = {action.option_strings[0].removeprefix("--"): action for action in parser._actions}
+    # The launcher ends before there is a run to report on.
+    del found["report"]
+    return found
 
 
 def accepts(name: str, value: str) -> bool:
@@ -70,7 +73,7 @@ def test_parameter_is_like_its_flag(name: str) -> None:
     if choices:
         assert all(accepts(name, choice) for choice in choices)
     if kind == "NUMBER":
-        assert accepts(name, f"{action.default:g}")
+        assert action.default is None or accepts(name, f"{action.default:g}")
         assert not accepts(name, "-1")
         assert not accepts(name, "half")
 
@@ -82,6 +85,7 @@ def test_parameter_is_like_its_flag(name: str) -> None:
         ("output", ["gs://b/scored"], ["/scored", "gs://"]),
         ("model", ["gs://b/m.keras", "/template/models/m.h5"], ["gs://b/m.onnx", "m.keras"]),
         ("max_reject_fraction", ["0", "0.25", "1", "1.0"], ["1.5", "2", "10%"]),
+        ("max_drift", ["0", "0.2", "1.5"], ["inf", "-0.2", ".2", "20%"]),
         ("sdk_container_image", ["a.dev/p/r/i:1", "r.io/i@sha256:0a"], ["scoring", "r.io/i"]),
     ],
 )  # fmt: skip

@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 
 from tests import samples
-from tests.running import run_here
+from tests.running import ONE_WORKER, run_here
 
 
 def test_the_samples_give_the_golden_output(tmp_path: Path) -> None:
-    assert run_here(tmp_path, *samples.FLAGS) == 0
+    assert run_here(tmp_path, *samples.FLAGS, *ONE_WORKER) == 0
     samples.assert_golden(tmp_path)
     golden = json.loads(samples.GOLDEN.read_text())
     found = samples.describe(tmp_path)
@@ -28,7 +28,7 @@ def test_the_samples_are_scored_as_keras_called_directly(tmp_path: Path) -> None
 def write_golden() -> None:
     """Writes the golden file, one row of a table a line."""
     with tempfile.TemporaryDirectory() as folder:
-        assert run_here(Path(folder), *samples.FLAGS) == 0
+        assert run_here(Path(folder), *samples.FLAGS, *ONE_WORKER) == 0
         found = samples.describe(Path(folder))
     for row in found["predictions"]["rows"]:
         row[4:] = [round(value, 6) for value in row[4:]]

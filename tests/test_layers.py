@@ -13,7 +13,7 @@ PROJECT = Path(__file__).parents[1]
 HEAVY = ("tensorflow", "keras", "sklearn", "matplotlib", "pandas")
 COMMANDS = [
     f"penguin_model.{name}" for name in ("train", "predict", "describe")
-] + ["pipelines.score"]  # fmt: skip
+] + ["pipelines.score", "pipelines.report"]  # fmt: skip
 
 
 def imports(package: str) -> Iterator[tuple[str, str, bool]]:

@@ -11,6 +11,7 @@ import pytest
 from penguin_model.card import read_card
 from pipelines.sizes import Sizes
 from tests.running import (
+    ONE_WORKER,
     PLAIN,
     TWO_PROCESSES,
     TWO_THREADS,
@@ -51,7 +52,7 @@ def assert_same_rows(one: pa.Table, two: pa.Table) -> None:
             assert one.column(name).equals(two.column(name)), name
 
 
-@pytest.mark.parametrize("workers", [[], TWO_THREADS], ids=["one worker", "two"])
+@pytest.mark.parametrize("workers", [ONE_WORKER, TWO_THREADS], ids=["one worker", "two"])
 def test_csv_equals_parquet_and_pieces_equal_the_whole(
     tmp_path: Path, toy: Path, workers: list[str]
 ) -> None:
@@ -97,7 +98,7 @@ def test_two_workers_publish_what_one_does(
     tmp_path: Path, shipped_model: Path, observations: Path, workers: list[str]
 ) -> None:
     outputs = [tmp_path / "one", tmp_path / "two"]
-    for output, flags in zip(outputs, ([], workers), strict=True):
+    for output, flags in zip(outputs, (ONE_WORKER, workers), strict=True):
         common = ("--input", observations, "--model", shipped_model)
         assert run_here(output, *common, *PLAIN, *flags) == 0
     for dataset in ("predictions", "rejects", "files"):

@@ -17,6 +17,7 @@ from pipelines.publish import Publication
 from pipelines.shards import Shard, ShardWriter
 from tests import samples
 from tests.running import listing, run_here
+from tests.toy import toy_card
 
 SCHEMA = pa.schema([("source_file", pa.string()), ("source_row", pa.int64())])
 PUBLISHED_LISTING = [
@@ -39,9 +40,12 @@ class Crash(BaseException):
 def new(output: Path, run_id: str = "r", **changes: Any) -> Publication:
     paths = Layout(output=str(output), run_id=run_id, attempt=uuid.uuid4().hex)
     return dataclasses.replace(
-        Publication(layout=paths, replace=False, max_reject_fraction=0.1, about={"start": "now"}),
+        Publication(
+            layout=paths, replace=False, card=toy_card(), max_reject_fraction=0.1,
+            about={"start": "now"},
+        ),
         **changes,
-    )
+    )  # fmt: skip
 
 
 def stage(paths: Layout, dataset: str, rows: list[tuple[str, int]]) -> list[Shard]:

@@ -15,8 +15,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from penguin_model.card import card_path
-from pipelines import score
-from tests.running import published, run_command, run_here
+from pipelines import report, score
+from tests.running import ONE_WORKER, published, run_command, run_here
 
 KEYS = {"access_key_id": "test", "secret_access_key": "test", "region_name": "us-east-1"}
 INPUT = ("--input", "s3://station/night/*")
@@ -64,7 +64,9 @@ def client(endpoint: str, observations: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def flags(endpoint: str) -> list[str]:
-    return ["--s3_endpoint_url", endpoint] + [f"--s3_{name}={text}" for name, text in KEYS.items()]
+    keys = [f"--s3_{name}={text}" for name, text in KEYS.items()]
+    # One worker, so that the number of shards does not depend on the machine.
+    return ["--s3_endpoint_url", endpoint, *keys, *ONE_WORKER]
 
 
 def objects(client: Any, bucket: str = "results") -> list[str]:
@@ -173,3 +175,11 @@ def test_a_failed_run_leaves_no_objects(
     monkeypatch.setattr("pipelines.publish._decide", lambda *_: 1 / 0)
     assert run(flags, *INPUT) == 1
     assert objects(client) == []
+
+
+def test_a_report_is_written_beside_the_run(client: Any, flags: list[str]) -> None:
+    assert run(flags, *INPUT) == 0
+    keys = [flag for flag in flags if flag not in ONE_WORKER]
+    assert report.main(["--output", "s3://results", *keys]) == 0
+    body = client.get_object(Bucket="results", Key="reports/test.html")["Body"].read().decode()
+    assert "missing_value: 2 of 2" in body

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import csv_spans, parquet_spans
+from pipelines import csv_spans, gzipped, parquet_spans
 from pipelines.blocks import Block, split
 from pipelines.spans import UnreadableFile
 from tests.reading import WANTED
@@ -107,8 +107,8 @@ def read_csv(data: bytes, size: int) -> tuple[list[Any], int]:
 
 
 def read_gzip(data: bytes, size: int) -> tuple[list[Any], int]:
-    csv_spans.check_gzip(io.BytesIO(data))
-    stream = csv_spans.unzipped(io.BytesIO(data))
+    gzipped.check(io.BytesIO(data))
+    stream = gzipped.unzipped(io.BytesIO(data))
     return account(csv_spans.read(stream, WANTED, block_bytes=size))
 
 

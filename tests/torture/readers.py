@@ -15,6 +15,7 @@ from pipelines.publish import Publication
 from pipelines.shards import ShardWriter
 from tests.torture.cases import Case
 from tests.torture.jobs import check_nothing_left, finish, kill_group, make_night, started, wait_for
+from tests.toy import toy_card
 
 SCHEMA = pa.schema([("source_file", pa.string()), ("source_row", pa.int64())])
 
@@ -115,8 +116,9 @@ def _publish(output: Path, rows: int) -> None:
     """One run of some rows in two shards."""
     paths = Layout(output=str(output), run_id="run", attempt=uuid.uuid4().hex)
     publication = Publication(
-        layout=paths, replace=True, max_reject_fraction=0.1, about={"start": "now"}
-    )
+        layout=paths, replace=True, card=toy_card(), max_reject_fraction=0.1,
+        about={"start": "now"},
+    )  # fmt: skip
     with commit.attempt(paths):
         shards = []
         for dataset, counts in ((layout.PREDICTIONS, (rows - 3, 3)), (layout.FILES, (1,))):

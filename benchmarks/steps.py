@@ -1,0 +1,100 @@
+"""Where a worker's time goes: CPU milliseconds of a million rows, step by step, on one thread.
+
+`python -m benchmarks.steps`. The steps are the job's own, called in turn on the same rows.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from benchmarks import generate
+from penguin_model import bundle, cli
+from penguin_model.card import read_card
+from pipelines import csv_spans, parquet_spans, schemas, storage
+from pipelines.blocks import Block, Wanted, split
+from pipelines.shards import ShardWriter
+from pipelines.sizes import DEFAULT_SIZES
+from pipelines.transforms import NormalizeFn, PredictFn
+
+MODEL = "models/penguin-classifier.keras"
+CARD = read_card(MODEL)
+WANTED = Wanted.of_card(CARD, ())
+ROUNDS = 5
+
+
+class Clock:
+    """Adds up the CPU time of each step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def take(self, step: str, work: Callable[..., Any], *given: Any) -> Any:
+        """Runs some work to its end."""
+        start = time.process_time()
+        found = work(*given)
+        self.seconds[step] = self.seconds.get(step, 0.0) + time.process_time() - start
+        return found
+
+
+def blocks(path: Path) -> Iterator[Block]:
+    """The rows of a file as the reading step gets them."""
+    with storage.open_input(str(path)) as source:
+        if path.suffix == ".csv":
+            yield from csv_spans.read(source, WANTED, block_bytes=DEFAULT_SIZES.block_bytes)
+            return
+        opened = parquet_spans.open_file(source, WANTED)
+        groups = (0, opened.num_row_groups)
+        yield from parquet_spans.read(
+            opened, groups, 0, WANTED, batch_rows=DEFAULT_SIZES.batch_rows
+        )
+
+
+def batches(elements: Iterable[Any]) -> list[pa.RecordBatch]:
+    """What a step emits on its main output."""
+    return [each for each in elements if isinstance(each, pa.RecordBatch)]
+
+
+def score(path: Path, folder: Path) -> dict[str, float]:
+    """Scores a file step by step; CPU seconds of each."""
+    clock = Clock()
+    normalize, predict = NormalizeFn(CARD, ()), PredictFn(CARD, MODEL, ())
+    writer = ShardWriter(
+        str(folder), "predictions", schemas.predictions((), CARD), {},
+        max_shard_bytes=DEFAULT_SIZES.shard_bytes, row_group_rows=DEFAULT_SIZES.row_group_rows,
+    )  # fmt: skip
+    rows = blocks(path)
+    while (block := clock.take("read", next, rows, None)) is not None:
+        chunk, _ = clock.take("validate", split, block, str(path), WANTED)
+        (batch,) = clock.take("normalize, count", batches, normalize.process(chunk))
+        (found,) = clock.take("predict, find winners", batches, predict.process(batch))
+        clock.take("write", writer.write, found)
+    clock.take("write", writer.finish)
+    return clock.seconds
+
+
+def main() -> None:
+    """Measures and prints; the best of some rounds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    arguments = parser.parse_args()
+    cli.quiet_libraries(verbose=False)
+    pa.set_cpu_count(1)
+    bundle.load_shared(MODEL, CARD)
+    with tempfile.TemporaryDirectory() as name:
+        for suffix in (".parquet", ".csv"):
+            path = Path(name, f"rows{suffix}")
+            generate.write(path, arguments.rows)
+            rounds = [score(path, Path(name, "out")) for _ in range(ROUNDS)]
+            best = {step: min(each[step] for each in rounds) for step in rounds[0]}
+            best["all"] = sum(best.values())
+            for step, seconds in best.items():
+                print(f"{suffix[1:]:8} {step:22} {seconds / arguments.rows * 1e9:6.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Many small files read as one: their columns are put together before anything looks at the rows.
+
+Opening a small file costs little; checking, scoring and counting its hundred rows on their own
+would cost many times as much. A file that is not plain throughout (a bad row, a quote, an error, a
+blank line) is handed back, to be read on its own by the readers that know what to do about it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from penguin_model import validate
+from pipelines import csv_spans, parquet_spans, storage
+from pipelines.blocks import Block, Wanted
+from pipelines.files import InputFile
+from pipelines.spans import UnreadableFile
+from pipelines.texts import is_text, undecodable_rows
+
+FORMATS = frozenset({"csv", "parquet"})
+
+
+class Pack(NamedTuple):
+    """Small files that one worker reads together."""
+
+    files: tuple[InputFile, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Packed:
+    """What became of some files of a pack.
+
+    Attributes:
+      block: the rows of the files that are plain, all of them good; None where no file is.
+      rows: how many rows each of those files has.
+      others: the files that must be read on their own.
+    """
+
+    block: Block | None = None
+    rows: dict[InputFile, int] = dataclasses.field(default_factory=dict)
+    others: tuple[InputFile, ...] = ()
+
+
+class _Part(NamedTuple):
+    """One plain file: its wanted columns, or the bytes of its records and how many these are."""
+
+    file: InputFile
+    rows: int
+    body: bytes = b""
+    table: pa.Table | None = None
+
+
+def gather(files: Iterable[InputFile], *, max_file_bytes: int, max_files: int) -> list[Pack]:
+    """Puts small files together; a file that is not small is a pack of its own.
+
+    Args:
+      files: in the order of the input.
+      max_file_bytes: a small file has no more.
+      max_files: of a pack.
+    """
+    packs: list[Pack] = []
+    small: list[InputFile] = []
+    for file in files:
+        if file.size > max_file_bytes or file.format not in FORMATS:
+            packs.append(Pack((file,)))
+            continue
+        small.append(file)
+        if len(small) == max_files:
+            packs.append(Pack(tuple(small)))
+            small = []
+    return packs + ([Pack(tuple(small))] if small else [])
+
+
+def read(pack: Pack, wanted: Wanted) -> Iterator[Packed]:
+    """Reads the files of a pack together, as far as they are alike.
+
+    Args:
+      pack: small files.
+      wanted: the columns to read, and how rows are checked.
+
+    Yields:
+      Each file once: in a block, or among the others.
+    """
+    alike: dict[tuple[object, ...], list[_Part]] = {}
+    others: list[InputFile] = []
+    for file in pack.files:
+        try:
+            key, part = _open_csv(file) if file.format == "csv" else _open_parquet(file, wanted)
+        except (UnreadableFile, *storage.ERRORS, *parquet_spans.ARROW_ERRORS):
+            others.append(file)
+        else:
+            alike.setdefault(key, []).append(part)
+    for key, parts in alike.items():
+        parse: Callable[[Sequence[_Part]], pa.Table] = _put_together
+        if isinstance(key[0], bytes):
+            try:
+                parse = _csv_parser(key[0], wanted)
+            except UnreadableFile:
+                others += [part.file for part in parts]
+                continue
+        yield from _check(parts, parse, wanted)
+    if others:
+        yield Packed(others=tuple(others))
+
+
+def _check(
+    parts: Sequence[_Part], parse: Callable[[Sequence[_Part]], pa.Table], wanted: Wanted
+) -> Iterator[Packed]:
+    """Parses files together; where that fails, each half of them, down to the file at fault."""
+    counts = np.array([part.rows for part in parts])
+    try:
+        table = parse(parts)
+        if table.num_rows != counts.sum():
+            raise pa.ArrowInvalid("other records than were counted")
+        columns = {name: table.column(name).combine_chunks() for name in table.column_names}
+        texts = {name: columns[name] for name in wanted.columns if is_text(columns[name].type)}
+        if undecodable_rows(texts):
+            raise pa.ArrowInvalid("text that is no UTF-8")
+    except (pa.ArrowException, MemoryError):
+        if len(parts) == 1:
+            yield Packed(others=(parts[0].file,))
+            return
+        middle = len(parts) // 2
+        yield from _check(parts[:middle], parse, wanted)
+        yield from _check(parts[middle:], parse, wanted)
+        return
+    numbers = [validate.to_numbers(columns[feature.name]) for feature in wanted.features]
+    good = validate.good_rows(numbers, wanted.features)
+    of_file = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
+    rows = np.arange(len(of_file)) - np.repeat(np.cumsum(counts) - counts, counts)
+    plain = np.ones(len(parts), np.bool_)
+    if good is not None:
+        plain[of_file[~good]] = False
+        kept = plain[of_file]
+        of_file, rows, mask = of_file[kept], rows[kept], pa.array(kept)
+        columns = {name: array.filter(mask) for name, array in columns.items()}
+    paths = pa.array([part.file.path for part in parts], pa.string())
+    yield Packed(
+        block=Block(
+            columns=columns,
+            rows=rows,
+            raw=lambda _: [],
+            files=pa.DictionaryArray.from_arrays(of_file, paths),
+        ),
+        rows={part.file: part.rows for part, ok in zip(parts, plain, strict=True) if ok},
+        others=tuple(part.file for part, ok in zip(parts, plain, strict=True) if not ok),
+    )
+
+
+def _open_csv(file: InputFile) -> tuple[tuple[object, ...], _Part]:
+    """The records of a CSV that can be counted by its line ends; files of one header are alike.
+
+    Raises:
+      UnreadableFile: the file is not so plain.
+    """
+    data = storage.read_bytes(file.path).removeprefix(csv_spans.BOM)
+    header, _, body = data.partition(b"\n")
+    if body and not body.endswith(b"\n"):
+        body += b"\n"
+    # A quoted name may stand in the header, but not go on in the next line.
+    odd = b'"' in body or header.count(b'"') % 2 == 1
+    odd = odd or b"\n\n" in body or body.startswith((b"\n", b"\r\n"))
+    if b"\r" in data:
+        odd = odd or b"\n\r\n" in body or data.count(b"\r") != data.count(b"\r\n")
+    if odd:
+        raise UnreadableFile("its records are not its lines")
+    return (header.rstrip(b"\r"),), _Part(file, body.count(b"\n"), body=body)
+
+
+def _csv_parser(header: bytes, wanted: Wanted) -> Callable[[Sequence[_Part]], pa.Table]:
+    names, _ = csv_spans.read_header(header, wanted)
+
+    def parse(parts: Sequence[_Part]) -> pa.Table:
+        return csv_spans.parse_fast(b"".join(part.body for part in parts), names, wanted)
+
+    return parse
+
+
+def _open_parquet(file: InputFile, wanted: Wanted) -> tuple[tuple[object, ...], _Part]:
+    """The wanted columns of a Parquet file; files of one schema are alike."""
+    with storage.open_input(file.path) as source:
+        opened = parquet_spans.open_file(source, wanted)
+        columns = wanted.in_file(opened.schema_arrow.names)
+        table = opened.read(columns=list(columns), use_threads=False)
+    if table.num_rows != opened.metadata.num_rows:
+        raise UnreadableFile("it has other rows than the footer says")
+    for batch in table.to_batches():
+        parquet_spans.check_dictionaries(batch)
+    key = tuple((field.name, field.type) for field in table.schema)
+    return key, _Part(file, table.num_rows, table=table)
+
+
+def _put_together(parts: Sequence[_Part]) -> pa.Table:
+    return pa.concat_tables([part.table.replace_schema_metadata() for part in parts if part.table])
