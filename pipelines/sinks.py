@@ -11,7 +11,7 @@ import pyarrow as pa
 from apache_beam import pvalue
 
 from pipelines import layout, schemas
-from pipelines.outputs import FIGURES, TALLIES, in_global_window
+from pipelines.outputs import TALLIES, figure, in_global_window
 from pipelines.shards import ShardWriter
 from pipelines.sizes import Sizes
 from pipelines.tallies import FileTally, by_bucket, reconcile
@@ -76,51 +76,32 @@ class ReconcileFn(beam.DoFn):
     def __init__(self, model_sha256: str) -> None:
         self._model_sha256 = model_sha256
 
-    def start_bundle(self) -> None:
-        """Starts an empty list."""
-        self._listed: list[dict[str, Any]] = []
-        self._totals = FileTally(0, 0, 0)
-
-    def process(self, bucket: tuple[int, Mapping[str, FileTally]]) -> None:
-        """Checks the files of a bucket."""
-        for path, tally in bucket[1].items():
-            self._add(path, tally)
-
-    def _add(self, path: str, tally: FileTally) -> None:
-        reconcile(path, tally)
-        self._listed.append(
-            {
-                "source_file": path,
-                "size": tally.size,
-                "modified": tally.modified,
-                "model_sha256": self._model_sha256,
-                "rows_read": tally.read,
-                "rows_scored": tally.scored,
-                "rows_rejected": tally.rejected,
-            }
+    def process(self, bucket: tuple[int, Mapping[str, FileTally]]) -> Iterator[Any]:
+        """Checks the files of a bucket; emits them as one batch, and their totals."""
+        tallies = bucket[1]
+        for path, tally in tallies.items():
+            reconcile(path, tally)
+        yield pa.RecordBatch.from_pylist(
+            [
+                {
+                    "source_file": path,
+                    "size": tally.size,
+                    "modified": tally.modified,
+                    "model_sha256": self._model_sha256,
+                    "rows_read": tally.read,
+                    "rows_scored": tally.scored,
+                    "rows_rejected": tally.rejected,
+                }
+                for path, tally in tallies.items()
+            ],
+            schema=schemas.FILES,
         )
-        totals = self._totals
-        self._totals = totals._replace(
-            read=totals.read + tally.read,
-            scored=totals.scored + tally.scored,
-            rejected=totals.rejected + tally.rejected,
-            unreadable=totals.unreadable + tally.unreadable,
-        )
-
-    def finish_bundle(self) -> Iterator[Any]:
-        """Emits the bundle's files as one batch, and their totals."""
-        if not self._listed:
-            return
-        yield in_global_window(pa.RecordBatch.from_pylist(self._listed, schema=schemas.FILES))
-        totals = {
-            "files": len(self._listed),
-            "files_unreadable": self._totals.unreadable,
-            "rows_read": self._totals.read,
-            "rows_scored": self._totals.scored,
-            "rows_rejected": self._totals.rejected,
-        }
-        for name, count in totals.items():
-            yield pvalue.TaggedOutput(FIGURES, in_global_window((("totals", name), count)))
+        known = tallies.values()
+        yield figure("totals", "files", len(tallies))
+        yield figure("totals", "files_unreadable", sum(tally.unreadable for tally in known))
+        yield figure("totals", "rows_read", sum(tally.read for tally in known))
+        yield figure("totals", "rows_scored", sum(tally.scored for tally in known))
+        yield figure("totals", "rows_rejected", sum(tally.rejected for tally in known))
 
 
 def _rows_by_file(chunk: pa.RecordBatch) -> Iterable[tuple[str, int]]:
