@@ -68,8 +68,6 @@ def test_a_cluster_gives_the_same(tmp_path: Path, cluster: Cluster) -> None:
     assert ran.returncode == 0, ran.stderr
     samples.assert_golden(tmp_path)
     samples.assert_equals_keras(tmp_path)
-    # Once per worker process, and each TaskManager has one.
-    assert "model loads 2)" in ran.stdout
     job = flink.newest_job(cluster)
     assert job["name"].startswith("penguin-score-golden-")
     assert job["state"] == "FINISHED"
@@ -79,6 +77,17 @@ def test_a_cluster_gives_the_same(tmp_path: Path, cluster: Cluster) -> None:
         assert label in names
     scoring = next(vertex for vertex in vertices if "Read and validate" in vertex["name"])
     assert scoring["parallelism"] == 2
+
+
+def test_both_workers_share_the_work_and_load_the_model_once(
+    tmp_path: Path, cluster: Cluster, observations: Path
+) -> None:
+    flags = ("--input", observations, "--output", tmp_path, "--run_id", "test")
+    ran = run_command(*flags, *staged(cluster), timeout=flink.RUN_SECONDS)
+    assert ran.returncode == 0, ran.stderr
+    # Once per worker process, and each TaskManager has one.
+    assert "model loads 2)" in ran.stdout
+    flink.assert_all_rows_once(tmp_path, FILES, ROWS)
 
 
 @pytest.mark.parametrize("engine", ["embedded", "cluster"])
