@@ -102,6 +102,10 @@ class Cluster:
                         os.killpg(pid, number)
             while any(map(self._is_alive, found.values())) and time.monotonic() < deadline:
                 time.sleep(0.1)
+        # Also those that were killed meanwhile, and are no longer in the list.
+        for child in self._children.values():
+            child.wait(STOP_SECONDS)
+        self._children.clear()
         self._save({})
 
     def processes(self) -> dict[str, int]:
