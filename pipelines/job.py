@@ -40,7 +40,6 @@ class Job:
     Attributes:
       transform: the pipeline's one transform.
       submission: to Beam's runner.
-      is_local: whether the local runner has it.
       in_process: whether the workers are threads of this process.
       has_processes: whether they are child processes of this one.
       model_path: the model file as the user named it.
@@ -48,7 +47,6 @@ class Job:
 
     transform: ScoreObservations
     submission: Submission
-    is_local: bool
     in_process: bool
     has_processes: bool
     model_path: str
@@ -169,7 +167,6 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
     return Job(
         transform=transform,
         submission=submission,
-        is_local=runners.is_local(values.runner),
         in_process=runners.is_in_process(values.runner, options),
         has_processes=runners.has_processes(values.runner, options),
         model_path=values.model,
@@ -221,7 +218,7 @@ def submit(job: Job) -> Metrics:
         interrupts.run_in_thread(
             lambda: metrics.update(_run_pipeline(job)),
             cancel=job.submission.cancel,
-            grace_seconds=0 if job.is_local else _CANCEL_SECONDS,
+            grace_seconds=0 if job.in_process or job.has_processes else _CANCEL_SECONDS,
         )
     return metrics
 
