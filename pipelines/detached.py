@@ -1,4 +1,4 @@
-"""Runs a command that hears no Ctrl-C and ends with its parent: `-m pipelines.detached COMMAND`.
+"""Runs a command that hears no Ctrl-C and ends with its parent: `-m pipelines.detached PID COMMAND`.
 
 A terminal sends Ctrl-C to every process of its group. A job server that hears it is gone before
 the job on its cluster can be cancelled, so it gets a session of its own; and nobody else would end
@@ -21,9 +21,13 @@ _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 3
 
 
-def watch_parent(then: Callable[[], object]) -> None:
-    """Calls back in a thread when the process that started this one is gone, however it ended."""
-    parent = os.getppid()
+def watch_parent(parent: int, then: Callable[[], object]) -> None:
+    """Calls back in a thread when the process that started this one is gone, however it ended.
+
+    Args:
+      parent: its process id, from itself: it may be gone before this one first looks.
+      then: the callback.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -34,14 +38,14 @@ def watch_parent(then: Callable[[], object]) -> None:
 
 
 def main() -> int:
-    """Runs the command of the arguments; SIGINT and SIGTERM end it.
+    """Runs the command that follows the parent's process id; SIGINT and SIGTERM end it.
 
     Returns:
       Its exit code; a shell's code for a signal.
     """
     os.setsid()
     # The command may start processes of its own: they end with its group.
-    child = subprocess.Popen(sys.argv[1:], start_new_session=True)
+    child = subprocess.Popen(sys.argv[2:], start_new_session=True)
 
     def end(number: int = signal.SIGTERM, _: FrameType | None = None) -> None:
         signal_group(child.pid, signal.SIGTERM)
@@ -49,7 +53,7 @@ def main() -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    watch_parent(end)
+    watch_parent(int(sys.argv[1]), end)
     code = child.wait()
     signal_group(child.pid, signal.SIGKILL)
     sys.stdout.flush()

@@ -82,7 +82,8 @@ class _JobServer(flink_runner.FlinkJarJobServer):
     def subprocess_cmd_and_endpoint(self) -> tuple[list[Any], str]:
         command, endpoint = super().subprocess_cmd_and_endpoint()
         self.started = True
-        return [sys.executable, "-m", "pipelines.detached", *command], endpoint
+        here = str(os.getpid())
+        return [sys.executable, "-m", "pipelines.detached", here, *command], endpoint
 
 
 def complete(arguments: Sequence[str]) -> list[str]:

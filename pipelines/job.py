@@ -25,7 +25,7 @@ from pipelines.files import Matching
 from pipelines.layout import Layout, check_run_id
 from pipelines.options import parse_arguments
 from pipelines.sizes import DEFAULT_SIZES
-from pipelines.submission import Metrics, Submission
+from pipelines.submission import Metrics, Submission, Workers
 from pipelines.transforms import ScoreObservations
 
 # A cluster frees the slots of a cancelled job within seconds.
@@ -40,15 +40,11 @@ class Job:
     Attributes:
       transform: the pipeline's one transform.
       submission: to Beam's runner.
-      in_process: whether the workers are threads of this process.
-      has_processes: whether they are child processes of this one.
       model_path: the model file as the user named it.
     """
 
     transform: ScoreObservations
     submission: Submission
-    in_process: bool
-    has_processes: bool
     model_path: str
 
 
@@ -167,8 +163,6 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
     return Job(
         transform=transform,
         submission=submission,
-        in_process=runners.is_in_process(values.runner, options),
-        has_processes=runners.has_processes(values.runner, options),
         model_path=values.model,
     )
 
@@ -206,9 +200,10 @@ def submit(job: Job) -> Metrics:
       PenguinError: the run failed.
     """
     paths = job.transform.publication.layout
+    workers = job.submission.workers
     metrics: Metrics = {}
     with (
-        interrupts.caught(end_children=job.has_processes),
+        interrupts.caught(end_children=workers is Workers.CHILDREN),
         commit.attempt(paths, hands_over=not job.submission.waits),
         contextlib.closing(job.submission),
     ):
@@ -218,7 +213,7 @@ def submit(job: Job) -> Metrics:
         interrupts.run_in_thread(
             lambda: metrics.update(_run_pipeline(job)),
             cancel=job.submission.cancel,
-            grace_seconds=0 if job.in_process or job.has_processes else _CANCEL_SECONDS,
+            grace_seconds=_CANCEL_SECONDS if workers is Workers.ELSEWHERE else 0,
         )
     return metrics
 
@@ -227,7 +222,7 @@ def _run_pipeline(job: Job) -> Metrics:
     model_path, card = job.transform.model_path, job.transform.card
     # Workers elsewhere cannot see this machine's files: the model travels through the output root.
     storage.write_bytes(model_path, storage.read_bytes(job.model_path))
-    if job.in_process:
+    if job.submission.workers is Workers.THREADS:
         # Before the pipeline starts, so that a model that cannot be used is refused as such.
         models.load_shared(model_path, card)
     try:

@@ -26,7 +26,7 @@ from apache_beam.transforms import environments
 from penguin_model.errors import UsageError
 from pipelines import storage
 from pipelines.options import add_defaults
-from pipelines.submission import Submission
+from pipelines.submission import Submission, Workers
 
 _LOCAL_NAMES = frozenset({"directrunner", "direct", "fnapirunner", "fnapi"})
 _FLINK_NAMES = frozenset({"flinkrunner", "flink"})
@@ -39,16 +39,6 @@ _WORKER_FLAGS = ("--direct_num_workers", "--direct_running_mode")
 def is_local(name: str | None) -> bool:
     """Whether a runner's name means the in-process one; no name does."""
     return name is None or name.lower() in _LOCAL_NAMES
-
-
-def is_in_process(name: str | None, options: PipelineOptions) -> bool:
-    """Whether the workers are threads of this process."""
-    return is_local(name) and options.view_as(DirectOptions).direct_running_mode != _PROCESSES
-
-
-def has_processes(name: str | None, options: PipelineOptions) -> bool:
-    """Whether the workers are child processes of this one."""
-    return is_local(name) and not is_in_process(name, options)
 
 
 def workers(name: str | None, options: PipelineOptions) -> int | None:
@@ -122,7 +112,7 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Subm
         # It prints the traceback of a worker that is a thread of this process; the job's end tells.
         vars(sdk_worker)["print"] = _print_nothing
     if is_local(name):
-        return Submission(_create_local(options, verbose=verbose), options)
+        return _create_local(options, verbose=verbose)
     if _is_flink(name):
         from pipelines import flink
 
@@ -159,21 +149,22 @@ def _check_dataflow(options: PipelineOptions) -> None:
         raise UsageError(f"--runner DataflowRunner needs --{missing[0]}")
 
 
-def _create_local(options: PipelineOptions, *, verbose: bool) -> fn_runner.FnApiRunner:
+def _create_local(options: PipelineOptions, *, verbose: bool) -> Submission:
     direct = options.view_as(DirectOptions)
     if direct.direct_running_mode != _PROCESSES:
-        return fn_runner.FnApiRunner()
+        return Submission(fn_runner.FnApiRunner(), options, workers=Workers.THREADS)
     # Beam's runner would start its own worker command, which logs before it can be told not to.
     direct.direct_running_mode = "in_memory"
     # Beam gives this to a shell, which `exec` replaces: the worker is our own child.
-    command = f"exec {shlex.quote(sys.executable)} -m pipelines.worker"
+    command = f"exec {shlex.quote(sys.executable)} -m pipelines.worker --parent={os.getpid()}"
     if not verbose:
         options.view_as(WorkerOptions).default_sdk_harness_log_level = "CRITICAL"
         command += " --quiet"
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
-    return fn_runner.FnApiRunner(
+    runner = fn_runner.FnApiRunner(
         default_environment=environments.SubprocessSDKEnvironment.from_command_string(command),
         provision_info=fn_runner.ExtendedProvisionInfo(
             beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
         ),
     )
+    return Submission(runner, options, workers=Workers.CHILDREN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
@@ -26,6 +27,14 @@ class Spread(NamedTuple):
 Metrics = dict[str, int | Spread]
 
 
+class Workers(enum.Enum):
+    """Where a runner's workers are, seen from this process."""
+
+    THREADS = enum.auto()
+    CHILDREN = enum.auto()
+    ELSEWHERE = enum.auto()
+
+
 class Submission:
     """Runs one pipeline; `cancel` may come from another thread at any moment.
 
@@ -33,8 +42,10 @@ class Submission:
       runner: Beam's.
       options: for the pipeline.
       close: ends what the runner started.
+      workers: where they are.
 
     Attributes:
+      workers: where they are.
       waits: whether `run` waits for the job's end; it does not where it only makes a template, as
         the launcher of a Dataflow Flex Template does.
     """
@@ -44,10 +55,12 @@ class Submission:
         runner: PipelineRunner,
         options: PipelineOptions,
         close: Callable[[], None] = lambda: None,
+        workers: Workers = Workers.ELSEWHERE,
     ) -> None:
         self.runner = runner
         self.options = options
         self.close = close
+        self.workers = workers
         self.waits = not options.view_as(GoogleCloudOptions).template_location
         self._lock = threading.Lock()
         self._result: PipelineResult | None = None
