@@ -56,6 +56,11 @@ class FlinkRunner(flink_runner.FlinkRunner):
         self._server = _JobServer(options)
         return self._server
 
+    def stop(self) -> None:
+        """Stops the job on its cluster and waits for its end; an embedded Flink has none."""
+        if self._master not in flink_runner.MAGIC_HOST_NAMES:
+            flink_cluster.cancel(self._master, self._job_name)
+
     def close(self) -> None:
         """Stops the job server, which may never have started, and the job if it still runs."""
         server, self._server = self._server, None
@@ -64,9 +69,8 @@ class FlinkRunner(flink_runner.FlinkRunner):
         # Workers that are threads of this process lose their connections.
         threading.excepthook = _tell_unless_disconnected
         server.stop()
-        if self._master not in flink_runner.MAGIC_HOST_NAMES:
-            # An embedded Flink has ended with its server.
-            flink_cluster.cancel(self._master, self._job_name)
+        # An embedded Flink has ended with its server.
+        self.stop()
 
 
 def _tell_unless_disconnected(error: threading.ExceptHookArgs) -> None:

@@ -13,6 +13,7 @@ import re
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pyarrow as pa
@@ -20,17 +21,32 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model.card import ModelCard
 from penguin_model.errors import DriftError, PenguinError, RejectsError, UsageError
-from pipelines import commit, drift, interrupts, models, publish, runners, schemas, storage, summary
+from pipelines import (
+    commit,
+    drift,
+    interrupts,
+    models,
+    progress,
+    publish,
+    runners,
+    schemas,
+    storage,
+    summary,
+)
 from pipelines.files import Matching
 from pipelines.layout import Layout, check_run_id
 from pipelines.options import parse_arguments
 from pipelines.sizes import DEFAULT_SIZES
-from pipelines.submission import Metrics, Submission, Workers
+from pipelines.submission import Metrics, Submission, Workers, as_penguin_error
 from pipelines.transforms import ScoreObservations
 
 # A cluster frees the slots of a cancelled job within seconds.
 _CANCEL_SECONDS = 30
+_NOBODY: AbstractContextManager[None] = contextlib.nullcontext()
 _VERSIONED = ("apache-beam", "keras", "pyarrow", "numpy")
+
+
+Outcome = tuple[dict[str, Any], Metrics]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,14 +73,17 @@ def run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     values = parse_arguments(program, arguments)
     job = prepare(values, arguments)
     paths = job.transform.publication.layout
+    as_asked = summary.as_json if values.summary == "json" else summary.as_text
     if not job.submission.waits:
         submit(job)
-        print(summary.of_submitted(paths))
+        print(as_asked(summary.of_submitted(paths)))
         return 0
-    manifest, metrics = execute(job)
-    print(summary.as_text(manifest, paths, metrics))
-    if values.report:
-        _report(program, paths, values.model)
+    watching = _NOBODY
+    if job.transform.progress:
+        watching = progress.shown(program, job.transform.progress, verbose=verbose)
+    manifest, metrics = execute(job, watching)
+    page = _report(program, paths, values.model) if values.report else None
+    print(as_asked(summary.of_run(manifest, paths, metrics, page)))
     totals = manifest["totals"]
     if not any(totals[name] for name in ("files", "files_skipped", "files_unsettled")):
         print(f"{program}: note: no file matches {' '.join(values.input)}", file=sys.stderr)
@@ -88,14 +107,15 @@ def _why_held(manifest: Mapping[str, Any], paths: Layout) -> PenguinError:
     )
 
 
-def _report(program: str, paths: Layout, model: str) -> None:
+def _report(program: str, paths: Layout, model: str) -> str | None:
     """Writes the run's page; the run's outcome stands whatever comes of it."""
     from pipelines import report
 
     try:
-        print(f"report       {report.write(paths.output, paths.run_id, model=model)}")
+        return report.write(paths.output, paths.run_id, model=model)
     except (PenguinError, *storage.ERRORS, pa.ArrowException) as error:
         print(f"{program}: note: no report: {error}", file=sys.stderr)
+        return None
 
 
 def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
@@ -159,6 +179,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
             about=about,
         ),
         sizes=sizes,
+        progress=paths.progress if values.progress and submission.waits else None,
     )
     return Job(
         transform=transform,
@@ -167,8 +188,12 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
     )
 
 
-def execute(job: Job) -> tuple[dict[str, Any], Metrics]:
+def execute(job: Job, watching: AbstractContextManager[None] = _NOBODY) -> Outcome:
     """Runs the job to its end; a failed run leaves no staging.
+
+    Args:
+      job: what to run.
+      watching: entered while it runs.
 
     Returns:
       The manifest of its outcome, and the job's metrics.
@@ -179,7 +204,7 @@ def execute(job: Job) -> tuple[dict[str, Any], Metrics]:
     paths = job.transform.publication.layout
     metrics: Metrics = {}
     try:
-        metrics = submit(job)
+        metrics = submit(job, watching)
     except interrupts.InterruptedRun:
         # Past its point of no return a run is finished all the same.
         if publish.read_outcome(paths) is None:
@@ -190,8 +215,12 @@ def execute(job: Job) -> tuple[dict[str, Any], Metrics]:
     return manifest, metrics
 
 
-def submit(job: Job) -> Metrics:
+def submit(job: Job, watching: AbstractContextManager[None] = _NOBODY) -> Metrics:
     """Hands the pipeline to its runner, and waits for its end where the submission does.
+
+    Args:
+      job: what to run.
+      watching: entered once the run has its staging.
 
     Returns:
       The job's metrics.
@@ -206,6 +235,7 @@ def submit(job: Job) -> Metrics:
         interrupts.caught(end_children=workers is Workers.CHILDREN),
         commit.attempt(paths, hands_over=not job.submission.waits),
         contextlib.closing(job.submission),
+        watching,
     ):
         # After leftovers of an interrupted run of this name were finished or removed.
         if not job.transform.publication.replace:
@@ -230,7 +260,7 @@ def _run_pipeline(job: Job) -> Metrics:
     except PenguinError:
         raise
     except Exception as error:
-        raise _as_penguin_error(error) from error
+        raise as_penguin_error(error) from error
 
 
 def _job_name(paths: Layout) -> str:
@@ -256,19 +286,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _as_penguin_error(error: Exception) -> PenguinError:
-    """Finds the project's own error in what a runner made of it: a text with a traceback."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    for line in reversed(lines):
-        for kind in _all_errors(PenguinError):
-            prefix = f"{kind.__module__}.{kind.__name__}: "
-            if line.startswith(prefix):
-                return kind(line.removeprefix(prefix).split(" [while running")[0])
-    last = lines[-1] if lines else repr(error)
-    return PenguinError(f"{last} (--verbose shows where)")
-
-
-def _all_errors(kind: type[PenguinError]) -> list[type[PenguinError]]:
-    return [found for child in kind.__subclasses__() for found in [*_all_errors(child), child]]

@@ -73,6 +73,11 @@ class Layout:
         return storage.join(self.run_staging, self.attempt)
 
     @property
+    def progress(self) -> str:
+        """Where the workers of this attempt tell how far they are."""
+        return storage.join(self.staging, "progress")
+
+    @property
     def all_held(self) -> str:
         """Holds the held runs."""
         return storage.join(self.output, "_held")

@@ -95,6 +95,26 @@ class ScoreOptions(PipelineOptions):
             "root",
         )
         group.add_argument(
+            "--progress",
+            action="store_true",
+            default=True,
+            help="show how far the run is, on standard error: a bar on a terminal, else a line "
+            "every few seconds (default)",
+        )
+        group.add_argument(
+            "--no-progress",
+            "--no_progress",
+            dest="progress",
+            action="store_false",
+            help="do not",
+        )
+        group.add_argument(
+            "--summary",
+            choices=("text", "json"),
+            default="text",
+            help="the form of the summary on standard output (default: %(default)s)",
+        )
+        group.add_argument(
             "--verbose",
             action="store_true",
             help="show the libraries' logs, and the traceback of an error",

@@ -118,7 +118,7 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Subm
 
         flink.check(options)
         runner = flink.FlinkRunner(options)
-        return Submission(runner, options, runner.close)
+        return Submission(runner, options, runner.close, stop=runner.stop)
     if _is_dataflow(name):
         _check_dataflow(options)
     try:

@@ -22,6 +22,7 @@ from pipelines.sizes import Sizes
 from pipelines.spans import UnreadableFile
 from pipelines.submission import NAMESPACE
 from pipelines.tallies import FileTally
+from pipelines.work import Teller
 
 
 class Span(NamedTuple):
@@ -31,23 +32,43 @@ class Span(NamedTuple):
       file: the file.
       start, stop: row groups of a Parquet file, bytes of a CSV; 0, 0 for the whole of a CSV.
       first_row: the 0-based row in the file that the span begins with.
+      size: its part of the file's bytes.
     """
 
     file: InputFile
     start: int
     stop: int
     first_row: int
+    size: int
 
 
-class MatchFilesFn(beam.DoFn):
-    """Matches all patterns at once, so that a file which several of them match comes once."""
+class InputFn(beam.DoFn):
+    """A step on the input, which tells how far it is.
 
-    def __init__(self, sizes: Sizes) -> None:
+    Args:
+      sizes: of the pieces.
+      progress: the folder to tell it in; None tells nobody.
+    """
+
+    def __init__(self, sizes: Sizes, progress: str | None) -> None:
         self._sizes = sizes
+        self._progress = progress
+
+    def setup(self) -> None:
+        self._teller = Teller(self._progress)
+
+    def finish_bundle(self) -> None:
+        self._teller.tell()
+
+
+class MatchFilesFn(InputFn):
+    """Matches all patterns at once, so that a file which several of them match comes once."""
 
     def process(self, matching: Matching) -> Iterator[Pack]:
         """Which files are wanted, to the files: small ones many at a time, others alone."""
         matched = files.choose(matching, time.time())
+        size = sum(file.size for file in matched.chosen)
+        self._teller.add(files=len(matched.chosen), bytes=size)
         yield from packs.gather(
             matched.chosen,
             max_file_bytes=self._sizes.small_file_bytes,
@@ -59,12 +80,12 @@ class MatchFilesFn(beam.DoFn):
             yield figure("unsettled", file.path, 1)
 
 
-class PlanSpansFn(beam.DoFn):
+class PlanSpansFn(InputFn):
     """Divides a file into spans; a file that cannot be planned becomes a reject."""
 
-    def __init__(self, wanted: Wanted, sizes: Sizes) -> None:
+    def __init__(self, wanted: Wanted, sizes: Sizes, progress: str | None = None) -> None:
+        super().__init__(sizes, progress)
         self._wanted = wanted
-        self._sizes = sizes
 
     def process(self, pack: Pack) -> Iterator[Any]:
         """A file to its spans; several small ones are read as they are."""
@@ -74,11 +95,12 @@ class PlanSpansFn(beam.DoFn):
         if len(pack.files) > 1:
             yield pack
         else:
-            yield from _plan(pack.files[0], self._wanted, self._sizes)
+            yield from _plan(pack.files[0], self._wanted, self._sizes, self._teller)
 
 
-def _plan(file: InputFile, wanted: Wanted, sizes: Sizes) -> Iterator[Any]:
+def _plan(file: InputFile, wanted: Wanted, sizes: Sizes, teller: Teller) -> Iterator[Any]:
     """The spans of a file, or the ranges of a large CSV, and what its footer counts."""
+    left = file.size
     try:
         if not file.format:
             known = ", ".join(files.FORMATS)
@@ -87,17 +109,23 @@ def _plan(file: InputFile, wanted: Wanted, sizes: Sizes) -> Iterator[Any]:
             raise UnreadableFile("the file's name is not UTF-8; rename it")
         if file.format == "csv" and file.size > sizes.range_bytes:
             yield from _ranges(file, wanted, sizes)
+            teller.add(ranged=file.size)
             return
         if file.format != "parquet":
-            yield Span(file, 0, 0, 0)
+            yield Span(file, 0, 0, 0, file.size)
             return
         with storage.open_input(file.path) as source:
             opened = parquet_spans.open_file(source, wanted)
             yield tally(file.path, expected=opened.metadata.num_rows)
             for start, stop, first_row in parquet_spans.plan(opened, sizes.span_bytes):
-                yield Span(file, start, stop, first_row)
+                # As if all row groups were alike: only the bar goes by it.
+                size = file.size * stop // opened.num_row_groups + left - file.size
+                yield Span(file, start, stop, first_row, size)
+                left -= size
     except (UnreadableFile, *storage.ERRORS) as error:
         yield from _reject_file(file.path, error)
+    # What no span stands for: a file that is refused, or has no rows.
+    teller.add(read=left)
 
 
 def _ranges(file: InputFile, wanted: Wanted, sizes: Sizes) -> Iterator[pvalue.TaggedOutput]:
@@ -105,10 +133,10 @@ def _ranges(file: InputFile, wanted: Wanted, sizes: Sizes) -> Iterator[pvalue.Ta
         csv_spans.check_header(source, wanted, block_bytes=sizes.block_bytes)
     for start in range(0, file.size, sizes.range_bytes):
         stop = min(start + sizes.range_bytes, file.size)
-        yield pvalue.TaggedOutput(RANGES, Span(file, start, stop, 0))
+        yield pvalue.TaggedOutput(RANGES, Span(file, start, stop, 0, stop - start))
 
 
-class SurveyRangeFn(beam.DoFn):
+class SurveyRangeFn(InputFn):
     """Looks for records and quotes in one range of a large CSV."""
 
     def process(self, span: Span) -> Iterator[tuple[str, tuple[InputFile, Survey | str]]]:
@@ -119,10 +147,11 @@ class SurveyRangeFn(beam.DoFn):
                 found = survey(source, span.start, span.stop, span.file.size)
         except storage.ERRORS as error:
             found = storage.reason_of(error)
+        self._teller.add(surveyed=span.size)
         yield span.file.path, (span.file, found)
 
 
-class NumberRowsFn(beam.DoFn):
+class NumberRowsFn(InputFn):
     """Puts the surveys of a file in order: spans of whole records, each with its first row."""
 
     def process(
@@ -133,18 +162,19 @@ class NumberRowsFn(beam.DoFn):
         for file, each in element[1]:
             if isinstance(each, str):
                 yield from _reject_file(file.path, UnreadableFile(each))
+                self._teller.add(read=file.size)
                 return
             surveys.append(each)
         for span in number(sorted(surveys, key=lambda each: each.start), file.size):
-            yield Span(file, *span)
+            yield Span(file, *span, size=span.stop - span.start)
 
 
-class ReadSpanFn(beam.DoFn):
+class ReadSpanFn(InputFn):
     """Reads a span into located chunks of good rows; the other rows become rejects."""
 
-    def __init__(self, wanted: Wanted, sizes: Sizes) -> None:
+    def __init__(self, wanted: Wanted, sizes: Sizes, progress: str | None = None) -> None:
+        super().__init__(sizes, progress)
         self._wanted = wanted
-        self._sizes = sizes
         self._read = Metrics.counter(NAMESPACE, "rows_read")
         self._rejected = Metrics.counter(NAMESPACE, "rows_rejected")
 
@@ -161,28 +191,36 @@ class ReadSpanFn(beam.DoFn):
                     yield chunk
                 counted = {file.path: FileTally(read=n) for file, n in packed.rows.items()}
                 yield from tallies(counted)
+                size = sum(file.size for file in packed.rows)
+                self._teller.add(read=size, rows=packed.block.rows_read)
             for file in packed.others:
-                for each in _plan(file, self._wanted, self._sizes):
+                for each in _plan(file, self._wanted, self._sizes, self._teller):
                     yield from self._span(each) if isinstance(each, Span) else [each]
 
     def _span(self, span: Span) -> Iterator[Any]:
         path = span.file.path
-        rows_read = 0
+        rows_read = told = 0
         try:
-            for block in self._blocks(span):
+            for block, done in self._blocks(span):
                 rows_read += block.rows_read
                 chunk, rejects = split(block, path, self._wanted)
                 if rejects:
                     yield from self._reject(rejects, path)
                 if chunk is not None:
                     yield chunk
+                # All steps up to the shards have had the block, or it could not be yielded.
+                size = max(0, min(done, span.size) - told)
+                told += size
+                self._teller.add(read=size, rows=block.rows_read, rejected=len(rejects))
         except (UnreadableFile, *storage.ERRORS) as error:
             yield from _reject_file(path, error, after=span.first_row + rows_read)
         finally:
             self._read.inc(rows_read)
+            self._teller.add(read=span.size - told)
         yield tally(path, read=rows_read)
 
-    def _blocks(self, span: Span) -> Iterator[Block]:
+    def _blocks(self, span: Span) -> Iterator[tuple[Block, int]]:
+        """The rows of a span, and how many of its bytes are read with each block."""
         path = span.file.path
         if span.file.format == "csv.gz":
             with storage.open_input(path) as source:
@@ -191,15 +229,20 @@ class ReadSpanFn(beam.DoFn):
             if span.file.format == "parquet":
                 opened = parquet_spans.open_file(source, self._wanted)
                 groups = (span.start, span.stop)
-                yield from parquet_spans.read(
+                rows = sum(opened.metadata.row_group(group).num_rows for group in range(*groups))
+                done = 0
+                for block in parquet_spans.read(
                     opened, groups, span.first_row, self._wanted, batch_rows=self._sizes.batch_rows
-                )
+                ):
+                    done += block.rows_read
+                    yield block, span.size * done // rows
             else:
                 stream = gzipped.unzipped(source) if span.file.format == "csv.gz" else source
                 part = ByteSpan(span.start, span.stop, span.first_row) if span.stop else None
-                yield from csv_spans.read(
+                for block in csv_spans.read(
                     stream, self._wanted, block_bytes=self._sizes.block_bytes, span=part
-                )
+                ):
+                    yield block, source.tell() - span.start
 
     def _reject(self, rejects: list[Reject], path: str) -> Iterator[Any]:
         self._rejected.inc(len(rejects))

@@ -83,13 +83,24 @@ def write_bytes(path: str, content: bytes) -> None:
     """
     with writing(path):
         if is_local(path):
-            unfinished = f"{path}.unfinished"
-            with open_output(unfinished) as file:
-                file.write(content)
-            os.replace(unfinished, path)
-        else:
-            with open_output(path) as file:
-                file.write(content)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        put_bytes(path, content)
+
+
+def put_bytes(path: str, content: bytes) -> None:
+    """Like `write_bytes`, into a folder that must be there.
+
+    Raises:
+      OSError: or another of `ERRORS`: the place cannot be written.
+    """
+    if is_local(path):
+        unfinished = f"{path}.unfinished"
+        with pa.OSFile(unfinished, "wb") as file:
+            file.write(content)
+        os.replace(unfinished, path)
+    else:
+        with open_output(path) as file:
+            file.write(content)
 
 
 def write_json(path: str, value: Mapping[str, Any]) -> None:

@@ -12,6 +12,8 @@ from apache_beam.metrics.metric import MetricResults
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
+from penguin_model.errors import PenguinError
+
 NAMESPACE = "penguin"
 
 
@@ -43,6 +45,7 @@ class Submission:
       options: for the pipeline.
       close: ends what the runner started.
       workers: where they are.
+      stop: stops the job itself, where the runner's own `cancel` does not.
 
     Attributes:
       workers: where they are.
@@ -56,12 +59,14 @@ class Submission:
         options: PipelineOptions,
         close: Callable[[], None] = lambda: None,
         workers: Workers = Workers.ELSEWHERE,
+        stop: Callable[[], None] = lambda: None,
     ) -> None:
         self.runner = runner
         self.options = options
         self.close = close
         self.workers = workers
         self.waits = not options.view_as(GoogleCloudOptions).template_location
+        self._stop = stop
         self._lock = threading.Lock()
         self._result: PipelineResult | None = None
         self._cancelled = False
@@ -96,6 +101,7 @@ class Submission:
             self._cancelled = True
             result = self._result
         if result is not None:
+            self._stop()
             result.cancel()
 
 
@@ -115,3 +121,19 @@ def read_metrics(results: MetricResults) -> Metrics:
         if value.count:
             found[each.key.metric.name] = Spread(value.count, value.mean, value.min, value.max)
     return found
+
+
+def as_penguin_error(error: Exception) -> PenguinError:
+    """Finds the project's own error in what a runner made of it: a text with a traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    for line in reversed(lines):
+        for kind in _all_errors(PenguinError):
+            prefix = f"{kind.__module__}.{kind.__name__}: "
+            if line.startswith(prefix):
+                return kind(line.removeprefix(prefix).split(" [while running")[0])
+    last = lines[-1] if lines else repr(error)
+    return PenguinError(f"{last} (--verbose shows where)")
+
+
+def _all_errors(kind: type[PenguinError]) -> list[type[PenguinError]]:
+    return [found for child in kind.__subclasses__() for found in [*_all_errors(child), child]]

@@ -1,14 +1,18 @@
-"""The short table at the end of a run."""
+"""What a run comes to: a short table at its end, or the same in JSON for scripts."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipelines import publish
-from pipelines.layout import PREDICTIONS, REJECTS, Layout
+from pipelines.layout import DATASETS, PREDICTIONS, REJECTS, Layout
 from pipelines.submission import Metrics, Spread
 
+Summary = Mapping[str, Any]
+
+_SUBMITTED = "submitted"
 _MEANING = {
     "unreadable": "",
     "skipped": " (scored by an earlier run)",
@@ -16,59 +20,128 @@ _MEANING = {
 }
 
 
-def as_text(manifest: Mapping[str, Any], paths: Layout, metrics: Metrics) -> str:
-    """Formats a manifest for a person.
+def of_run(
+    manifest: Mapping[str, Any], paths: Layout, metrics: Metrics, report: str | None = None
+) -> Summary:
+    """Sums up a run that has ended.
 
     Args:
-      manifest: of a published or held run.
+      manifest: of the published or held run.
       paths: where the run lies.
       metrics: the job's own; empty where the runner gives none.
+      report: the page on the run.
+
+    Returns:
+      JSON values: the manifest's ``status``, ``run_id``, ``start``, ``end``, ``totals``,
+      ``rejects_by_reason`` and ``species``; ``drift``, ``labels`` and ``batches``, None where
+      nothing is known; and under ``paths`` those that are there, by name.
     """
-    totals = manifest["totals"]
-    held = manifest["status"] == publish.HELD
-    lines = [
-        ("run", f"{manifest['run_id']} ({'held back' if held else 'published'})"),
-        ("files", _count(totals["files"])),
-        ("rows read", _count(totals["rows_read"])),
-        ("scored", f"{_count(totals['rows_scored'])}{_listed(manifest['species'])}"),
-        ("rejected", f"{_count(totals['rows_rejected'])}{_listed(manifest['rejects_by_reason'])}"),
-    ]
-    lines += _quality(manifest)
-    rows, predicted = metrics.get("batch_rows"), metrics.get("predict_milliseconds")
-    if isinstance(rows, Spread) and isinstance(predicted, Spread):
-        each = f"{_count(round(rows.mean))} rows, {predicted.mean:.1f} ms each"
-        loads = metrics.get("model_loads", 0)
-        lines.append(("batches", f"{_count(rows.values)}  ({each}; model loads {loads})"))
-    for name in ("unreadable", "skipped", "unsettled"):
-        if totals[f"files_{name}"]:
-            lines.append((name, f"{_count(totals[f'files_{name}'])} files{_MEANING[name]}"))
-    if held:
-        lines.append(("kept in", paths.held))
-    else:
-        lines += [
-            (name, paths.published(name))
-            for name in (PREDICTIONS, REJECTS)
-            if manifest["shards"][name]["files"]
-        ]
-        lines.append(("manifest", paths.manifest))
-    return _table(lines)
+    same = ("status", "run_id", "start", "end", "totals", "rejects_by_reason", "species")
+    return {
+        **{key: manifest[key] for key in same},
+        "drift": _drift(manifest["drift"]),
+        "labels": _labels(manifest["labels"]),
+        "batches": _batches(metrics),
+        "paths": dict(_paths(manifest, paths, report)),
+    }
 
 
-def of_submitted(paths: Layout) -> str:
-    """What can be said of a run whose end nobody here waits for.
+def of_submitted(paths: Layout) -> Summary:
+    """Says what can be said of a run whose end nobody here waits for.
 
     Args:
       paths: where the run will lie.
     """
-    run = ("run", f"{paths.run_id} (submitted; published when the manifest is there)")
-    return _table([run, ("manifest", paths.manifest)])
+    return {"status": _SUBMITTED, "run_id": paths.run_id, "paths": {"manifest": paths.manifest}}
 
 
-def _quality(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What drifted, and how the predictions compare with the labels, where there is either."""
-    drift, labels = manifest["drift"], manifest["labels"]
+def as_json(summary: Summary) -> str:
+    """A JSON object of several lines."""
+    return json.dumps(summary, indent=2, allow_nan=False)
+
+
+def as_text(summary: Summary) -> str:
+    """A table for a person."""
+    lines = list(_submitted(summary) if summary["status"] == _SUBMITTED else _ended(summary))
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+
+
+def _drift(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     # Nothing is compared in a night without rows.
-    if drift and drift["training"]:
+    if not found or not found["training"]:
+        return None
+    return {key: found[key] for key in ("score", "drifted", "max_drift")}
+
+
+def _labels(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not found:
+        return None
+    known = {key: found[key] for key in ("rows", "accuracy", "log_loss", "recall")}
+    return {**known, "calibration_error": found["calibration"]["error"]}
+
+
+def _batches(metrics: Metrics) -> dict[str, Any] | None:
+    rows, predicted = metrics.get("batch_rows"), metrics.get("predict_milliseconds")
+    if not isinstance(rows, Spread) or not isinstance(predicted, Spread):
+        return None
+    return {
+        "count": rows.values,
+        "mean_rows": rows.mean,
+        "mean_milliseconds": predicted.mean,
+        "model_loads": metrics.get("model_loads", 0),
+    }
+
+
+def _paths(
+    manifest: Mapping[str, Any], paths: Layout, report: str | None
+) -> Iterator[tuple[str, str]]:
+    if manifest["status"] == publish.HELD:
+        yield "held", paths.held
+        yield "manifest", paths.held_manifest
+    else:
+        for name in DATASETS:
+            if manifest["shards"][name]["files"]:
+                yield name, paths.published(name)
+        yield "manifest", paths.manifest
+    if report is not None:
+        yield "report", report
+
+
+def _submitted(summary: Summary) -> Iterator[tuple[str, str]]:
+    yield "run", f"{summary['run_id']} (submitted; published when the manifest is there)"
+    yield "manifest", summary["paths"]["manifest"]
+
+
+def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
+    totals, paths = summary["totals"], summary["paths"]
+    held = summary["status"] == publish.HELD
+    yield "run", f"{summary['run_id']} ({'held back' if held else 'published'})"
+    yield "files", _count(totals["files"])
+    yield "rows read", _count(totals["rows_read"])
+    yield "scored", f"{_count(totals['rows_scored'])}{_listed(summary['species'])}"
+    yield "rejected", f"{_count(totals['rows_rejected'])}{_listed(summary['rejects_by_reason'])}"
+    yield from _quality(summary)
+    if batches := summary["batches"]:
+        each = f"{_count(round(batches['mean_rows']))} rows, {batches['mean_milliseconds']:.1f} ms"
+        loads = f"model loads {batches['model_loads']}"
+        yield "batches", f"{_count(batches['count'])}  ({each} each; {loads})"
+    for name, meaning in _MEANING.items():
+        if totals[f"files_{name}"]:
+            yield name, f"{_count(totals[f'files_{name}'])} files{meaning}"
+    shown: Sequence[str] = (PREDICTIONS, REJECTS, "manifest", "report")
+    if held:
+        yield "kept in", paths["held"]
+        shown = ("report",)
+    for name in shown:
+        if name in paths:
+            yield name, paths[name]
+
+
+def _quality(summary: Summary) -> Iterator[tuple[str, str]]:
+    """What drifted, and how the predictions compare with the labels, where there is either."""
+    drift, labels = summary["drift"], summary["labels"]
+    if drift:
         found = "none beyond chance"
         if drift["score"]:
             names = ", ".join(drift["drifted"]) or "too little to matter"
@@ -79,14 +152,9 @@ def _quality(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if labels["rows"]:
             found += (
                 f"  (accuracy {labels['accuracy']:.1%}, log-loss {labels['log_loss']:.3f}, "
-                f"calibration error {labels['calibration']['error']:.3f})"
+                f"calibration error {labels['calibration_error']:.3f})"
             )
         yield "labelled", found
-
-
-def _table(lines: Sequence[tuple[str, str]]) -> str:
-    width = max(len(name) for name, _ in lines)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
 
 
 def _count(number: int) -> str:

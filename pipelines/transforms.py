@@ -49,6 +49,7 @@ class ScoreObservations(beam.PTransform):
       passthrough: columns carried into the predictions.
       publication: what to publish where, and when to hold back.
       sizes: of the pieces the job works in.
+      progress: the folder where steps on the input tell how far they are; None for none.
     """
 
     matching: Matching
@@ -57,6 +58,7 @@ class ScoreObservations(beam.PTransform):
     passthrough: tuple[str, ...]
     publication: publish.Publication
     sizes: Sizes = DEFAULT_SIZES
+    progress: str | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -64,19 +66,21 @@ class ScoreObservations(beam.PTransform):
     def expand(self, pipeline: Any) -> Any:
         """Wires the steps; the result is the outcome that the last one records."""
         wanted = Wanted.of_card(self.card, self.passthrough)
+        sizes, progress = self.sizes, self.progress
         matched = (
             pipeline
             | "Input patterns" >> beam.Create([self.matching])
-            | "Match files" >> with_outputs(MatchFilesFn(self.sizes), Any)
+            | "Match files" >> with_outputs(MatchFilesFn(sizes, progress), Any)
         )
         inputs = matched.main | "Share files" >> beam.Reshuffle()
-        planned = inputs | "Plan spans" >> with_outputs(PlanSpansFn(wanted, self.sizes), Any)
+        planned = inputs | "Plan spans" >> with_outputs(PlanSpansFn(wanted, sizes, progress), Any)
         numbered = (
             planned[RANGES]
             | "Share ranges" >> beam.Reshuffle()
-            | "Survey large CSV" >> beam.ParDo(SurveyRangeFn()).with_output_types(tuple[str, Any])
+            | "Survey large CSV"
+            >> beam.ParDo(SurveyRangeFn(sizes, progress)).with_output_types(tuple[str, Any])
             | "By file" >> beam.GroupByKey()
-            | "Number rows" >> with_outputs(NumberRowsFn(), Any)
+            | "Number rows" >> with_outputs(NumberRowsFn(sizes, progress), Any)
         )
         spans = (
             (planned.main, numbered.main)
@@ -84,7 +88,7 @@ class ScoreObservations(beam.PTransform):
             | "Share spans" >> beam.Reshuffle()
         )
         read = spans | "Read and validate" >> with_outputs(
-            ReadSpanFn(wanted, self.sizes), pa.RecordBatch
+            ReadSpanFn(wanted, sizes, progress), pa.RecordBatch
         )
         normalized = read.main | "Normalize" >> with_outputs(
             NormalizeFn(self.card, self.passthrough), pa.RecordBatch

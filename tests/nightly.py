@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.running import PROJECT
+from tests.running import PROJECT, beside_progress
 
 FOLDER = PROJECT / "deploy" / "nightly"
 INSTALLED = "/opt/penguin-scoring"
@@ -70,10 +70,12 @@ class Night:
         return (self.root / "seen/arguments").read_text().split("\0")[:-1]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        ran = subprocess.run(
             ["sh", str(FOLDER / "night.sh"), *arguments], cwd=self.root, env=self.environment,
             capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
         )  # fmt: skip
+        ran.stderr = beside_progress(ran.stderr)
+        return ran
 
     @property
     def environment(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,19 @@ from pipelines import job, options, score
 from pipelines.sizes import Sizes
 
 PROJECT = Path(__file__).parents[1]
+_PROGRESS = re.compile(r"^penguin-score: (planning|scoring|publishing|done)\b.*\n", re.M)
 PLAIN = ["--run_id", "test"]
 ONE_WORKER = ["--direct_num_workers=1"]
 TWO_THREADS = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]
+SMALL_PIECES = Sizes(
+    small_file_bytes=0,
+    span_bytes=1000,
+    range_bytes=1000,
+    block_bytes=1000,
+    batch_rows=70,
+    row_group_rows=90,
+    shard_bytes=4000,
+)
 TWO_PROCESSES = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
 
 
@@ -28,25 +39,21 @@ def run_here(output: Path, *arguments: object) -> int:
 
 def run_small_pieces(output: Path, *arguments: object) -> Any:
     """Runs the job in many spans, blocks, row groups and shards from few rows; its manifest."""
-    sizes = Sizes(
-        small_file_bytes=0,
-        span_bytes=1000,
-        range_bytes=1000,
-        block_bytes=1000,
-        batch_rows=70,
-        row_group_rows=90,
-        shard_bytes=4000,
-    )
-    return run_sized(sizes, output, *arguments)
+    return run_sized(SMALL_PIECES, output, *arguments)
 
 
 def run_sized(sizes: Sizes, output: Path, *arguments: object) -> Any:
     """Runs the job in pieces of other sizes; its manifest."""
+    found, _ = job.execute(prepare_sized(sizes, output, *arguments))
+    return found
+
+
+def prepare_sized(sizes: Sizes, output: Path, *arguments: object) -> job.Job:
+    """The job in pieces of other sizes."""
     flags = ["--output", str(output), *map(str, arguments)]
     prepared = job.prepare(options.parse_arguments("test", flags), flags)
     transform = dataclasses.replace(prepared.transform, sizes=sizes)
-    found, _ = job.execute(dataclasses.replace(prepared, transform=transform))
-    return found
+    return dataclasses.replace(prepared, transform=transform)
 
 
 def command(*arguments: object) -> list[str]:
@@ -54,11 +61,18 @@ def command(*arguments: object) -> list[str]:
 
 
 def run_command(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    """Runs the job as a user does."""
-    return subprocess.run(
+    """Runs the job as a user does; its standard error without the progress."""
+    ran = subprocess.run(
         command(*arguments), cwd=PROJECT, capture_output=True, text=True, timeout=timeout,
         stdin=subprocess.DEVNULL, env=os.environ,
     )  # fmt: skip
+    ran.stderr = beside_progress(ran.stderr)
+    return ran
+
+
+def beside_progress(err: str) -> str:
+    """What else stands on standard error: a slow machine shows progress of a small job as well."""
+    return _PROGRESS.sub("", err)
 
 
 def listing(output: Path) -> list[str]:

@@ -13,15 +13,15 @@ import pytest
 from deploy.flink.cluster import Cluster, ClusterError
 from penguin_model.card import card_path, read_card
 from pipelines import flink as runner
-from tests import flink, samples
-from tests.running import listing, run_command
+from tests import flink, samples, terminal
+from tests.running import PROJECT, listing, run_command
 
 pytestmark = [
     pytest.mark.flink,
     pytest.mark.slow,
     pytest.mark.skipif(bool(flink.why_not()), reason=f"no Flink: {flink.why_not()}"),
 ]
-FILES, ROWS = 6, 700_000
+FILES, ROWS = 6, 1_600_000
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +83,16 @@ def test_both_workers_share_the_work_and_load_the_model_once(
     tmp_path: Path, cluster: Cluster, observations: Path
 ) -> None:
     flags = ("--input", observations, "--output", tmp_path, "--run_id", "test")
-    ran = run_command(*flags, *staged(cluster), timeout=flink.RUN_SECONDS)
+    ran = subprocess.run(
+        terminal.eager(*flags, *staged(cluster)), cwd=PROJECT, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, timeout=flink.RUN_SECONDS,
+    )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
+    # Flink itself counts nothing before a subtask has ended.
+    shown = terminal.percents(ran.stderr.splitlines())
+    assert shown == sorted(shown)
+    assert any(0 < percent < 100 for percent in shown)
+    assert f"done: {FILES * ROWS:,} rows, 0 rejected" in ran.stderr
     # Once per worker process, and each TaskManager has one.
     assert "model loads 2)" in ran.stdout
     flink.assert_all_rows_once(tmp_path, FILES, ROWS)

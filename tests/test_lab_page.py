@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
-from tests.running import PROJECT
+from tests.running import PROJECT, beside_progress
 
 PAGE = (PROJECT / "docs/lab.md").read_text()
 
@@ -76,7 +76,7 @@ def test_the_commands_print_what_the_page_shows(tmp_path: Path) -> None:
             command, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True,
             timeout=120, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        assert (ran.returncode, ran.stderr) == (0, ""), command
+        assert (ran.returncode, beside_progress(ran.stderr)) == (0, ""), command
         assert_shown(shown, ran.stdout)
         printed[command.split()[0]] = ran.stdout
     excerpts = blocks("text")

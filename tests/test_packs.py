@@ -60,11 +60,15 @@ def outcome(elements: Iterable[Any]) -> tuple[list[Any], list[Any], dict[str, An
 
 def together(folder: Path) -> Any:
     matched = tuple(files.match([str(folder / "*")]))
-    return outcome(ReadSpanFn(WANTED, SIZES).process(Pack(matched)))
+    read = ReadSpanFn(WANTED, SIZES)
+    read.setup()
+    return outcome(read.process(Pack(matched)))
 
 
 def alone(folder: Path) -> Any:
     plan, read = PlanSpansFn(WANTED, SIZES), ReadSpanFn(WANTED, SIZES)
+    plan.setup()
+    read.setup()
     elements: list[Any] = []
     for file in files.match([str(folder / "*")]):
         for each in plan.process(Pack((file,))):

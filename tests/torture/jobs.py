@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks import generate
-from tests.running import PROJECT, TWO_PROCESSES, TWO_THREADS, command
+from tests.running import PROJECT, TWO_PROCESSES, TWO_THREADS, beside_progress, command
 from tests.torture.cases import Case
 
 MODES: tuple[list[str], ...] = ([], TWO_THREADS, TWO_PROCESSES)
@@ -55,7 +55,7 @@ def finish(*arguments: object) -> tuple[int, str]:
     """Runs the job to its end: exit code and standard error."""
     with started(*arguments) as job:
         _, err = job.communicate(timeout=SECONDS)
-        return job.returncode, err
+        return job.returncode, beside_progress(err)
 
 
 def wait_for(job: subprocess.Popen[str], output: Path, pattern: str) -> bool:
@@ -110,5 +110,6 @@ def check_nothing_left(case: Case, output: Path) -> None:
 
 def check_line(case: Case, err: str) -> None:
     """An error is one line of ours."""
+    err = beside_progress(err)
     good = err.startswith("penguin-score: ") and err.count("\n") == 1 and "Traceback" not in err
     case.check(good, f"not one clear line: {err[-500:]!r}")

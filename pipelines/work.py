@@ -1,0 +1,113 @@
+"""How much of a run's work is done, told by the workers while they do it.
+
+A runner tells little of a batch job while it runs: Beam's in-process one nothing, Flink the
+metrics of a subtask when that has ended. So each worker counts what it has done into a small file
+of its own in the run's staging, which every worker can write, and the submitter read, on every
+runner.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import uuid
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pipelines import storage
+
+# However slow a store is, telling takes this part of a worker's time at most, between these pauses:
+# a disk takes 0.1 ms for what an object store takes a tenth of a second. A local write that takes
+# long has mostly waited for another thread.
+_SHARE = 1 / 200
+_LOCAL_SECONDS = (0.5, 5.0)
+_REMOTE_SECONDS = (10.0, math.inf)
+
+
+class Work(NamedTuple):
+    """Counts of a run so far; what is done twice, after a failure, counts twice.
+
+    Attributes:
+      files: how many were matched.
+      bytes: their size.
+      ranged: the size of those that are surveyed before they are read, large CSVs.
+      surveyed: how many bytes of them were.
+      read: how many bytes of all files have gone through all steps up to the shards.
+      rows: how many rows were in them.
+      rejected: how many of those rows were rejected.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    ranged: int = 0
+    surveyed: int = 0
+    read: int = 0
+    rows: int = 0
+    rejected: int = 0
+
+
+def add_up(works: Iterable[Work]) -> Work:
+    """The sum of what several workers tell."""
+    return Work(*map(sum, zip(Work(), *works, strict=True)))
+
+
+class Teller:
+    """Tells what one instance of a DoFn has done, now and then, and when a bundle ends.
+
+    It is called by the worker's own thread alone and has none itself: when the last bundle has
+    ended, nothing writes into staging any longer.
+
+    Args:
+      folder: where; None tells nobody.
+    """
+
+    def __init__(self, folder: str | None) -> None:
+        self._path = None if folder is None else storage.join(folder, f"{uuid.uuid4().hex}.json")
+        self._pauses = _LOCAL_SECONDS if storage.is_local(folder or "") else _REMOTE_SECONDS
+        self._done = self._told = Work()
+        self._next = 0.0
+
+    def add(self, **done: int) -> None:
+        """Counts more work.
+
+        Args:
+          **done: fields of `Work`.
+        """
+        if self._path is None:
+            return
+        self._done = add_up((self._done, Work(**done)))
+        if time.monotonic() >= self._next:
+            self.tell()
+
+    def tell(self) -> None:
+        """Writes what there is to tell; a place that cannot be written is given up."""
+        if self._path is None or self._done == self._told:
+            return
+        started = time.monotonic()
+        try:
+            storage.put_bytes(self._path, json.dumps(self._done).encode())
+        except storage.ERRORS:
+            self._path = None
+        self._told = self._done
+        ended = time.monotonic()
+        least, most = self._pauses
+        self._next = ended + min(max(least, (ended - started) / _SHARE), most)
+
+
+def read(folder: str) -> Work:
+    """Adds up what all workers have told.
+
+    Raises:
+      OSError: or another of `storage.ERRORS`: the folder cannot be read.
+    """
+    found = []
+    for path in storage.list_files(folder):
+        if not path.endswith(".json"):
+            continue
+        try:
+            found.append(Work(*json.loads(storage.read_bytes(path))))
+        except ValueError:
+            # Just being written, where a store shows that.
+            continue
+    return add_up(found)
