@@ -3,10 +3,12 @@
 import csv
 import io
 import itertools
+from unittest import mock
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pipelines import csv_ranges
 from pipelines.csv_ranges import ByteSpan, number, survey
 from pipelines.csv_records import find_records
 
@@ -49,6 +51,12 @@ def test_what_a_writer_writes(
 @example('"a\n"\r\n\r\nb', 4)
 def test_what_nobody_should_write(text: str, step: int) -> None:
     check(text.encode(), step)
+
+
+@given(st.text(alphabet="a\n", max_size=60), st.integers(1, 40), st.integers(1, 7))
+def test_lines_in_small_pieces(text: str, step: int, piece: int) -> None:
+    with mock.patch.object(csv_ranges, "_PIECE", piece):
+        check(text.encode(), step)
 
 
 def test_spans_are_many_and_cover_the_file() -> None:
