@@ -132,11 +132,12 @@ def _look_at_plain(data: bytes, offset: int, following: bytes) -> Found:
     for start in range(0, len(octets), _PIECE):
         ends = octets[start : start + _PIECE + 1] == _LF
         # A line end that another follows, or the file's end, begins no record.
-        records += np.count_nonzero(ends[:_PIECE]) - np.count_nonzero(ends[:-1] & ends[1:])
+        doubled = np.count_nonzero(ends[:-1] & ends[1:])
+        records += int(np.count_nonzero(ends[:_PIECE]) - doubled)
     if data.endswith(b"\n") and following in (b"", b"\n", b"\r"):
         records -= 1
     first = data.find(b"\n")
-    return Found(offset + first + 1 if first >= 0 else _NONE, int(records), False)
+    return Found(offset + first + 1 if first >= 0 else _NONE, records, False)
 
 
 def _uncut(stream: BinaryIO, position: int, size: int) -> int:

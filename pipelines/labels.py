@@ -25,7 +25,11 @@ MISSING, UNKNOWN = -1, -2
 
 BINS = 10
 # The loss of a row is cut off where Keras cuts it off: one row is 16.1 nats at most.
-_LEAST_PROBABILITY = 1e-7
+_LEAST_PROBABILITY = np.float32(1e-7)
+# The last bin begins with this float32: the first whose tenfold is at least one less than BINS.
+_LAST_BIN = np.float32((BINS - 1) / BINS)
+if float(_LAST_BIN) * BINS < BINS - 1:
+    _LAST_BIN = np.nextafter(_LAST_BIN, np.float32(1))
 # Losses and probabilities are added up in billionths: whole numbers know no order of addition.
 _UNIT = 1e-9
 
@@ -83,26 +87,25 @@ def count(
         places = np.flatnonzero(known)
         codes, winners, best = codes[places], winners[places], best[places]
         probabilities = probabilities[places]
-    sure = best.astype(np.float64)
     # Winners are mostly right and in the last bin: what is not so is looked at on its own.
     wrong = np.flatnonzero(codes != winners)
-    chosen = sure.copy()
+    chosen = best.copy()
     chosen[wrong] = probabilities[wrong, codes[wrong]]
-    losses = -np.log(np.maximum(chosen, _LEAST_PROBABILITY))
+    # As float32 like the probabilities: each logarithm takes a sixth of the time.
+    np.log(np.maximum(chosen, _LEAST_PROBABILITY, out=chosen), out=chosen)
     # By places: a mask of no pattern takes three times as long.
-    low = sure[np.flatnonzero(sure * BINS < BINS - 1)]
+    low = best[np.flatnonzero(best < _LAST_BIN)].astype(np.float64)
     bins = _bins(low)
     rows = np.bincount(bins, minlength=BINS)
-    rows[-1] += len(sure) - len(low)
+    rows[-1] += len(best) - len(low)
     sums = np.bincount(bins, low, BINS).astype(np.float64)  # of nothing it counts in int64
-    sums[-1] += sure.sum() - low.sum()
-    classes = probabilities.shape[1]
+    sums[-1] += best.sum(dtype=np.float64) - low.sum()
     return {
-        "confusion": _tuple(np.bincount(codes * classes + winners, minlength=classes**2)),
-        "loss": _tuple([np.rint(losses.sum() / _UNIT)]),
+        "confusion": _tuple(_confusion(codes, winners, wrong, probabilities.shape[1])),
+        "loss": _tuple([np.rint(-chosen.sum(dtype=np.float64) / _UNIT)]),
         "unknown": (unknown,),
         "bin_rows": _tuple(rows),
-        "bin_hits": _tuple(rows - np.bincount(_bins(sure[wrong]), minlength=BINS)),
+        "bin_hits": _tuple(rows - np.bincount(_bins(best[wrong]), minlength=BINS)),
         "bin_probability": _tuple(np.rint(sums / _UNIT)),
     }
 
@@ -138,9 +141,20 @@ def report(figures: Figures, classes: Sequence[str], rows_scored: int) -> dict[s
     }
 
 
-def _bins(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def _bins(values: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     # Ten times a float32 is exact in float64: no value changes its bin.
-    return np.minimum((values * BINS).astype(np.int64), BINS - 1)
+    return np.minimum((values.astype(np.float64) * BINS).astype(np.int64), BINS - 1)
+
+
+def _confusion(
+    codes: Codes, winners: Codes, wrong: npt.NDArray[np.int64], classes: int
+) -> npt.NDArray[np.int64]:
+    """The cells of the matrix, row by row: what is on its diagonal is counted by class."""
+    codes_wrong = codes[wrong]
+    cells = np.bincount(codes_wrong * classes + winners[wrong], minlength=classes**2)
+    right = np.bincount(codes, minlength=classes) - np.bincount(codes_wrong, minlength=classes)
+    cells[:: classes + 1] += right
+    return cells
 
 
 def _calibration(found: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, Any]:
