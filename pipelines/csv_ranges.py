@@ -1,21 +1,23 @@
 """Dividing a large CSV exactly: where each range's records begin, and which row that is.
 
-A first pass looks at each byte range on its own, for both states that it may begin in: outside or
+A first pass looks at each byte range on its own, for the states that it may begin in: outside or
 inside a quoted field. A fold over the ranges of a file then says which of the two it was, and gives
-exact byte spans of whole records with their first row. The idea is that of Ge et al., "Speculative
-Distributed CSV Data Parsing for Big Data Analytics" (SIGMOD 2019), without the speculation.
+exact byte spans of whole records with their first row. A range whose quotes are all in place if it
+begins outside is looked at for the other state only if the fold asks for that. The idea is that of
+Ge et al., "Speculative Distributed CSV Data Parsing for Big Data Analytics" (SIGMOD 2019), without
+the speculation.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from pipelines.csv_records import line_ends_and_state
+from pipelines.csv_records import scan
 
 _NONE = -1
 _PIECE = 1 << 18
@@ -42,13 +44,14 @@ class Survey(NamedTuple):
 
     Attributes:
       start: where the range begins.
-      outside, inside: what it holds if it begins outside or inside a quoted field.
+      outside, inside: what it holds if it begins outside or inside a quoted field; None where the
+        latter was not looked at.
       leading: 1 if a record begins with the range's own first byte, as the file's first does.
     """
 
     start: int
     outside: Found
-    inside: Found
+    inside: Found | None
     leading: int
 
 
@@ -70,27 +73,48 @@ def survey(stream: BinaryIO, start: int, stop: int, size: int) -> Survey:
       size: of the file.
     """
     first, last = _uncut(stream, start, size), _uncut(stream, stop, size)
-    stream.seek(max(first - 1, 0))
-    before = stream.read(1) if first else b"\n"
-    data = stream.read(last - first) if last > first else b""
-    following = stream.read(1)
+    before, data, following = _read(stream, first, last)
     leading = int(first == 0 and data[:1] not in (b"", b"\n", b"\r"))
-    if b'"' in data:
-        inside = _look(data, first, following, b'"')
-        return Survey(first, _look(data, first, following, before), inside, leading)
-    # Without a quote, a range that begins inside a field lies inside it as a whole.
-    inside = Found(_NONE, 0, True)
-    if b"\r" in data:
-        return Survey(first, _look(data, first, following, before), inside, leading)
-    return Survey(first, _look_at_plain(data, first, following), inside, leading)
+    if b'"' not in data:
+        # A range that begins inside a field lies inside it as a whole.
+        inside = Found(_NONE, 0, True)
+        if b"\r" not in data:
+            return Survey(first, _look_at_plain(data, first, following), inside, leading)
+        return Survey(first, _look(data, first, following, before)[0], inside, leading)
+    outside, regular = _look(data, first, following, before)
+    seen = None if regular else _look(data, first, following, b'"')[0]
+    return Survey(first, outside, seen, leading)
 
 
-def number(surveys: Sequence[Survey], size: int) -> Iterator[ByteSpan]:
+def look_inside(stream: BinaryIO, start: int, stop: int) -> Found:
+    """What a range holds that begins inside a quoted field.
+
+    Args:
+      stream: the uncompressed bytes, seekable.
+      start: where its survey begins.
+      stop: where the next one's begins.
+    """
+    _, data, following = _read(stream, start, stop)
+    return _look(data, start, following, b'"')[0]
+
+
+def _read(stream: BinaryIO, start: int, stop: int) -> tuple[bytes, bytes, bytes]:
+    """The bytes of a range, the byte before it (a line end before the first) and the one after."""
+    stream.seek(max(start - 1, 0))
+    before = stream.read(1) if start else b"\n"
+    data = stream.read(stop - start) if stop > start else b""
+    return before, data, stream.read(1)
+
+
+def number(
+    surveys: Sequence[Survey], size: int, look: Callable[[int, int], Found]
+) -> Iterator[ByteSpan]:
     """Folds the surveys of a file, in order, into spans of whole records.
 
     Args:
       surveys: of all ranges of the file.
       size: of the file.
+      look: `look_inside` of a range, given its start and stop.
 
     Yields:
       The spans in order; together they hold every record once, the header is the first one's.
@@ -98,8 +122,11 @@ def number(surveys: Sequence[Survey], size: int) -> Iterator[ByteSpan]:
     inside = False
     begun: list[tuple[int, int]] = []  # where a range's first whole record begins, and its row
     row = -1  # the header is the record before row 0
+    starts = [*(each.start for each in surveys), size]
     for position, each in enumerate(surveys):
-        found = each.inside if inside else each.outside
+        found = each.outside
+        if inside:
+            found = each.inside or look(each.start, starts[position + 1])
         records = found.records + each.leading
         if position == 0:
             begun.append((0, 0))
@@ -107,22 +134,28 @@ def number(surveys: Sequence[Survey], size: int) -> Iterator[ByteSpan]:
             begun.append((found.first, row))
         row += records
         inside = found.inside
-    for (start, first_row), (stop, _) in itertools.pairwise([*begun, (size, 0)]):
-        if stop > start:
-            yield ByteSpan(start, stop, first_row)
+    for (start, first_row), (end, _) in itertools.pairwise([*begun, (size, 0)]):
+        if end > start:
+            yield ByteSpan(start, end, first_row)
 
 
-def _look(data: bytes, offset: int, following: bytes, prefix: bytes) -> Found:
-    """Finds the line ends after a prefix byte that puts the scanner into its state."""
-    ends, inside = line_ends_and_state(prefix + data)
+def _look(data: bytes, offset: int, following: bytes, prefix: bytes) -> tuple[Found, bool]:
+    """Finds the line ends after a prefix byte that puts the scanner into its state.
+
+    Returns:
+      What there is, and whether all quotes are in place.
+    """
+    ends, inside, regular = scan(prefix + data)
     # The prefix itself may be a line end: it belongs to the range before.
-    ends = ends[ends > 0] - 1
+    ends = ends[1:] - 1 if len(ends) and ends[0] == 0 else ends - 1
     # A line end that another follows, or the file's end, begins no record.
-    octets = np.frombuffer(data + (following or b"\n"), np.uint8)
-    after = octets[ends + 1]
+    octets = np.frombuffer(data, np.uint8)
+    last = len(ends) > 0 and ends[-1] == len(data) - 1
+    after = octets[(ends[:-1] if last else ends) + 1]
     records = int(np.count_nonzero((after != _LF) & (after != _CR)))
+    records += int(last and following not in (b"", b"\n", b"\r"))
     first = offset + int(ends[0]) + 1 if len(ends) else _NONE
-    return Found(first, records, inside)
+    return Found(first, records, inside), regular
 
 
 def _look_at_plain(data: bytes, offset: int, following: bytes) -> Found:

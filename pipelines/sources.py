@@ -14,7 +14,7 @@ from apache_beam.metrics import Metrics
 from penguin_model import validate
 from pipelines import csv_spans, files, gzipped, packs, parquet_spans, storage
 from pipelines.blocks import Block, Reject, Wanted, rejects_batch, split
-from pipelines.csv_ranges import ByteSpan, Survey, number, survey
+from pipelines.csv_ranges import ByteSpan, Found, Survey, look_inside, number, survey
 from pipelines.files import InputFile, Matching
 from pipelines.outputs import RANGES, REJECTS, figure, tallies, tally
 from pipelines.packs import Pack
@@ -165,7 +165,19 @@ class NumberRowsFn(InputFn):
                 self._teller.add(read=file.size)
                 return
             surveys.append(each)
-        for span in number(sorted(surveys, key=lambda each: each.start), file.size):
+        surveys.sort(key=lambda each: each.start)
+
+        def look(start: int, stop: int) -> Found:
+            with storage.open_input(file.path) as source:
+                return look_inside(source, start, stop)
+
+        try:
+            spans = list(number(surveys, file.size, look))
+        except storage.ERRORS as error:
+            yield from _reject_file(file.path, error)
+            self._teller.add(read=file.size)
+            return
+        for span in spans:
             yield Span(file, *span, size=span.stop - span.start)
 
 

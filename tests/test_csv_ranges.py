@@ -20,7 +20,11 @@ WILD = st.text(alphabet='a,"\n\r', max_size=60)
 def divide(data: bytes, step: int) -> list[ByteSpan]:
     stream, size = io.BytesIO(data), len(data)
     surveys = [survey(stream, at, min(at + step, size), size) for at in range(0, size, step)]
-    return list(number(surveys, size))
+
+    def look(start: int, stop: int) -> csv_ranges.Found:
+        return csv_ranges.look_inside(stream, start, stop)
+
+    return list(number(surveys, size, look))
 
 
 def check(data: bytes, step: int) -> None:
@@ -57,6 +61,28 @@ def test_what_nobody_should_write(text: str, step: int) -> None:
 def test_lines_in_small_pieces(text: str, step: int, piece: int) -> None:
     with mock.patch.object(csv_ranges, "_PIECE", piece):
         check(text.encode(), step)
+
+
+def test_where_a_range_only_looks_as_if_it_began_outside() -> None:
+    """From its second line on the text of this field could be a line of two empty fields."""
+    data = b'id,text\n1,"x\n"",""\ny"\n2,z\n'
+    with mock.patch.object(csv_ranges, "look_inside", wraps=csv_ranges.look_inside) as looked:
+        for step in range(1, len(data)):
+            check(data, step)
+    assert looked.call_count > 3
+
+
+def test_what_a_writer_quotes_is_looked_at_once() -> None:
+    rows = b'1,"plain",123456789123456789\n2,"a ""b"", c",12345678901\n3,"two\nlines",1234567890\n'
+    data = b'"id","text","number"\n' + rows * 50
+    with mock.patch.object(csv_ranges, "look_inside") as looked:
+        check(data, 97)
+    assert not looked.called
+    surveys = [
+        survey(io.BytesIO(data), at, at + 97, len(data)) for at in range(0, len(data) - 97, 97)
+    ]
+    # Three of four bytes are outside of quotes.
+    assert sum(each.inside is None for each in surveys) > len(surveys) / 2
 
 
 def test_spans_are_many_and_cover_the_file() -> None:
