@@ -62,9 +62,11 @@ pip_install() {
 install() {
     echo "Installing the pinned packages into .venv (up to 2.7 GB on disk, a few minutes) ..."
     # What comes as source is built by the locked setuptools, so that nothing unpinned is fetched.
+    # The lock is complete, hence --no-deps: pip passes over a pin where another package asks for an
+    # extra of the pinned one, and fails on the day that this has a newer release.
     sed -n '/^setuptools==/,/#/p' "$1" >.venv/setuptools.lock
-    pip_install --require-hashes --requirement .venv/setuptools.lock
-    pip_install --require-hashes --no-build-isolation --requirement "$1"
+    pip_install --no-deps --require-hashes --requirement .venv/setuptools.lock
+    pip_install --no-deps --require-hashes --no-build-isolation --requirement "$1"
     pip_install --no-deps --no-build-isolation --editable .
 }
 

@@ -48,7 +48,9 @@ def airflow() -> Path:
         shutil.rmtree(ENVIRONMENT, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
         pip = [str(ENVIRONMENT / "bin/python"), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, "--require-hashes", "--requirement", str(LOCK)], check=True)
+        subprocess.run(
+            [*pip, "--no-deps", "--require-hashes", "--requirement", str(LOCK)], check=True
+        )
         stamp.write_text(now)
     return ENVIRONMENT / "bin"
 

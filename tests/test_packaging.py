@@ -97,3 +97,25 @@ def test_archive_for_beam_workers_holds_both_packages(tmp_path: Path) -> None:
         for path in (source / package).rglob("*.py")
     }
     assert modules <= packed
+
+
+def test_the_environment_is_complete() -> None:
+    """The locks are installed without looking for dependencies: nothing may be missing."""
+    command = [sys.executable, "-m", "pip", "check"]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout
+
+
+def test_no_lock_is_resolved_anew() -> None:
+    """Where a package asks for an extra of another, pip passes over the other's pin."""
+    found = 0
+    for path in PROJECT.rglob("*"):
+        inside = path.relative_to(PROJECT).parts
+        if inside[0].startswith(".") or path.suffix not in (".sh", ".Dockerfile", ".py", ""):
+            continue
+        if path.is_file() and path != Path(__file__):
+            for line in path.read_text(errors="replace").splitlines():
+                if "--require-hashes" in line and not line.lstrip().startswith("#"):
+                    assert "--no-deps" in line, f"{path}: {line}"
+                    found += 1
+    assert found > 6
