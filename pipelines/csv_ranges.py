@@ -159,7 +159,7 @@ def _look(data: bytes, offset: int, following: bytes, prefix: bytes) -> tuple[Fo
 
 
 def _look_at_plain(data: bytes, offset: int, following: bytes) -> Found:
-    """What `_look` finds where there is neither a quote nor a CR, in a fifth of the time."""
+    """What `_look` finds, by counting alone where there is neither a quote nor a CR."""
     octets, records = np.frombuffer(data, np.uint8), 0
     # In pieces that stay in the processor's cache, each with a byte of the next.
     for start in range(0, len(octets), _PIECE):
