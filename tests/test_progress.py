@@ -31,7 +31,7 @@ from tests.running import (
 )
 from tests.terminal import HIDE_CURSOR, SHOW_CURSOR, percents
 
-ROWS, BAD = 6_000_000, 40
+ROWS, BAD = 9_000_000, 40
 MODES = {
     "in_memory": [*ONE_WORKER, "--direct_running_mode=in_memory"],
     "multi_threading": TWO_THREADS,
