@@ -75,15 +75,16 @@ def survey(stream: BinaryIO, start: int, stop: int, size: int) -> Survey:
     first, last = _uncut(stream, start, size), _uncut(stream, stop, size)
     before, data, following = _read(stream, first, last)
     leading = int(first == 0 and data[:1] not in (b"", b"\n", b"\r"))
-    if b'"' not in data:
-        # A range that begins inside a field lies inside it as a whole.
-        inside = Found(_NONE, 0, True)
-        if b"\r" not in data:
-            return Survey(first, _look_at_plain(data, first, following), inside, leading)
-        return Survey(first, _look(data, first, following, before)[0], inside, leading)
-    outside, regular = _look(data, first, following, before)
-    seen = None if regular else _look(data, first, following, b'"')[0]
-    return Survey(first, outside, seen, leading)
+    # Without a quote, a range that begins inside a field lies inside it as a whole.
+    inside: Found | None = Found(_NONE, 0, True)
+    if b'"' in data:
+        outside, regular = _look(data, first, following, before)
+        inside = None if regular else _look(data, first, following, b'"')[0]
+    elif b"\r" in data:
+        outside, _ = _look(data, first, following, before)
+    else:
+        outside = _look_at_plain(data, first, following)
+    return Survey(first, outside, inside, leading)
 
 
 def look_inside(stream: BinaryIO, start: int, stop: int) -> Found:
@@ -134,9 +135,9 @@ def number(
             begun.append((found.first, row))
         row += records
         inside = found.inside
-    for (start, first_row), (end, _) in itertools.pairwise([*begun, (size, 0)]):
-        if end > start:
-            yield ByteSpan(start, end, first_row)
+    for (start, first_row), (stop, _) in itertools.pairwise([*begun, (size, 0)]):
+        if stop > start:
+            yield ByteSpan(start, stop, first_row)
 
 
 def _look(data: bytes, offset: int, following: bytes, prefix: bytes) -> tuple[Found, bool]:

@@ -46,12 +46,10 @@ class InputFn(beam.DoFn):
     """A step on the input, which tells how far it is.
 
     Args:
-      sizes: of the pieces.
       progress: the folder to tell it in; None tells nobody.
     """
 
-    def __init__(self, sizes: Sizes, progress: str | None) -> None:
-        self._sizes = sizes
+    def __init__(self, progress: str | None) -> None:
         self._progress = progress
 
     def setup(self) -> None:
@@ -63,6 +61,10 @@ class InputFn(beam.DoFn):
 
 class MatchFilesFn(InputFn):
     """Matches all patterns at once, so that a file which several of them match comes once."""
+
+    def __init__(self, sizes: Sizes, progress: str | None) -> None:
+        super().__init__(progress)
+        self._sizes = sizes
 
     def process(self, matching: Matching) -> Iterator[Pack]:
         """Which files are wanted, to the files: small ones many at a time, others alone."""
@@ -84,8 +86,9 @@ class PlanSpansFn(InputFn):
     """Divides a file into spans; a file that cannot be planned becomes a reject."""
 
     def __init__(self, wanted: Wanted, sizes: Sizes, progress: str | None = None) -> None:
-        super().__init__(sizes, progress)
+        super().__init__(progress)
         self._wanted = wanted
+        self._sizes = sizes
 
     def process(self, pack: Pack) -> Iterator[Any]:
         """A file to its spans; several small ones are read as they are."""
@@ -158,22 +161,16 @@ class NumberRowsFn(InputFn):
         self, element: tuple[str, Iterable[tuple[InputFile, Survey | str]]]
     ) -> Iterator[Any]:
         """All surveys of a file to its spans."""
-        surveys: list[Survey] = []
-        for file, each in element[1]:
-            if isinstance(each, str):
-                yield from _reject_file(file.path, UnreadableFile(each))
-                self._teller.add(read=file.size)
-                return
-            surveys.append(each)
-        surveys.sort(key=lambda each: each.start)
+        surveyed = list(element[1])
+        file = surveyed[0][0]
 
         def look(start: int, stop: int) -> Found:
             with storage.open_input(file.path) as source:
                 return look_inside(source, start, stop)
 
         try:
-            spans = list(number(surveys, file.size, look))
-        except storage.ERRORS as error:
+            spans = list(number(_in_order(found for _, found in surveyed), file.size, look))
+        except (UnreadableFile, *storage.ERRORS) as error:
             yield from _reject_file(file.path, error)
             self._teller.add(read=file.size)
             return
@@ -181,12 +178,23 @@ class NumberRowsFn(InputFn):
             yield Span(file, *span, size=span.stop - span.start)
 
 
+def _in_order(found: Iterable[Survey | str]) -> list[Survey]:
+    """The surveys of a file in its order; refuses one of which a range could not be read."""
+    surveys = []
+    for each in found:
+        if isinstance(each, str):
+            raise UnreadableFile(each)
+        surveys.append(each)
+    return sorted(surveys, key=lambda each: each.start)
+
+
 class ReadSpanFn(InputFn):
     """Reads a span into located chunks of good rows; the other rows become rejects."""
 
     def __init__(self, wanted: Wanted, sizes: Sizes, progress: str | None = None) -> None:
-        super().__init__(sizes, progress)
+        super().__init__(progress)
         self._wanted = wanted
+        self._sizes = sizes
         self._read = Metrics.counter(NAMESPACE, "rows_read")
         self._rejected = Metrics.counter(NAMESPACE, "rows_rejected")
 

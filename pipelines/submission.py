@@ -91,7 +91,7 @@ class Submission:
             self._result = result
             late = self._cancelled
         if late:
-            result.cancel()
+            self._cancel(result)
         result.wait_until_finish()
         return read_metrics(result.metrics())
 
@@ -101,8 +101,11 @@ class Submission:
             self._cancelled = True
             result = self._result
         if result is not None:
-            self._stop()
-            result.cancel()
+            self._cancel(result)
+
+    def _cancel(self, result: PipelineResult) -> None:
+        self._stop()
+        result.cancel()
 
 
 def read_metrics(results: MetricResults) -> Metrics:

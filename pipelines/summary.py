@@ -9,6 +9,7 @@ from typing import Any
 from pipelines import publish
 from pipelines.layout import DATASETS, PREDICTIONS, REJECTS, Layout
 from pipelines.submission import Metrics, Spread
+from pipelines.wording import count
 
 Summary = Mapping[str, Any]
 
@@ -117,18 +118,18 @@ def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
     totals, paths = summary["totals"], summary["paths"]
     held = summary["status"] == publish.HELD
     yield "run", f"{summary['run_id']} ({'held back' if held else 'published'})"
-    yield "files", _count(totals["files"])
-    yield "rows read", _count(totals["rows_read"])
-    yield "scored", f"{_count(totals['rows_scored'])}{_listed(summary['species'])}"
-    yield "rejected", f"{_count(totals['rows_rejected'])}{_listed(summary['rejects_by_reason'])}"
+    yield "files", count(totals["files"])
+    yield "rows read", count(totals["rows_read"])
+    yield "scored", f"{count(totals['rows_scored'])}{_listed(summary['species'])}"
+    yield "rejected", f"{count(totals['rows_rejected'])}{_listed(summary['rejects_by_reason'])}"
     yield from _quality(summary)
     if batches := summary["batches"]:
-        each = f"{_count(round(batches['mean_rows']))} rows, {batches['mean_milliseconds']:.1f} ms"
+        each = f"{count(round(batches['mean_rows']))} rows, {batches['mean_milliseconds']:.1f} ms"
         loads = f"model loads {batches['model_loads']}"
-        yield "batches", f"{_count(batches['count'])}  ({each} each; {loads})"
+        yield "batches", f"{count(batches['count'])}  ({each} each; {loads})"
     for name, meaning in _MEANING.items():
         if totals[f"files_{name}"]:
-            yield name, f"{_count(totals[f'files_{name}'])} files{meaning}"
+            yield name, f"{count(totals[f'files_{name}'])} files{meaning}"
     shown: Sequence[str] = (PREDICTIONS, REJECTS, "manifest", "report")
     if held:
         yield "kept in", paths["held"]
@@ -148,7 +149,7 @@ def _quality(summary: Summary) -> Iterator[tuple[str, str]]:
             found = f"PSI {drift['score']:.2f}  ({names})"
         yield "drift", found
     if labels:
-        found = _count(labels["rows"])
+        found = count(labels["rows"])
         if labels["rows"]:
             found += (
                 f"  (accuracy {labels['accuracy']:.1%}, log-loss {labels['log_loss']:.3f}, "
@@ -157,10 +158,6 @@ def _quality(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "labelled", found
 
 
-def _count(number: int) -> str:
-    return f"{number:,}"
-
-
 def _listed(counts: Mapping[str, int]) -> str:
-    shown = ", ".join(f"{name} {_count(count)}" for name, count in counts.items())
+    shown = ", ".join(f"{name} {count(rows)}" for name, rows in counts.items())
     return f"  ({shown})" if shown else ""

@@ -78,9 +78,9 @@ class ScoreObservations(beam.PTransform):
             planned[RANGES]
             | "Share ranges" >> beam.Reshuffle()
             | "Survey large CSV"
-            >> beam.ParDo(SurveyRangeFn(sizes, progress)).with_output_types(tuple[str, Any])
+            >> beam.ParDo(SurveyRangeFn(progress)).with_output_types(tuple[str, Any])
             | "By file" >> beam.GroupByKey()
-            | "Number rows" >> with_outputs(NumberRowsFn(sizes, progress), Any)
+            | "Number rows" >> with_outputs(NumberRowsFn(progress), Any)
         )
         spans = (
             (planned.main, numbered.main)

@@ -33,6 +33,14 @@ def eager(*arguments: object) -> list[str]:
     return [sys.executable, "-c", _EAGER, *map(str, arguments)]
 
 
+def run_eager(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Runs such a job without a terminal."""
+    return subprocess.run(
+        eager(*arguments), cwd=PROJECT, capture_output=True, text=True, timeout=timeout,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
 def percents(lines: Iterable[str]) -> list[int]:
     """How much of the scoring was done by the lines or frames that show it."""
     return [int(match.group(1)) for line in lines if (match := _SCORING.search(line))]

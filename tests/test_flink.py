@@ -14,7 +14,7 @@ from deploy.flink.cluster import Cluster, ClusterError
 from penguin_model.card import card_path, read_card
 from pipelines import flink as runner
 from tests import flink, samples, terminal
-from tests.running import PROJECT, listing, run_command
+from tests.running import listing, run_command
 
 pytestmark = [
     pytest.mark.flink,
@@ -83,10 +83,7 @@ def test_both_workers_share_the_work_and_load_the_model_once(
     tmp_path: Path, cluster: Cluster, observations: Path
 ) -> None:
     flags = ("--input", observations, "--output", tmp_path, "--run_id", "test")
-    ran = subprocess.run(
-        terminal.eager(*flags, *staged(cluster)), cwd=PROJECT, capture_output=True, text=True,
-        stdin=subprocess.DEVNULL, timeout=flink.RUN_SECONDS,
-    )  # fmt: skip
+    ran = terminal.run_eager(*flags, *staged(cluster), timeout=flink.RUN_SECONDS)
     assert ran.returncode == 0, ran.stderr
     # Flink itself counts nothing before a subtask has ended.
     shown = terminal.percents(ran.stderr.splitlines())

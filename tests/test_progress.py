@@ -100,10 +100,7 @@ def test_a_bar_fits_its_terminal(width: int, flags: list[object]) -> None:
 
 
 def test_lines_without_a_terminal(flags: list[object], tmp_path: Path) -> None:
-    ran = subprocess.run(
-        terminal.eager(*flags, *TWO_PROCESSES, "--summary=json"),
-        cwd=PROJECT, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    ran = terminal.run_eager(*flags, *TWO_PROCESSES, "--summary=json")
     *lines, last = ran.stderr.splitlines()
     assert [line for line in lines if not LINE.fullmatch(line)] == []
     assert len(percents(lines)) > 2
@@ -114,10 +111,7 @@ def test_lines_without_a_terminal(flags: list[object], tmp_path: Path) -> None:
 
 
 def test_no_progress(flags: list[object]) -> None:
-    ran = subprocess.run(
-        terminal.eager(*flags, "--no-progress"),
-        cwd=PROJECT, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    ran = terminal.run_eager(*flags, "--no-progress")
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
