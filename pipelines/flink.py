@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 
-import grpc
 from apache_beam.options.pipeline_options import (
     FlinkRunnerOptions,
     GoogleCloudOptions,
@@ -23,6 +21,7 @@ from apache_beam.runners.portability.job_server import JobServer
 from penguin_model.errors import UsageError
 from pipelines import flink_cluster
 from pipelines.options import add_defaults
+from pipelines.submission import expect_disconnects
 
 # Flink 2 runs Beam's batch jobs with its streaming engine, in bundles of some thousand elements.
 _BATCH_VERSION = "1.20"
@@ -66,16 +65,11 @@ class FlinkRunner(flink_runner.FlinkRunner):
         server, self._server = self._server, None
         if server is None or not server.started:
             return
-        # Workers that are threads of this process lose their connections.
-        threading.excepthook = _tell_unless_disconnected
+        # The workers of an embedded Flink are threads of this process.
+        expect_disconnects()
         server.stop()
         # An embedded Flink has ended with its server.
         self.stop()
-
-
-def _tell_unless_disconnected(error: threading.ExceptHookArgs) -> None:
-    if not issubclass(error.exc_type, grpc.RpcError):
-        threading.__excepthook__(error)
 
 
 class _JobServer(flink_runner.FlinkJarJobServer):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
-import glob
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from types import FrameType
 
 from penguin_model.errors import PenguinError
+
+_LOOK_SECONDS = 0.2
 
 
 class InterruptedRun(PenguinError):
@@ -22,12 +24,8 @@ class InterruptedRun(PenguinError):
 
 
 @contextlib.contextmanager
-def caught(*, end_children: bool = False) -> Iterator[None]:
+def caught() -> Iterator[None]:
     """Makes the first signal an error in the main thread, and ignores further ones.
-
-    Args:
-      end_children: whether child processes are killed first, so that none writes any longer when
-        staging is removed.
 
     Raises:
       InterruptedRun: a signal came.
@@ -40,8 +38,6 @@ def caught(*, end_children: bool = False) -> Iterator[None]:
     def handle(number: int, _: FrameType | None) -> None:
         received.append(number)
         if len(received) == 1:
-            if end_children:
-                _kill_children()
             raise InterruptedRun(number)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -52,19 +48,12 @@ def caught(*, end_children: bool = False) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _kill_children() -> None:
-    """Kills this process' children, as Linux lists them; elsewhere they notice soon themselves."""
-    for stat in glob.glob("/proc/[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            with open(stat) as file:
-                # pid (name) state parent …: the name may hold anything, parentheses too.
-                parent = int(file.read().rpartition(")")[2].split()[1])
-            if parent == os.getpid():
-                os.kill(int(stat.split("/")[2]), signal.SIGKILL)
-
-
 def run_in_thread(
-    body: Callable[[], None], *, cancel: Callable[[], None] = lambda: None, grace_seconds: float = 0
+    body: Callable[[], None],
+    *,
+    failure: Future[None] | None = None,
+    cancel: Callable[[], None] = lambda: None,
+    grace_seconds: float = 0,
 ) -> None:
     """Runs the body in a thread of its own and waits for it.
 
@@ -73,27 +62,32 @@ def run_in_thread(
 
     Args:
       body: what to run.
+      failure: an error there ends the waiting as well.
       cancel: called when a signal came; it makes the body end.
       grace_seconds: how long to wait for that end.
 
     Raises:
-      Exception: whatever the body raised.
+      Exception: whatever the body raised, or the failure.
     """
-    errors: list[BaseException] = []
+    ended: Future[None] = Future()
 
     def run() -> None:
         try:
             body()
         except BaseException as error:
-            errors.append(error)
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
 
     thread = threading.Thread(target=run, name="job", daemon=True)
     thread.start()
+    awaited = [ended] if failure is None else [failure, ended]
     try:
-        thread.join()
+        # A signal that another thread of the process takes does not wake this one.
+        while not any(each.done() for each in awaited):
+            concurrent.futures.wait(awaited, _LOOK_SECONDS, concurrent.futures.FIRST_COMPLETED)
     except InterruptedRun:
         cancel()
         thread.join(grace_seconds)
         raise
-    if errors:
-        raise errors[0]
+    next(each for each in awaited if each.done()).result()

@@ -232,7 +232,7 @@ def submit(job: Job, watching: AbstractContextManager[None] = _NOBODY) -> Metric
     workers = job.submission.workers
     metrics: Metrics = {}
     with (
-        interrupts.caught(end_children=workers is Workers.CHILDREN),
+        interrupts.caught(),
         commit.attempt(paths, hands_over=not job.submission.waits),
         contextlib.closing(job.submission),
         watching,
@@ -242,6 +242,7 @@ def submit(job: Job, watching: AbstractContextManager[None] = _NOBODY) -> Metric
             commit.refuse_published(paths)
         interrupts.run_in_thread(
             lambda: metrics.update(_run_pipeline(job)),
+            failure=job.submission.failure,
             cancel=job.submission.cancel,
             grace_seconds=_CANCEL_SECONDS if workers is Workers.ELSEWHERE else 0,
         )

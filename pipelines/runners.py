@@ -6,7 +6,6 @@ Every runner but the local one is Beam's business, by the name the user gave.
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 
@@ -21,12 +20,12 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from apache_beam.runners.runner import create_runner
 from apache_beam.runners.worker import sdk_worker
-from apache_beam.transforms import environments
 
 from penguin_model.errors import UsageError
 from pipelines import storage
 from pipelines.options import add_defaults
-from pipelines.submission import Submission, Workers
+from pipelines.processes import Processes
+from pipelines.submission import Submission, Workers, expect_disconnects
 
 _LOCAL_NAMES = frozenset({"directrunner", "direct", "fnapirunner", "fnapi"})
 _FLINK_NAMES = frozenset({"flinkrunner", "flink"})
@@ -155,16 +154,23 @@ def _create_local(options: PipelineOptions, *, verbose: bool) -> Submission:
         return Submission(fn_runner.FnApiRunner(), options, workers=Workers.THREADS)
     # Beam's runner would start its own worker command, which logs before it can be told not to.
     direct.direct_running_mode = "in_memory"
-    # Beam gives this to a shell, which `exec` replaces: the worker is our own child.
-    command = f"exec {shlex.quote(sys.executable)} -m pipelines.worker --parent={os.getpid()}"
+    command = [sys.executable, "-m", "pipelines.worker", f"--parent={os.getpid()}"]
     if not verbose:
+        expect_disconnects()
         options.view_as(WorkerOptions).default_sdk_harness_log_level = "CRITICAL"
-        command += " --quiet"
+        command.append("--quiet")
+    processes = Processes(command)
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
     runner = fn_runner.FnApiRunner(
-        default_environment=environments.SubprocessSDKEnvironment.from_command_string(command),
+        default_environment=processes.environment(),
         provision_info=fn_runner.ExtendedProvisionInfo(
             beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
         ),
     )
-    return Submission(runner, options, workers=Workers.CHILDREN)
+    return Submission(
+        runner,
+        options,
+        close=processes.kill,
+        workers=Workers.CHILDREN,
+        failure=processes.failure,
+    )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import enum
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import NamedTuple
 
 import apache_beam as beam
+import grpc
 from apache_beam.metrics.metric import MetricResults
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineRunner
@@ -15,6 +19,8 @@ from apache_beam.runners.runner import PipelineResult, PipelineRunner
 from penguin_model.errors import PenguinError
 
 NAMESPACE = "penguin"
+# A worker that dies breaks its connection first, and has ended a moment later.
+_END_SECONDS = 1
 
 
 class Spread(NamedTuple):
@@ -46,8 +52,10 @@ class Submission:
       close: ends what the runner started.
       workers: where they are.
       stop: stops the job itself, where the runner's own `cancel` does not.
+      failure: gets an error when something ends the job that the runner does not notice.
 
     Attributes:
+      failure: the same; None where the runner notices everything.
       workers: where they are.
       waits: whether `run` waits for the job's end; it does not where it only makes a template, as
         the launcher of a Dataflow Flex Template does.
@@ -60,10 +68,12 @@ class Submission:
         close: Callable[[], None] = lambda: None,
         workers: Workers = Workers.ELSEWHERE,
         stop: Callable[[], None] = lambda: None,
+        failure: Future[None] | None = None,
     ) -> None:
         self.runner = runner
         self.options = options
         self.close = close
+        self.failure = failure
         self.workers = workers
         self.waits = not options.view_as(GoogleCloudOptions).template_location
         self._stop = stop
@@ -84,7 +94,14 @@ class Submission:
         """
         pipeline = beam.Pipeline(runner=self.runner, options=self.options)
         _ = pipeline | label >> transform
-        result = pipeline.run()
+        try:
+            result = pipeline.run()
+        except Exception:
+            if self.failure is not None:
+                concurrent.futures.wait([self.failure], _END_SECONDS)
+                if self.failure.done():
+                    self.failure.result()
+            raise
         if not self.waits:
             return {}
         with self._lock:
@@ -105,7 +122,20 @@ class Submission:
 
     def _cancel(self, result: PipelineResult) -> None:
         self._stop()
-        result.cancel()
+        # The in-process runner has a result only of a job that is over, and no cancelling of it.
+        with contextlib.suppress(NotImplementedError):
+            result.cancel()
+
+
+def expect_disconnects() -> None:
+    """From now on, threads of this process that lose a connection end without a word."""
+    tell = threading.excepthook
+
+    def tell_others(error: threading.ExceptHookArgs) -> None:
+        if not issubclass(error.exc_type, grpc.RpcError):
+            tell(error)
+
+    threading.excepthook = tell_others
 
 
 def read_metrics(results: MetricResults) -> Metrics:

@@ -106,16 +106,10 @@ def test_sigterm_ends_the_worker_processes_as_well(tmp_path: Path, shipped_model
     night, output = jobs.make_night(tmp_path / "night", 400_000), tmp_path / "out"
     flags = ("--input", night, "--output", output, "--model", shipped_model, *TWO_PROCESSES)
     with jobs.started(*flags) as job:
-        while job.poll() is None and len(group(job.pid)) < 3:
+        while job.poll() is None and len(jobs.members(job)) < 3:
             time.sleep(0.01)
         job.send_signal(signal.SIGTERM)
         assert job.wait(timeout=60) == 128 + signal.SIGTERM
         time.sleep(5)
-        assert group(job.pid) == []
+        assert jobs.members(job) == []
         assert listing(output) == []
-
-
-def group(number: int) -> list[str]:
-    """The living processes of a process group."""
-    found = subprocess.run(["pgrep", "-g", str(number)], capture_output=True, text=True)
-    return found.stdout.split()

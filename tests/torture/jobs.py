@@ -51,6 +51,14 @@ def kill_group(job: subprocess.Popen[str]) -> None:
             pipe.close()
 
 
+def members(job: subprocess.Popen[str], command: str = "") -> list[int]:
+    """The living processes of a job's group, or those among them whose command holds a text."""
+    found = subprocess.run(
+        ["pgrep", "-g", str(job.pid), "-f", command], capture_output=True, text=True
+    )
+    return [int(each) for each in found.stdout.split()]
+
+
 def finish(*arguments: object) -> tuple[int, str]:
     """Runs the job to its end: exit code and standard error."""
     with started(*arguments) as job:
