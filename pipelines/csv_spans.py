@@ -26,6 +26,8 @@ from pipelines.csv_records import Records, complete_length, find_records
 from pipelines.spans import UnreadableFile, check_columns
 from pipelines.texts import show_bytes, undecodable_rows
 
+# Most headers are shorter; of a longer one more is read.
+_HEADER_BYTES = 64 << 10
 # What one of pyarrow's threads parses at a time.
 _PARSE_BYTES = 1 << 20
 # A record longer than this is no observation: most likely a quote that nothing closes.
@@ -50,15 +52,14 @@ def read(
     Raises:
       UnreadableFile: there is no usable header, or the bytes are no CSV.
     """
-    stop = None if span is None else span.stop
-    pieces = _whole_records(stream, block_bytes, stop)
-    first = next(pieces, b"").removeprefix(BOM)
-    header, body = read_header(first, wanted)
-    row = 0
-    if span is not None and span.start:
+    if span is None or span.start == 0:
+        pieces = _whole_records(stream, block_bytes, None if span is None else span.stop)
+        header, body = read_header(next(pieces, b"").removeprefix(BOM), wanted)
+        row = 0
+    else:
+        header, body, row = find_header(stream, wanted), b"", span.first_row
         stream.seek(span.start)
         pieces = _whole_records(stream, block_bytes, span.stop - span.start)
-        body, row = b"", span.first_row
     while True:
         # Blank lines are no rows, and pyarrow refuses bytes that hold nothing else.
         if body and (body[0] not in b"\r\n" or body.strip(b"\r\n")):
@@ -71,14 +72,14 @@ def read(
         body = piece
 
 
-def check_header(stream: BinaryIO, wanted: Wanted, *, block_bytes: int) -> None:
-    """Refuses a file without a usable header, before its ranges are looked at.
+def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
+    """The column names of a file; refuses one without a usable header.
 
     Raises:
       UnreadableFile: there is no header, or a wanted column is missing.
     """
-    first = next(_whole_records(stream, block_bytes, None), b"")
-    read_header(first.removeprefix(BOM), wanted)
+    first = next(_whole_records(stream, _HEADER_BYTES, None), b"")
+    return read_header(first.removeprefix(BOM), wanted)[0]
 
 
 def _whole_records(stream: BinaryIO, block_bytes: int, limit: int | None) -> Iterator[bytes]:
@@ -120,7 +121,7 @@ def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
         raise UnreadableFile("the header is not UTF-8 text: no CSV?") from error
     if "\0" in text:
         raise UnreadableFile("the header has NUL bytes: no CSV?")
-    header = [name.strip() for name in next(csv.reader([text], strict=False))]
+    header = [name.strip() for name in _fields(text)]
     check_columns(header, wanted)
     return header, piece[records.starts[1] :] if len(records) > 1 else b""
 
@@ -253,7 +254,7 @@ def _wrong_field_count(
     records: Records, position: int, header: list[str], first_row: int
 ) -> Reject:
     raw = records.raw(position)
-    found = len(next(csv.reader(io.StringIO(raw.decode("latin-1"), newline=""))))
+    found = len(_fields(raw.decode("latin-1")))
     return Reject(
         source_row=first_row + position,
         reason=validate.WRONG_FIELD_COUNT,
@@ -261,6 +262,12 @@ def _wrong_field_count(
         message=f"the row has {found} fields, the header has {len(header)}",
         raw=show_bytes(raw),
     )
+
+
+def _fields(record: str) -> list[str]:
+    # A field may be as long as a record, which is bounded; the module has its own idea.
+    csv.field_size_limit(max(csv.field_size_limit(), len(record)))
+    return next(csv.reader(io.StringIO(record, newline="")))
 
 
 def _bad_encoding(records: Records, position: int, column: str, first_row: int) -> Reject:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from penguin_model import validate
 from pipelines import csv_spans, gzipped
 from pipelines.blocks import Wanted
+from pipelines.csv_ranges import ByteSpan
 from pipelines.spans import UnreadableFile
 from tests.reading import LENGTH, MASS, WANTED, read_csv
 
@@ -119,6 +120,13 @@ def test_reasons(row: str, reason: str, column: str | None, message: str) -> Non
     assert reject.raw == row
 
 
+def test_a_field_of_any_length_costs_its_row_only() -> None:
+    data = b"id,length,mass\n" + b"y" * 300_000 + b",39,3700,more\n2,40,3800\n"
+    good, (reject,), _ = read_csv(data)
+    assert [place for place, *_ in good] == [1]
+    assert reject.message == "the row has 4 fields, the header has 3"
+
+
 def test_bytes_that_are_no_utf8_cost_their_row_only() -> None:
     data = HEADER + b"x,1,500\n\xb0C,2,500\ny,3\xff,500\nz,4,500\n"
     good, rejects, _ = read_csv(data)
@@ -148,6 +156,17 @@ def test_columns_nobody_wants_may_hold_anything() -> None:
 )
 def test_headers_and_line_ends(data: bytes) -> None:
     assert read_csv(data) == ([(0, "a", 1.0, 500.0)], [], 1)
+
+
+@pytest.mark.parametrize("length", [1, 65_536, 300_000])
+def test_a_span_finds_a_header_of_any_length(length: int) -> None:
+    note = "x" * length + "\n"
+    data = f'id,{LENGTH.name},"{note}",{MASS.name}\n1,39,x,3700\n2,40,x,3800\n'.encode()
+    start = len(data) - len("2,40,x,3800\n")
+    span = ByteSpan(start, len(data), 1)
+    (block,) = csv_spans.read(io.BytesIO(data), WANTED, block_bytes=100, span=span)
+    assert block.columns[MASS.name].to_pylist() == [3800]
+    assert block.rows.tolist() == [1]
 
 
 def test_a_header_alone_has_no_rows() -> None:
