@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from penguin_model.errors import OutputError, RunExistsError
-from pipelines import layout, storage
+from pipelines import layout, locks, storage
 from pipelines.layout import Layout
 
 _JOURNAL = "journal.json"
@@ -41,10 +41,10 @@ def attempt(paths: Layout, *, hands_over: bool = False) -> Iterator[None]:
     """
     storage.make_folder(paths.output)
     with contextlib.ExitStack() as alive:
-        with storage.lock(paths.output):
+        with locks.hold(paths.output):
             _recover(paths)
             storage.make_folder(paths.staging)
-            alive.enter_context(storage.lock(paths.staging))
+            alive.enter_context(locks.hold(paths.staging))
         try:
             yield
         except BaseException:
@@ -56,7 +56,7 @@ def attempt(paths: Layout, *, hands_over: bool = False) -> Iterator[None]:
 
 def finish(paths: Layout) -> None:
     """Ends one attempt: rolls it forward from its journal if need be, and removes its staging."""
-    with storage.lock(paths.output):
+    with locks.hold(paths.output):
         _finish(paths)
 
 
@@ -79,7 +79,7 @@ def make_visible(
     Raises:
       RunExistsError: a run of this name was published meanwhile.
     """
-    with storage.lock(paths.output):
+    with locks.hold(paths.output):
         journal_path = storage.join(paths.staging, _JOURNAL)
         if not storage.exists(journal_path):
             if not replace:
@@ -159,14 +159,14 @@ def _recover(paths: Layout) -> None:
     On a store without locks nobody knows who is alive: only the leftovers of this run id go, and
     an attempt at it that is alive after all fails for lack of its files.
     """
-    if not storage.has_locks(paths.output):
+    if not locks.exist(paths.output):
         storage.delete_tree(paths.run_staging)
         return
     for run_id in storage.list_names(paths.all_staging):
         run_staging = storage.join(paths.all_staging, run_id)
         for name in storage.list_names(run_staging):
             found = Layout(output=paths.output, run_id=run_id, attempt=name)
-            with storage.try_lock(found.staging) as dead:
+            with locks.try_to_hold(found.staging) as dead:
                 if dead:
                     _finish(found)
         storage.delete_empty(run_staging)

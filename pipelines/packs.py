@@ -8,6 +8,7 @@ blank line) is handed back, to be read on its own by the readers that know what 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -85,15 +86,13 @@ def read(pack: Pack, wanted: Wanted) -> Iterator[Packed]:
     Yields:
       Each file once: in a block, or among the others.
     """
+    opened = storage.for_each(
+        pack.files[0].path, functools.partial(_open, wanted=wanted), pack.files
+    )
+    others = [file for file, found in zip(pack.files, opened, strict=True) if found is None]
     alike: dict[tuple[object, ...], list[_Part]] = {}
-    others: list[InputFile] = []
-    for file in pack.files:
-        try:
-            key, part = _open_csv(file) if file.format == "csv" else _open_parquet(file, wanted)
-        except (UnreadableFile, *storage.ERRORS, *parquet_spans.ARROW_ERRORS):
-            others.append(file)
-        else:
-            alike.setdefault(key, []).append(part)
+    for key, part in filter(None, opened):
+        alike.setdefault(key, []).append(part)
     for key, parts in alike.items():
         parse: Callable[[Sequence[_Part]], pa.Table] = _put_together
         if isinstance(key[0], bytes):
@@ -151,6 +150,14 @@ def _check(
     )
 
 
+def _open(file: InputFile, wanted: Wanted) -> tuple[tuple[object, ...], _Part] | None:
+    """What makes a file alike others, and what it holds; None for one to be read on its own."""
+    try:
+        return _open_csv(file) if file.format == "csv" else _open_parquet(file, wanted)
+    except (UnreadableFile, *storage.ERRORS, *parquet_spans.ARROW_ERRORS):
+        return None
+
+
 def _open_csv(file: InputFile) -> tuple[tuple[object, ...], _Part]:
     """The records of a CSV that can be counted by its line ends; files of one header are alike.
 
@@ -182,7 +189,7 @@ def _csv_parser(header: bytes, wanted: Wanted) -> Callable[[Sequence[_Part]], pa
 
 def _open_parquet(file: InputFile, wanted: Wanted) -> tuple[tuple[object, ...], _Part]:
     """The wanted columns of a Parquet file; files of one schema are alike."""
-    with storage.open_input(file.path) as source:
+    with storage.open_small(file.path) as source:
         opened = parquet_spans.open_file(source, wanted)
         columns = wanted.in_file(opened.schema_arrow.names)
         table = opened.read(columns=list(columns), use_threads=False)

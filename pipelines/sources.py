@@ -133,7 +133,7 @@ def _plan(file: InputFile, wanted: Wanted, sizes: Sizes, teller: Teller) -> Iter
 
 def _ranges(file: InputFile, wanted: Wanted, sizes: Sizes) -> Iterator[pvalue.TaggedOutput]:
     with storage.open_input(file.path) as source:
-        csv_spans.check_header(source, wanted, block_bytes=sizes.block_bytes)
+        csv_spans.find_header(source, wanted)
     for start in range(0, file.size, sizes.range_bytes):
         stop = min(start + sizes.range_bytes, file.size)
         yield pvalue.TaggedOutput(RANGES, Span(file, start, stop, 0, stop - start))

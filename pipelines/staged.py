@@ -21,23 +21,29 @@ def make_ready(paths: Layout, dataset: str, shards: Iterable[Shard]) -> dict[str
     Raises:
       ReconcileError: a shard holds other rows than were written.
     """
-    files = rows = size = 0
     mine = sorted((shard for shard in shards if shard.dataset == dataset), key=_by_place)
-    for number, shard in enumerate(mine):
-        target = storage.join(commit.ready_folder(paths, dataset), layout.shard_name(number))
-        # An interrupted try may have moved it already.
-        if storage.exists(shard.path):
-            storage.move_file(shard.path, target)
-        with storage.open_input(target) as source:
-            found = pq.ParquetFile(source).metadata.num_rows
-            size += source.size()
-        if found != shard.rows:
-            raise ReconcileError(
-                f"{dataset}: a shard that begins with {shard.first[0]} holds {found} rows, "
-                f"{shard.rows} were written; nothing is published"
-            )
-        files, rows = files + 1, rows + found
-    return {"files": files, "rows": rows, "bytes": size}
+    ready = commit.ready_folder(paths, dataset)
+    named = [
+        (shard, storage.join(ready, layout.shard_name(number))) for number, shard in enumerate(mine)
+    ]
+    sizes = storage.for_each(ready, lambda each: _make_ready(*each), named)
+    return {"files": len(mine), "rows": sum(shard.rows for shard in mine), "bytes": sum(sizes)}
+
+
+def _make_ready(shard: Shard, target: str) -> int:
+    """Moves one shard, checks its rows and returns its bytes."""
+    # An interrupted try may have moved it already.
+    if storage.exists(shard.path):
+        storage.move_file(shard.path, target)
+    with storage.open_input(target) as source:
+        found = pq.ParquetFile(source).metadata.num_rows
+        size: int = source.size()
+    if found != shard.rows:
+        raise ReconcileError(
+            f"{shard.dataset}: a shard that begins with {shard.first[0]} holds {found} rows, "
+            f"{shard.rows} were written; nothing is published"
+        )
+    return size
 
 
 def verify(described: Mapping[str, Mapping[str, int]], totals: Mapping[str, int]) -> None:

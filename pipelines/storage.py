@@ -1,7 +1,7 @@
 """File access, for every filesystem that Beam knows.
 
 Local files take pyarrow's own readers and writers, which bypass Python's file objects; all others
-go through Beam's `FileSystems`. Locks and atomic renames exist on local filesystems alone.
+go through Beam's `FileSystems`. Atomic renames exist on local filesystems alone.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
+import io
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from apache_beam.io.aws.clients.s3.messages import S3ClientError
@@ -23,9 +23,13 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model.errors import OutputError
+from pipelines import stores
 
 # What a filesystem raises when it cannot do what it is asked.
 ERRORS = (OSError, BeamIOError, S3ClientError)
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 # From Linux' fcntl.h and fs.h.
 _AT_FDCWD = -100
@@ -58,7 +62,14 @@ def open_input(path: str) -> pa.NativeFile:
     """Opens a file for random reads, uncompressed bytes as they lie there."""
     if is_local(path):
         return pa.OSFile(path, "rb")
-    return pa.PythonFile(FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
+    opened = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    # Beam's buffer fetches 16 MiB at each place that is read.
+    return pa.PythonFile(opened.detach() if isinstance(opened, io.BufferedReader) else opened)
+
+
+def open_small(path: str) -> pa.NativeFile:
+    """Opens a small file for random reads; a remote one is fetched whole, in one request."""
+    return open_input(path) if is_local(path) else pa.BufferReader(read_bytes(path))
 
 
 def open_output(path: str) -> Any:
@@ -191,6 +202,25 @@ def move_file(source: str, target: str) -> None:
             FileSystems.rename([source], [target])
 
 
+def for_each(path: str, work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    """Does the same to many files: several at a time where a store answers slowly, but to many.
+
+    Args:
+      path: of any of the files; local ones are taken one after the other, which is quicker.
+      work: from one item to its result; called from several threads.
+      items: the files, or what tells of them.
+
+    Returns:
+      The results, in the items' order.
+
+    Raises:
+      Exception: whatever the work raised first; what has not begun by then is left.
+    """
+    if is_local(path):
+        return [work(item) for item in items]
+    return stores.for_each(work, items)
+
+
 def put_folder(source: str, target: str, names: Collection[str]) -> None:
     """Moves a folder of files to its place, and replaces what is there; safe to repeat.
 
@@ -234,50 +264,13 @@ def folder_identity(folder: str) -> list[int] | None:
     return [found.st_dev, found.st_ino]
 
 
-def has_locks(path: str) -> bool:
-    """Whether `lock` means anything for this path."""
-    return is_local(path)
-
-
-@contextlib.contextmanager
-def lock(folder: str) -> Iterator[None]:
-    """Holds the lock of an existing local folder, waiting for it; does nothing for a remote one.
-
-    The kernel gives the lock up when its process ends, however it ends.
-    """
-    with _locked(folder, wait=True):
-        yield
-
-
-@contextlib.contextmanager
-def try_lock(folder: str) -> Iterator[bool]:
-    """Holds the lock of a local folder if nobody else does; yields whether it is held."""
-    with _locked(folder, wait=False) as held:
-        yield held
-
-
-@contextlib.contextmanager
-def _locked(folder: str, *, wait: bool) -> Iterator[bool]:
-    if not is_local(folder):
-        yield wait
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
-
-
 def _put_objects(source: str, target: str, names: Collection[str]) -> None:
     # What an interrupted try has moved is no longer at the source.
-    waiting = list_files(source)
-    if waiting:
-        FileSystems.rename(waiting, [join(target, path.rsplit("/", 1)[-1]) for path in waiting])
+    for_each(
+        target,
+        lambda path: FileSystems.rename([path], [join(target, path.rsplit("/", 1)[-1])]),
+        list_files(source),
+    )
     stale = sorted(set(list_files(target)) - {join(target, name) for name in names})
     if stale:
         FileSystems.delete(stale)

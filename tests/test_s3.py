@@ -1,6 +1,5 @@
 """The job on a real second filesystem: Beam's S3 against a local S3 server, input and output."""
 
-import functools
 import json
 import logging
 from collections.abc import Iterator
@@ -12,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.io.aws import s3io
+from apache_beam.options.pipeline_options import PipelineOptions
 from moto.server import ThreadedMotoServer
 
 from penguin_model.card import card_path
-from pipelines import report, score
+from pipelines import report, score, storage, stores
 from tests.running import ONE_WORKER, published, run_command, run_here
 
 KEYS = {"access_key_id": "test", "secret_access_key": "test", "region_name": "us-east-1"}
@@ -38,12 +39,6 @@ def endpoint() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.stop()
-
-
-@pytest.fixture(autouse=True)
-def _one_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beam makes a session, and so reads megabytes of JSON, for each operation: share one here."""
-    monkeypatch.setattr(boto3.session, "Session", functools.cache(boto3.session.Session))
 
 
 @pytest.fixture
@@ -141,6 +136,37 @@ def test_a_torn_object_costs_only_itself(client: Any, flags: list[str]) -> None:
     assert run(flags, *INPUT) == 0
     totals = manifest(client)["totals"]
     assert (totals["files_unreadable"], totals["rows_scored"]) == (1, 342)
+
+
+def test_one_client_serves_a_whole_run(client: Any, flags: list[str]) -> None:
+    stores._client.cache_clear()
+    assert run(flags, *INPUT) == 0
+    found = stores._client.cache_info()
+    assert found.misses == 1
+    assert found.hits > 20
+
+
+def test_a_reader_fetches_what_it_asks_for(
+    client: Any, flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    fetch = s3io.S3Downloader.get_range
+
+    def note(downloader: Any, start: int, end: int) -> Any:
+        asked.append((start, end))
+        return fetch(downloader, start, end)
+
+    monkeypatch.setattr(s3io.S3Downloader, "get_range", note)
+    storage.use_options(PipelineOptions(flags))
+    body = bytes(range(256)) * 10_000
+    client.put_object(Bucket="station", Key="night/large", Body=body)
+    with storage.open_input("s3://station/night/large") as source:
+        source.seek(500_001)
+        assert source.read(100) == body[500_001:500_101]
+        assert source.read(7) == body[500_101:500_108]
+        source.seek(2_559_990)
+        assert source.read(100) == body[2_559_990:]
+    assert asked == [(500_001, 500_101), (500_101, 500_108), (2_559_990, 2_560_000)]
 
 
 def test_what_is_not_there(

@@ -1,13 +1,15 @@
-"""Local files: whole writes, exchanged folders, locks that tell the living from the dead."""
+"""Files: whole writes, exchanged folders, many at a time, locks that tell living from dead."""
 
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from penguin_model.errors import OutputError
-from pipelines import storage
+from pipelines import locks, storage
 
 
 def make(folder: Path, **files: str) -> Path:
@@ -50,8 +52,8 @@ def test_a_write_that_fails_names_the_place_and_leaves_the_old_file(tmp_path: Pa
 
 def test_a_lock_excludes_others_until_its_process_ends(tmp_path: Path) -> None:
     code = (
-        "import sys; from pipelines import storage\n"
-        "with storage.lock(sys.argv[1]):\n"
+        "import sys; from pipelines import locks\n"
+        "with locks.hold(sys.argv[1]):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
@@ -61,13 +63,42 @@ def test_a_lock_excludes_others_until_its_process_ends(tmp_path: Path) -> None:
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with storage.try_lock(str(tmp_path)) as held:
+        with locks.try_to_hold(str(tmp_path)) as held:
             assert not held
     finally:
         holder.kill()
         holder.communicate()
-    with storage.try_lock(str(tmp_path)) as held:
+    with locks.try_to_hold(str(tmp_path)) as held:
         assert held
+
+
+def test_files_are_handled_several_at_a_time_and_in_order() -> None:
+    both = threading.Barrier(2, timeout=30)
+
+    def work(number: int) -> int:
+        both.wait()
+        return -number
+
+    assert storage.for_each("s3://b", work, range(20)) == [-number for number in range(20)]
+
+
+def test_local_files_are_handled_in_the_same_thread(tmp_path: Path) -> None:
+    threads = storage.for_each(str(tmp_path), lambda _: threading.current_thread(), range(20))
+    assert set(threads) == {threading.current_thread()}
+
+
+def test_the_first_failure_is_told_and_the_rest_left() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            raise OutputError("full")
+        time.sleep(0.01)
+
+    with pytest.raises(OutputError, match="full"):
+        storage.for_each("s3://b", work, range(10_000))
+    assert len(begun) < 5_000
 
 
 @pytest.mark.parametrize(
