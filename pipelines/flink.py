@@ -21,7 +21,6 @@ from apache_beam.runners.portability.job_server import JobServer
 from penguin_model.errors import UsageError
 from pipelines import flink_cluster
 from pipelines.options import add_defaults
-from pipelines.submission import expect_disconnects
 
 # Flink 2 runs Beam's batch jobs with its streaming engine, in bundles of some thousand elements.
 _BATCH_VERSION = "1.20"
@@ -65,8 +64,6 @@ class FlinkRunner(flink_runner.FlinkRunner):
         server, self._server = self._server, None
         if server is None or not server.started:
             return
-        # The workers of an embedded Flink are threads of this process.
-        expect_disconnects()
         server.stop()
         # An embedded Flink has ended with its server.
         self.stop()

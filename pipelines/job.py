@@ -205,8 +205,8 @@ def execute(job: Job, watching: AbstractContextManager[None] = _NOBODY) -> Outco
     metrics: Metrics = {}
     try:
         metrics = submit(job, watching)
-    except interrupts.InterruptedRun:
-        # Past its point of no return a run is finished all the same.
+    except PenguinError:
+        # Past its point of no return a run is finished, whatever became of its job.
         if publish.read_outcome(paths) is None:
             raise
     manifest = publish.read_outcome(paths)

@@ -110,6 +110,7 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Subm
     if not verbose:
         # It prints the traceback of a worker that is a thread of this process; the job's end tells.
         vars(sdk_worker)["print"] = _print_nothing
+        expect_disconnects()
     if is_local(name):
         return _create_local(options, verbose=verbose)
     if _is_flink(name):
@@ -156,7 +157,6 @@ def _create_local(options: PipelineOptions, *, verbose: bool) -> Submission:
     direct.direct_running_mode = "in_memory"
     command = [sys.executable, "-m", "pipelines.worker", f"--parent={os.getpid()}"]
     if not verbose:
-        expect_disconnects()
         options.view_as(WorkerOptions).default_sdk_harness_log_level = "CRITICAL"
         command.append("--quiet")
     processes = Processes(command)

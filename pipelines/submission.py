@@ -127,15 +127,21 @@ class Submission:
             result.cancel()
 
 
+class _TellOthers:
+    """A hook for threads that end with an error: it passes over lost connections."""
+
+    def __init__(self, tell: Callable[[threading.ExceptHookArgs], object]) -> None:
+        self._tell = tell
+
+    def __call__(self, error: threading.ExceptHookArgs) -> None:
+        if not issubclass(error.exc_type, grpc.RpcError):
+            self._tell(error)
+
+
 def expect_disconnects() -> None:
     """From now on, threads of this process that lose a connection end without a word."""
-    tell = threading.excepthook
-
-    def tell_others(error: threading.ExceptHookArgs) -> None:
-        if not issubclass(error.exc_type, grpc.RpcError):
-            tell(error)
-
-    threading.excepthook = tell_others
+    if not isinstance(threading.excepthook, _TellOthers):
+        threading.excepthook = _TellOthers(threading.excepthook)
 
 
 def read_metrics(results: MetricResults) -> Metrics:
@@ -158,6 +164,8 @@ def read_metrics(results: MetricResults) -> Metrics:
 
 def as_penguin_error(error: Exception) -> PenguinError:
     """Finds the project's own error in what a runner made of it: a text with a traceback."""
+    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
+        return PenguinError(f"the connection to the runner was lost: {error.details()}")
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     for line in reversed(lines):
         for kind in _all_errors(PenguinError):

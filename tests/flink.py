@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from deploy.flink import parts
 from deploy.flink.cluster import Cluster
-from tests.running import PROJECT, command, manifest, published
+from tests.running import PROJECT, beside_progress, command, manifest, published
 
 EMBEDDED = (
     "--runner=FlinkRunner",
@@ -83,6 +83,12 @@ def assert_all_rows_once(output: Path, files: int, rows: int) -> None:
     )  # fmt: skip
 
 
+def find_process(*asked: str) -> int:
+    """The id of the one process that `pgrep` finds."""
+    (found,) = subprocess.run(["pgrep", *asked], capture_output=True, text=True).stdout.split()
+    return int(found)
+
+
 class Running:
     """A job in a process of its own, with something done to it when its first rows are staged."""
 
@@ -104,9 +110,9 @@ class Running:
         act()
 
     def end(self) -> tuple[int, str, str]:
-        """Waits for the end: exit code, standard output, standard error."""
+        """Waits for the end: exit code, standard output, standard error without the progress."""
         out, err = self.process.communicate(timeout=RUN_SECONDS)
-        return self.process.returncode, out, err
+        return self.process.returncode, out, beside_progress(err)
 
 
 def newest_job(cluster: Cluster) -> dict[str, str]:

@@ -204,6 +204,24 @@ def test_a_signal_cancels_the_job(
     assert listing(tmp_path) == []
 
 
+def test_a_killed_job_server_ends_the_run(
+    tmp_path: Path, cluster: Cluster, observations: Path
+) -> None:
+    running = flink.Running(tmp_path, "--input", observations, *staged(cluster))
+
+    def kill() -> None:
+        wrapper = flink.find_process("-f", f"pipelines.detached {running.process.pid} ")
+        os.kill(flink.find_process("-P", str(wrapper)), signal.SIGKILL)
+
+    running.once_staged(kill)
+    code, _, err = running.end()
+    errors = [line for line in err.splitlines() if "No module named build" not in line]
+    assert (code, len(errors)) == (1, 1)
+    assert errors[0].startswith("penguin-score: error: the connection to the runner was lost: ")
+    assert flink.newest_job(cluster)["state"] == "CANCELED"
+    assert listing(tmp_path) == []
+
+
 def test_a_cluster_that_runs_is_not_started_again(cluster: Cluster) -> None:
     with pytest.raises(ClusterError, match="runs already"):
         cluster.start()
