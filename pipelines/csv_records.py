@@ -8,6 +8,7 @@ ordinary character. Records end at LF, CRLF or CR outside quotes; blank lines ar
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy.typing as npt
 
 _LF, _CR, _QUOTE, _COMMA = b'\n\r",'
 _NONE = np.empty(0, dtype=np.int64)
+# How many quotes are looked at together where some are stray; even.
+_RUN = 256
 # What a quote that opens or closes a field has at its outer side.
 _BORDERS = np.zeros(256, np.bool_)
 _BORDERS[[_COMMA, _LF, _CR, _QUOTE]] = True
@@ -47,8 +50,9 @@ class Scan(NamedTuple):
     Attributes:
       ends: int64, positions of the last byte of every line end outside quoted fields, ascending.
       inside: whether the bytes end inside a quoted field.
-      regular: whether all quotes stand where RFC 4180 has them. Bytes that in truth begin inside a
-        quoted field are hardly so: what closes a field would have to look as if it opened one.
+      regular: whether most quotes stand where RFC 4180 has them, and the quotes around them do. In
+        bytes that in truth begin inside a quoted field they hardly do: what closes a field would
+        have to look as if it opened one.
     """
 
     ends: npt.NDArray[np.int64]
@@ -105,7 +109,7 @@ def scan(data: bytes) -> Scan:
     quotes = _positions(octets, _QUOTE)
     regular = _is_regular(octets, quotes)
     if not regular:
-        quotes = _structural_quotes(data, quotes)
+        quotes, regular = _structural_quotes(data, octets, quotes)
     inside = len(quotes) % 2 == 1
     if not _stay_in_lines(quotes, ends):
         # An even number of quotes before a line end: it stands outside of them.
@@ -149,21 +153,56 @@ def _stay_in_lines(quotes: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -
     return bool((quotes[::each] > begins).all() and (quotes[each - 1 :: each] < ends).all())
 
 
-def _structural_quotes(data: bytes, quotes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The quotes that open and close fields, found one by one: the path for stray quotes."""
+def _structural_quotes(
+    data: bytes, octets: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], bool]:
+    """The quotes that open and close fields, where some do neither.
+
+    Runs of quotes that are all in place are taken whole, a stray quote costs its own run only.
+
+    Returns:
+      The quotes, among them pairs that stand for one in a field; whether most were taken whole.
+    """
+    found: list[npt.NDArray[np.int64]] = [_NONE]
+    start = whole = 0
+    while start < len(quotes):
+        stop = min(start + _RUN, len(quotes) - (len(quotes) - start) % 2)
+        while start < stop < len(quotes) and quotes[stop] == quotes[stop - 1] + 1:
+            # A doubled quote would be cut in two.
+            stop += 2
+        run = quotes[start:stop]
+        if len(run) and len(run) % 2 == 0 and _is_regular(octets, run):
+            whole += len(run)
+            start = stop
+        else:
+            run, start = _one_by_one(data, quotes, start, max(stop, start + 1))
+        found.append(run)
+    return np.concatenate(found), 2 * whole > len(quotes)
+
+
+def _one_by_one(
+    data: bytes, quotes: npt.NDArray[np.int64], start: int, stop: int
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Goes through quotes from one outside of fields up to the next such one from `stop` on."""
     structural: list[int] = []
     inside = False
     skip = -1
-    for position in quotes.tolist():
-        if position == skip:
+    position = start
+    runs = (quotes[first : first + _RUN].tolist() for first in range(start, len(quotes), _RUN))
+    for position, quote in enumerate(itertools.chain.from_iterable(runs), start):
+        if position >= stop and not inside and quote != skip:
+            break
+        if quote == skip:
             continue
         if inside:
-            if data[position + 1 : position + 2] == b'"':
-                skip = position + 1
+            if data[quote + 1 : quote + 2] == b'"':
+                skip = quote + 1
             else:
-                structural.append(position)
+                structural.append(quote)
                 inside = False
-        elif position == 0 or data[position - 1] in b",\n\r":
-            structural.append(position)
+        elif quote == 0 or data[quote - 1] in b",\n\r":
+            structural.append(quote)
             inside = True
-    return np.array(structural, np.int64) if structural else _NONE
+    else:
+        position += 1
+    return np.array(structural, np.int64), position

@@ -2,11 +2,14 @@
 
 import csv
 import io
+from unittest import mock
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines import csv_records
 from pipelines.csv_records import complete_length, find_records
 
 FIELDS = st.text(alphabet='ab,"\n\r 1é', max_size=6)
@@ -45,6 +48,23 @@ def test_records_of_wild_bytes_are_those_of_the_csv_module(text: str) -> None:
     records = find_records(data)
     # An open quote at the end swallows the line end that the csv module would strip.
     assert [parsed(records.raw(n)) for n in range(len(records))] == [[row] for row in parsed(data)]
+
+
+@given(WILD, st.sampled_from([2, 4]))
+def test_runs_of_quotes_change_nothing(text: str, run: int) -> None:
+    with mock.patch.object(csv_records, "_RUN", run):
+        found = csv_records.scan(text.encode())
+    expected = csv_records.scan(text.encode())
+    assert found.ends.tolist() == expected.ends.tolist()
+    assert found.inside == expected.inside
+
+
+def test_a_stray_quote_leaves_most_in_place() -> None:
+    lines = b'"a","b"\n' * 5_000
+    for data in (lines + b"5'11\",x\n" + lines, b"x" + lines):
+        found = csv_records.scan(data)
+        assert found.regular
+        assert found.ends.tolist() == np.flatnonzero(np.frombuffer(data, np.uint8) == 10).tolist()
 
 
 @given(WILD, st.integers(0, 40))
