@@ -46,10 +46,18 @@ class Packed:
     others: tuple[InputFile, ...] = ()
 
 
+class _Kind(NamedTuple):
+    """What files that are parsed together have in common: their header, or their columns."""
+
+    header: bytes | None = None
+    types: tuple[tuple[str, pa.DataType], ...] = ()
+
+
 class _Part(NamedTuple):
     """One plain file: its wanted columns, or the bytes of its records and how many these are."""
 
     file: InputFile
+    kind: _Kind
     rows: int
     body: bytes = b""
     table: pa.Table | None = None
@@ -90,14 +98,14 @@ def read(pack: Pack, wanted: Wanted) -> Iterator[Packed]:
         pack.files[0].path, functools.partial(_open, wanted=wanted), pack.files
     )
     others = [file for file, found in zip(pack.files, opened, strict=True) if found is None]
-    alike: dict[tuple[object, ...], list[_Part]] = {}
-    for key, part in filter(None, opened):
-        alike.setdefault(key, []).append(part)
-    for key, parts in alike.items():
+    alike: dict[_Kind, list[_Part]] = {}
+    for part in filter(None, opened):
+        alike.setdefault(part.kind, []).append(part)
+    for kind, parts in alike.items():
         parse: Callable[[Sequence[_Part]], pa.Table] = _put_together
-        if isinstance(key[0], bytes):
+        if kind.header is not None:
             try:
-                parse = _csv_parser(key[0], wanted)
+                parse = _csv_parser(kind.header, wanted)
             except UnreadableFile:
                 others += [part.file for part in parts]
                 continue
@@ -150,16 +158,16 @@ def _check(
     )
 
 
-def _open(file: InputFile, wanted: Wanted) -> tuple[tuple[object, ...], _Part] | None:
-    """What makes a file alike others, and what it holds; None for one to be read on its own."""
+def _open(file: InputFile, wanted: Wanted) -> _Part | None:
+    """What a file holds; None for one to be read on its own."""
     try:
         return _open_csv(file) if file.format == "csv" else _open_parquet(file, wanted)
     except (UnreadableFile, *storage.ERRORS, *parquet_spans.ARROW_ERRORS):
         return None
 
 
-def _open_csv(file: InputFile) -> tuple[tuple[object, ...], _Part]:
-    """The records of a CSV that can be counted by its line ends; files of one header are alike.
+def _open_csv(file: InputFile) -> _Part:
+    """The records of a CSV that can be counted by its line ends.
 
     Raises:
       UnreadableFile: the file is not so plain.
@@ -175,7 +183,7 @@ def _open_csv(file: InputFile) -> tuple[tuple[object, ...], _Part]:
         odd = odd or b"\n\r\n" in body or data.count(b"\r") != data.count(b"\r\n")
     if odd:
         raise UnreadableFile("its records are not its lines")
-    return (header.rstrip(b"\r"),), _Part(file, body.count(b"\n"), body=body)
+    return _Part(file, _Kind(header.rstrip(b"\r")), body.count(b"\n"), body=body)
 
 
 def _csv_parser(header: bytes, wanted: Wanted) -> Callable[[Sequence[_Part]], pa.Table]:
@@ -187,8 +195,8 @@ def _csv_parser(header: bytes, wanted: Wanted) -> Callable[[Sequence[_Part]], pa
     return parse
 
 
-def _open_parquet(file: InputFile, wanted: Wanted) -> tuple[tuple[object, ...], _Part]:
-    """The wanted columns of a Parquet file; files of one schema are alike."""
+def _open_parquet(file: InputFile, wanted: Wanted) -> _Part:
+    """The wanted columns of a Parquet file."""
     with storage.open_small(file.path) as source:
         opened = parquet_spans.open_file(source, wanted)
         columns = wanted.in_file(opened.schema_arrow.names)
@@ -197,8 +205,8 @@ def _open_parquet(file: InputFile, wanted: Wanted) -> tuple[tuple[object, ...], 
         raise UnreadableFile("it has other rows than the footer says")
     for batch in table.to_batches():
         parquet_spans.check_dictionaries(batch)
-    key = tuple((field.name, field.type) for field in table.schema)
-    return key, _Part(file, table.num_rows, table=table)
+    types = tuple((field.name, field.type) for field in table.schema)
+    return _Part(file, _Kind(types=types), table.num_rows, table=table)
 
 
 def _put_together(parts: Sequence[_Part]) -> pa.Table:
