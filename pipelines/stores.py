@@ -18,6 +18,8 @@ except ImportError:
 
 # Each takes a connection and, while it opens a file, some memory; stores take thousands.
 _CALLS_AT_ONCE = 16
+# Kept for the next call, so that some workers of one process find theirs open.
+_CONNECTIONS = 4 * _CALLS_AT_ONCE
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -25,7 +27,7 @@ _Result = TypeVar("_Result")
 @functools.cache
 def _client(**settings: Any) -> Any:
     """One client of boto3 for each setting, which may be called from many threads."""
-    config = botocore.config.Config(max_pool_connections=_CALLS_AT_ONCE)
+    config = botocore.config.Config(max_pool_connections=_CONNECTIONS)
     return boto3.session.Session().client(**settings, config=config)
 
 
