@@ -24,9 +24,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from benchmarks import generate
 from penguin_model.card import read_card
-from pipelines import csv_ranges, csv_spans, files, packs, parquet_spans, storage, stores
+from pipelines import csv_ranges, csv_spans, files, packs, parquet_spans, storage
 from pipelines.blocks import Wanted
-from pipelines.csv_ranges import ByteSpan
 from pipelines.sizes import DEFAULT_SIZES
 
 WANTED = Wanted.of_card(read_card("models/penguin-classifier.keras"), ())
@@ -125,7 +124,7 @@ def read_csv(path: str) -> int:
     for span in csv_ranges.number(surveys, file.size, look):
         with storage.open_input(path) as source:
             for block in csv_spans.read(
-                source, WANTED, block_bytes=DEFAULT_SIZES.block_bytes, span=ByteSpan(*span)
+                source, WANTED, block_bytes=DEFAULT_SIZES.block_bytes, span=span
             ):
                 rows += block.rows_read
     return rows
@@ -199,10 +198,10 @@ def main() -> None:
             print(f"{name:<28}{asked / size:7.2f} bytes a byte, {requests} requests", flush=True)
         for words in ("", ", one by one"):
             if words:
-                vars(stores)["_CALLS_AT_ONCE"] = 1
-            folder = f"s3://night/{'one' if words else 'many'}"
-            shards = [f"{folder.rsplit('/', 1)[-1]}/{n}.parquet" for n in range(given.shards)]
-            store.put(shards, b"x" * 100_000)
+                vars(storage)["_CALLS_AT_ONCE"] = 1
+            name = "one" if words else "many"
+            store.put([f"{name}/{n}.parquet" for n in range(given.shards)], b"x" * 100_000)
+            folder = f"s3://night/{name}"
             for name, step in (
                 (f"{given.files} small files", lambda: read_small("s3://night/csv/100/*")),
                 (f"{given.shards} shards", functools.partial(publish, folder, f"{folder}-out")),

@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from moto.server import ThreadedMotoServer
 
 from penguin_model.card import card_path
-from pipelines import report, score, storage, stores
+from pipelines import report, s3, score, storage
 from tests.running import ONE_WORKER, published, run_command, run_here
 
 KEYS = {"access_key_id": "test", "secret_access_key": "test", "region_name": "us-east-1"}
@@ -139,9 +139,9 @@ def test_a_torn_object_costs_only_itself(client: Any, flags: list[str]) -> None:
 
 
 def test_one_client_serves_a_whole_run(client: Any, flags: list[str]) -> None:
-    stores._client.cache_clear()
+    s3._client.cache_clear()
     assert run(flags, *INPUT) == 0
-    found = stores._client.cache_info()
+    found = s3._client.cache_info()
     assert found.misses == 1
     assert found.hits > 20
 
