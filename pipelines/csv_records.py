@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 _LF, _CR, _QUOTE, _COMMA = b'\n\r",'
-_NONE = np.empty(0, dtype=np.int64)
 # How many quotes are looked at together where some are stray; even.
 _RUN = 256
 # What a quote that opens or closes a field has at its outer side.
@@ -163,7 +162,7 @@ def _structural_quotes(
     Returns:
       The quotes, among them pairs that stand for one in a field; whether most were taken whole.
     """
-    found: list[npt.NDArray[np.int64]] = [_NONE]
+    found: list[npt.NDArray[np.int64]] = []
     start = whole = 0
     while start < len(quotes):
         stop = min(start + _RUN, len(quotes) - (len(quotes) - start) % 2)
@@ -187,11 +186,10 @@ def _one_by_one(
     structural: list[int] = []
     inside = False
     skip = -1
-    position = start
     runs = (quotes[first : first + _RUN].tolist() for first in range(start, len(quotes), _RUN))
     for position, quote in enumerate(itertools.chain.from_iterable(runs), start):
         if position >= stop and not inside and quote != skip:
-            break
+            return np.array(structural, np.int64), position
         if quote == skip:
             continue
         if inside:
@@ -203,6 +201,4 @@ def _one_by_one(
         elif quote == 0 or data[quote - 1] in b",\n\r":
             structural.append(quote)
             inside = True
-    else:
-        position += 1
-    return np.array(structural, np.int64), position
+    return np.array(structural, np.int64), len(quotes)

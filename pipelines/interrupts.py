@@ -13,6 +13,8 @@ from types import FrameType
 from penguin_model.errors import PenguinError
 
 _LOOK_SECONDS = 0.2
+# A worker that dies breaks its connection first, and has ended a moment later.
+_END_SECONDS = 1
 
 
 class InterruptedRun(PenguinError):
@@ -62,7 +64,7 @@ def run_in_thread(
 
     Args:
       body: what to run.
-      failure: an error there ends the waiting as well.
+      failure: an error there ends the waiting as well, and goes before the body's own.
       cancel: called when a signal came; it makes the body end.
       grace_seconds: how long to wait for that end.
 
@@ -90,4 +92,6 @@ def run_in_thread(
         cancel()
         thread.join(grace_seconds)
         raise
+    if failure is not None and ended.done() and ended.exception() is not None:
+        concurrent.futures.wait([failure], _END_SECONDS)
     next(each for each in awaited if each.done()).result()

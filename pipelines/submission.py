@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import enum
 import threading
@@ -19,8 +18,6 @@ from apache_beam.runners.runner import PipelineResult, PipelineRunner
 from penguin_model.errors import PenguinError
 
 NAMESPACE = "penguin"
-# A worker that dies breaks its connection first, and has ended a moment later.
-_END_SECONDS = 1
 
 
 class Spread(NamedTuple):
@@ -94,14 +91,7 @@ class Submission:
         """
         pipeline = beam.Pipeline(runner=self.runner, options=self.options)
         _ = pipeline | label >> transform
-        try:
-            result = pipeline.run()
-        except Exception:
-            if self.failure is not None:
-                concurrent.futures.wait([self.failure], _END_SECONDS)
-                if self.failure.done():
-                    self.failure.result()
-            raise
+        result = pipeline.run()
         if not self.waits:
             return {}
         with self._lock:

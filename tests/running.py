@@ -75,6 +75,12 @@ def beside_progress(err: str) -> str:
     return _PROGRESS.sub("", err)
 
 
+def find_processes(*asked: str) -> list[int]:
+    """The ids of the processes that `pgrep` finds."""
+    found = subprocess.run(["pgrep", *asked], capture_output=True, text=True)
+    return [int(each) for each in found.stdout.split()]
+
+
 def listing(output: Path) -> list[str]:
     """Everything below the output root, folders as well."""
     return sorted(

@@ -94,6 +94,7 @@ def test_a_killed_worker_ends_the_run(
     flags = ("--input", night, "--output", output, "--model", shipped_model, "--no-progress")
     with jobs.started(*flags, *TWO_PROCESSES) as job:
         while not (workers := jobs.members(job, "pipelines.worker")):
+            assert job.poll() is None
             time.sleep(0.01)
         if moment is not None:
             assert jobs.wait_for(job, output, moment)

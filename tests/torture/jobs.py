@@ -13,7 +13,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks import generate
-from tests.running import PROJECT, TWO_PROCESSES, TWO_THREADS, beside_progress, command
+from tests.running import (
+    PROJECT,
+    TWO_PROCESSES,
+    TWO_THREADS,
+    beside_progress,
+    command,
+    find_processes,
+)
 from tests.torture.cases import Case
 
 MODES: tuple[list[str], ...] = ([], TWO_THREADS, TWO_PROCESSES)
@@ -53,10 +60,7 @@ def kill_group(job: subprocess.Popen[str]) -> None:
 
 def members(job: subprocess.Popen[str], command: str = "") -> list[int]:
     """The living processes of a job's group, or those among them whose command holds a text."""
-    found = subprocess.run(
-        ["pgrep", "-g", str(job.pid), "-f", command], capture_output=True, text=True
-    )
-    return [int(each) for each in found.stdout.split()]
+    return find_processes("-g", str(job.pid), "-f", command)
 
 
 def finish(*arguments: object) -> tuple[int, str]:
