@@ -6,6 +6,7 @@ Each class knows the exit code that a command ends with when the error reaches `
     ├── OutputError       1  the output cannot be written
     ├── ConflictError     1  another run published the same file meanwhile
     ├── ReconcileError    1  counts do not add up: rows would be lost, so nothing is published
+    ├── ChangedFileError  1  an input file changed while it was read
     ├── UsageError        2  bad arguments
     │   ├── CardError     2  the model card is missing or malformed
     │   ├── ModelError    2  the model is missing or does not fit its card
@@ -33,6 +34,10 @@ class ConflictError(PenguinError):
 
 class ReconcileError(PenguinError):
     """The counts of what was read, written and published do not agree."""
+
+
+class ChangedFileError(PenguinError):
+    """An input file changed between planning and the end of reading."""
 
 
 class UsageError(PenguinError):

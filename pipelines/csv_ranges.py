@@ -56,11 +56,18 @@ class Survey(NamedTuple):
 
 
 class ByteSpan(NamedTuple):
-    """Whole records of a CSV: bytes from start to stop, the first being data row ``first_row``."""
+    """Whole records of a CSV.
+
+    Attributes:
+      start, stop: bytes.
+      first_row: the data row that the first of its records is.
+      rows: how many data rows it holds.
+    """
 
     start: int
     stop: int
     first_row: int
+    rows: int
 
 
 def survey(stream: BinaryIO, start: int, stop: int, size: int) -> Survey:
@@ -135,9 +142,9 @@ def number(
             begun.append((found.first, row))
         row += records
         inside = found.inside
-    for (start, first_row), (stop, _) in itertools.pairwise([*begun, (size, 0)]):
+    for (start, first_row), (stop, next_row) in itertools.pairwise([*begun, (size, max(row, 0))]):
         if stop > start:
-            yield ByteSpan(start, stop, first_row)
+            yield ByteSpan(start, stop, first_row, next_row - first_row)
 
 
 def _look(data: bytes, offset: int, following: bytes, prefix: bytes) -> tuple[Found, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Collection, Iterable, Iterator
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 
+from penguin_model.errors import ChangedFileError
 from pipelines import ledger, storage
 
 # In place of a format: the name is no text, which neither a column nor a shuffle can hold.
@@ -24,12 +26,14 @@ class InputFile(NamedTuple):
       size: bytes.
       modified: microseconds since the epoch, UTC.
       format: ``csv``, ``csv.gz`` or ``parquet``; empty where the name tells none.
+      inode: of a local file; another file that is moved to its place has another. 0 elsewhere.
     """
 
     path: str
     size: int
     modified: int
     format: str
+    inode: int = 0
 
     @property
     def fingerprint(self) -> ledger.Fingerprint:
@@ -106,12 +110,51 @@ def match(patterns: Iterable[str], format_override: str | None = None) -> Iterat
             seen.add(metadata.path)
             path = _shown(metadata.path)
             known = format_override or format_of(path)
+            version = storage.Version.of(
+                metadata.size_in_bytes, metadata.last_updated_in_seconds or 0
+            )
+            if storage.is_local(path) and path == metadata.path:
+                # All three from one look at the file.
+                with contextlib.suppress(OSError):
+                    version = storage.read_version(path)
             yield InputFile(
                 path=path,
-                size=metadata.size_in_bytes,
-                modified=round((metadata.last_updated_in_seconds or 0) * 1_000_000),
+                size=version.size,
+                modified=version.modified,
                 format=known if path == metadata.path else NO_NAME,
+                inode=version.inode,
             )
+
+
+def check_unchanged(file: InputFile, *, gone_is_fine: bool = False) -> None:
+    """Checks that a file is still the version that was matched.
+
+    Called after every look at the file: what was read by then is of that version.
+
+    Args:
+      file: the file.
+      gone_is_fine: whether it may have vanished: nothing of it was used.
+
+    Raises:
+      ChangedFileError: it was changed, replaced or removed.
+    """
+    if file.format == NO_NAME:
+        return
+    try:
+        found = storage.read_version(file.path)
+    except storage.ERRORS as error:
+        if gone_is_fine:
+            return
+        raise ChangedFileError(
+            f"{file.path} can't be looked at after it was read: {storage.reason_of(error)}; nothing "
+            "is published, run again"
+        ) from error
+    if found != (file.size, file.modified, file.inode):
+        raise ChangedFileError(
+            f"{file.path} changed while the run read it ({found.size} bytes now, {file.size} when "
+            "it was matched); nothing is published: run again when it is complete, or leave files "
+            "that may still change for the next run with --settle_seconds"
+        )
 
 
 def _shown(path: str) -> str:

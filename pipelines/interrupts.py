@@ -13,8 +13,6 @@ from types import FrameType
 from penguin_model.errors import PenguinError
 
 _LOOK_SECONDS = 0.2
-# A worker that dies breaks its connection first, and has ended a moment later.
-_END_SECONDS = 1
 
 
 class InterruptedRun(PenguinError):
@@ -53,7 +51,6 @@ def caught() -> Iterator[None]:
 def run_in_thread(
     body: Callable[[], None],
     *,
-    failure: Future[None] | None = None,
     cancel: Callable[[], None] = lambda: None,
     grace_seconds: float = 0,
 ) -> None:
@@ -64,12 +61,11 @@ def run_in_thread(
 
     Args:
       body: what to run.
-      failure: an error there ends the waiting as well, and goes before the body's own.
       cancel: called when a signal came; it makes the body end.
       grace_seconds: how long to wait for that end.
 
     Raises:
-      Exception: whatever the body raised, or the failure.
+      Exception: whatever the body raised.
     """
     ended: Future[None] = Future()
 
@@ -83,15 +79,12 @@ def run_in_thread(
 
     thread = threading.Thread(target=run, name="job", daemon=True)
     thread.start()
-    awaited = [ended] if failure is None else [failure, ended]
     try:
         # A signal that another thread of the process takes does not wake this one.
-        while not any(each.done() for each in awaited):
-            concurrent.futures.wait(awaited, _LOOK_SECONDS, concurrent.futures.FIRST_COMPLETED)
+        while not ended.done():
+            concurrent.futures.wait([ended], _LOOK_SECONDS)
     except InterruptedRun:
         cancel()
         thread.join(grace_seconds)
         raise
-    if failure is not None and ended.done() and ended.exception() is not None:
-        concurrent.futures.wait([failure], _END_SECONDS)
-    next(each for each in awaited if each.done()).result()
+    ended.result()

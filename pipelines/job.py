@@ -24,6 +24,7 @@ from penguin_model.errors import DriftError, PenguinError, RejectsError, UsageEr
 from pipelines import (
     commit,
     drift,
+    failures,
     interrupts,
     models,
     progress,
@@ -242,7 +243,6 @@ def submit(job: Job, watching: AbstractContextManager[None] = _NOBODY) -> Metric
             commit.refuse_published(paths)
         interrupts.run_in_thread(
             lambda: metrics.update(_run_pipeline(job)),
-            failure=job.submission.failure,
             cancel=job.submission.cancel,
             grace_seconds=_CANCEL_SECONDS if workers is Workers.ELSEWHERE else 0,
         )
@@ -261,7 +261,8 @@ def _run_pipeline(job: Job) -> Metrics:
     except PenguinError:
         raise
     except Exception as error:
-        raise as_penguin_error(error) from error
+        recorded = failures.read(job.transform.publication.layout.failures)
+        raise recorded or as_penguin_error(error) from error
 
 
 def _job_name(paths: Layout) -> str:

@@ -78,6 +78,11 @@ class Layout:
         return storage.join(self.staging, "progress")
 
     @property
+    def failures(self) -> str:
+        """Where steps of this attempt say why they failed."""
+        return storage.join(self.staging, "failures")
+
+    @property
     def all_held(self) -> str:
         """Holds the held runs."""
         return storage.join(self.output, "_held")

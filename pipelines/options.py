@@ -166,7 +166,7 @@ def parse_arguments(program: str, arguments: Sequence[str]) -> argparse.Namespac
         prog=program,
         description="Score observation files with a trained Keras model, and publish the run.",
         epilog="Beam's own options are taken beside these, for instance --runner=FlinkRunner or "
-        "--direct_num_workers=2 --direct_running_mode=multi_threading.",
+        "--direct_num_workers=2.",
         allow_abbrev=False,
         add_help=True,
     )

@@ -6,33 +6,30 @@ Every runner but the local one is Beam's business, by the name the user gave.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import (
+    DebugOptions,
     DirectOptions,
     GoogleCloudOptions,
     PipelineOptions,
-    WorkerOptions,
+    PortableOptions,
 )
-from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
-from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from apache_beam.runners.runner import create_runner
 from apache_beam.runners.worker import sdk_worker
 
 from penguin_model.errors import UsageError
 from pipelines import storage
 from pipelines.options import add_defaults
-from pipelines.processes import Processes
 from pipelines.submission import Submission, Workers, expect_disconnects
 
 _LOCAL_NAMES = frozenset({"directrunner", "direct", "fnapirunner", "fnapi"})
 _FLINK_NAMES = frozenset({"flinkrunner", "flink"})
 _DATAFLOW_NAMES = frozenset({"dataflowrunner", "dataflow"})
-_PROCESSES = "multi_processing"
-_THREADS = "multi_threading"
-_WORKER_FLAGS = ("--direct_num_workers", "--direct_running_mode")
+_IN_MEMORY = "in_memory"
+# Makes workers send what they emit by a timer, which loses bytes (docs/reliability.md).
+_TIMED_STREAM = "data_buffer_time_limit_ms"
 
 
 def is_local(name: str | None) -> bool:
@@ -56,8 +53,8 @@ def complete(name: str | None, arguments: Sequence[str], job_name: str) -> list[
       job_name: how the runner's pages call the job.
     """
     completed = add_defaults(arguments, {"--job_name": job_name})
-    if is_local(name) and not any(each.startswith(_WORKER_FLAGS) for each in arguments):
-        defaults = {"--direct_num_workers": str(_cores()), "--direct_running_mode": _THREADS}
+    if is_local(name):
+        defaults = {"--direct_num_workers": str(_cores()), "--direct_running_mode": _IN_MEMORY}
         return add_defaults(completed, defaults)
     if _is_dataflow(name) and not {"--save_main_session", "--no_save_main_session"} & {*arguments}:
         # By default Beam sends the main module there; our steps are in packages.
@@ -97,7 +94,7 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Subm
 
     Args:
       name: as the user gave it, or None.
-      options: Beam's; with ``multi_processing`` the mode moves from there into the runner.
+      options: Beam's.
       verbose: whether workers log.
 
     Returns:
@@ -105,14 +102,16 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Subm
       this name.
 
     Raises:
-      UsageError: Beam has none, or something that it needs is not there.
+      UsageError: Beam has none, something that it needs is not there, or an option makes workers
+        send data in a way that loses some of it.
     """
+    _refuse_timed_streams(name, options)
     if not verbose:
         # It prints the traceback of a worker that is a thread of this process; the job's end tells.
         vars(sdk_worker)["print"] = _print_nothing
         expect_disconnects()
     if is_local(name):
-        return _create_local(options, verbose=verbose)
+        return Submission(fn_runner.FnApiRunner(), options, workers=Workers.THREADS)
     if _is_flink(name):
         from pipelines import flink
 
@@ -149,28 +148,25 @@ def _check_dataflow(options: PipelineOptions) -> None:
         raise UsageError(f"--runner DataflowRunner needs --{missing[0]}")
 
 
-def _create_local(options: PipelineOptions, *, verbose: bool) -> Submission:
-    direct = options.view_as(DirectOptions)
-    if direct.direct_running_mode != _PROCESSES:
-        return Submission(fn_runner.FnApiRunner(), options, workers=Workers.THREADS)
-    # Beam's runner would start its own worker command, which logs before it can be told not to.
-    direct.direct_running_mode = "in_memory"
-    command = [sys.executable, "-m", "pipelines.worker", f"--parent={os.getpid()}"]
-    if not verbose:
-        options.view_as(WorkerOptions).default_sdk_harness_log_level = "CRITICAL"
-        command.append("--quiet")
-    processes = Processes(command)
-    encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
-    runner = fn_runner.FnApiRunner(
-        default_environment=processes.environment(),
-        provision_info=fn_runner.ExtendedProvisionInfo(
-            beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
-        ),
-    )
-    return Submission(
-        runner,
-        options,
-        close=processes.kill,
-        workers=Workers.CHILDREN,
-        failure=processes.failure,
-    )
+def _refuse_timed_streams(name: str | None, options: PipelineOptions) -> None:
+    """Refuses what makes Beam's workers flush their streams by a timer.
+
+    Beam 2.77's `TimeBasedBufferingClosableOutputStream` (`runners/worker/data_plane.py`) loses what
+    is written during a flush. Its local runner uses it with gRPC, in threads as in processes;
+    elsewhere an experiment turns it on.
+
+    Raises:
+      UsageError: an option does.
+    """
+    mode = options.view_as(DirectOptions).direct_running_mode
+    if is_local(name) and mode != _IN_MEMORY:
+        raise UsageError(
+            f"--direct_running_mode {mode}: Beam's streams between such workers lose data; leave "
+            "the flag out: by default a thread for each core scores in this process"
+        )
+    experiments = options.view_as(DebugOptions).experiments or []
+    environment = options.view_as(PortableOptions).environment_config or ""
+    if _TIMED_STREAM in environment or any(_TIMED_STREAM in each for each in experiments):
+        raise UsageError(
+            f"{_TIMED_STREAM}: Beam's streams with a timer lose data; leave the option out"
+        )

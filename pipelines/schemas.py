@@ -36,6 +36,7 @@ FILES = pa.schema(
         pa.field("size", pa.int64(), nullable=False),
         pa.field("modified", pa.timestamp("us", tz="UTC"), nullable=False),
         pa.field("model_sha256", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
         pa.field("rows_read", pa.int64(), nullable=False),
         pa.field("rows_scored", pa.int64(), nullable=False),
         pa.field("rows_rejected", pa.int64(), nullable=False),

@@ -1,4 +1,8 @@
-"""The steps that find, divide and read the input; what they read is checked at once."""
+"""The steps that find, divide and read the input; what they read is checked at once.
+
+Each step announces the units of work that it plans, acknowledges those that it does, and writes
+the rejects that it finds.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,27 @@ from apache_beam import pvalue
 from apache_beam.metrics import Metrics
 
 from penguin_model import validate
-from pipelines import csv_spans, files, gzipped, packs, parquet_spans, storage
+from penguin_model.errors import ReconcileError
+from pipelines import csv_spans, files, gzipped, packs, parquet_spans, proof, storage
 from pipelines.blocks import Block, Reject, Wanted, rejects_batch, split
+from pipelines.counter import Counter
 from pipelines.csv_ranges import ByteSpan, Found, Survey, look_inside, number, survey
-from pipelines.files import InputFile, Matching
-from pipelines.outputs import RANGES, REJECTS, figure, tallies, tally
+from pipelines.files import InputFile, Matching, check_unchanged
+from pipelines.outputs import (
+    FIGURES,
+    RANGES,
+    SHARDS,
+    TALLIES,
+    at_bundle_end,
+    figures,
+    tagged_figures,
+)
 from pipelines.packs import Pack
+from pipelines.sinks import BundleWriter, DataSet
 from pipelines.sizes import Sizes
 from pipelines.spans import UnreadableFile
 from pipelines.submission import NAMESPACE
-from pipelines.tallies import FileTally
+from pipelines.tallies import UNKNOWN, fingerprint
 from pipelines.work import Teller
 
 
@@ -33,6 +48,7 @@ class Span(NamedTuple):
       start, stop: row groups of a Parquet file, bytes of a CSV; 0, 0 for the whole of a CSV.
       first_row: the 0-based row in the file that the span begins with.
       size: its part of the file's bytes.
+      rows: how many rows it holds by the file's footer or survey; UNKNOWN where there is neither.
     """
 
     file: InputFile
@@ -40,204 +56,353 @@ class Span(NamedTuple):
     stop: int
     first_row: int
     size: int
+    rows: int = UNKNOWN
+
+    @property
+    def fingerprint(self) -> int:
+        """Stands for the span where spans are counted."""
+        return fingerprint(self.file.path, self.start, self.stop)
 
 
 class InputFn(beam.DoFn):
-    """A step on the input, which tells how far it is.
+    """A step on the input: it counts its work, and writes the rejects that it finds.
 
     Args:
-      progress: the folder to tell it in; None tells nobody.
+      progress: the folder to report progress in; None reports none.
+      rejects: the data set of the rejects.
     """
 
-    def __init__(self, progress: str | None) -> None:
+    def __init__(self, progress: str | None, rejects: DataSet) -> None:
         self._progress = progress
+        self._data_set = rejects
 
     def setup(self) -> None:
         self._teller = Teller(self._progress)
 
-    def finish_bundle(self) -> None:
+    def start_bundle(self) -> None:
+        """Forgets what a failed bundle may have left."""
+        self._counter = Counter(self._teller)
+        self._rejects = BundleWriter(self._data_set, self._counter)
+        self._by_reason: dict[str, int] = {}
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """Closes the shards of rejects; emits their records and all that was counted."""
+        yield from at_bundle_end(self._rejects.finish(), SHARDS)
+        yield from at_bundle_end(self._counter.take(), TALLIES)
+        if self._by_reason:
+            yield from at_bundle_end([figures("rejects", self._by_reason)], FIGURES)
         self._teller.tell()
 
+    def _reject(self, rejects: pa.RecordBatch) -> None:
+        self._rejects.write(rejects)
+        for counted in rejects.column("reason").value_counts():
+            reason, count = counted["values"].as_py(), counted["counts"].as_py()
+            self._by_reason[reason] = self._by_reason.get(reason, 0) + count
+            Metrics.counter(NAMESPACE, f"rows_rejected_{reason}").inc(count)
 
-class MatchFilesFn(InputFn):
+    def _reject_file(self, file: InputFile, error: Exception, after: int = 0) -> None:
+        """Writes one reject for a whole file, or for the rest of it after some rows.
+
+        Raises:
+          ChangedFileError: the file is another one than was matched.
+        """
+        check_unchanged(file, gone_is_fine=True)
+        reason, column = validate.UNREADABLE_FILE, None
+        if isinstance(error, UnreadableFile):
+            reason, column, message = error.reason, error.column, str(error)
+        else:
+            message = storage.reason_of(error)
+        message = f"after row {after - 1}: {message}" if after else message
+        reject = Reject(source_row=None, reason=reason, column=column, message=message)
+        self._reject(rejects_batch([reject], file.path))
+        failed = int(not isinstance(error, UnreadableFile))
+        self._counter.add(file.path, unreadable=1, failed=failed)
+
+    def _announce(self, span: Span) -> Span:
+        """Counts a unit that is to be read."""
+        self._counter.add(
+            span.file.path, units_planned=1, units=span.fingerprint, bytes_planned=span.size
+        )
+        return span
+
+    def _acknowledge(self, span: Span, bytes_read: int) -> None:
+        """Counts a unit that was read to its end, and the last of its bytes."""
+        self._counter.add(
+            span.file.path, units_read=1, units=-span.fingerprint, bytes_read=bytes_read
+        )
+
+    def _refuse(self, file: InputFile, error: Exception) -> None:
+        """Rejects a file that can't be planned: this is all the work on it."""
+        self._reject_file(file, error)
+        self._acknowledge(self._announce(whole(file)), file.size)
+
+
+class MatchFilesFn(beam.DoFn):
     """Matches all patterns at once, so that a file which several of them match comes once."""
 
     def __init__(self, sizes: Sizes, progress: str | None) -> None:
-        super().__init__(progress)
+        self._progress = progress
         self._sizes = sizes
 
-    def process(self, matching: Matching) -> Iterator[Pack]:
+    def process(self, matching: Matching) -> Iterator[Any]:
         """Which files are wanted, to the files: small ones many at a time, others alone."""
+        teller = Teller(self._progress)
+        counter = Counter(teller)
         matched = files.choose(matching, time.time())
-        size = sum(file.size for file in matched.chosen)
-        self._teller.add(files=len(matched.chosen), bytes=size)
+        for file in matched.chosen:
+            counter.add(file.path, matched=1, size=file.size, modified=file.modified)
+        teller.tell()
         yield from packs.gather(
             matched.chosen,
             max_file_bytes=self._sizes.small_file_bytes,
             max_files=self._sizes.pack_files,
         )
-        yield figure("totals", "files_skipped", matched.skipped)
-        yield figure("totals", "files_unsettled", len(matched.unsettled))
-        for file in matched.unsettled:
-            yield figure("unsettled", file.path, 1)
+        for bucket in counter.take():
+            yield pvalue.TaggedOutput(TALLIES, bucket)
+        left_out = {
+            "files_skipped": matched.skipped,
+            "files_unsettled": len(matched.unsettled),
+        }
+        yield tagged_figures(
+            figures(proof.COUNTED, {proof.MATCHED: len(matched.chosen)}),
+            figures("totals", left_out),
+            figures("unsettled", {file.path: 1 for file in matched.unsettled}),
+        )
 
 
 class PlanSpansFn(InputFn):
-    """Divides a file into spans; a file that cannot be planned becomes a reject."""
+    """Divides a file into spans; a file that can't be planned becomes a reject."""
 
-    def __init__(self, wanted: Wanted, sizes: Sizes, progress: str | None = None) -> None:
-        super().__init__(progress)
+    def __init__(
+        self, wanted: Wanted, sizes: Sizes, progress: str | None, rejects: DataSet
+    ) -> None:
+        super().__init__(progress, rejects)
         self._wanted = wanted
         self._sizes = sizes
 
     def process(self, pack: Pack) -> Iterator[Any]:
         """A file to its spans; several small ones are read as they are."""
-        yield from tallies(
-            {file.path: FileTally(size=file.size, modified=file.modified) for file in pack.files}
-        )
+        for file in pack.files:
+            self._counter.add(file.path, planned=1)
         if len(pack.files) > 1:
+            for file in pack.files:
+                self._announce(whole(file))
             yield pack
-        else:
-            yield from _plan(pack.files[0], self._wanted, self._sizes, self._teller)
-
-
-def _plan(file: InputFile, wanted: Wanted, sizes: Sizes, teller: Teller) -> Iterator[Any]:
-    """The spans of a file, or the ranges of a large CSV, and what its footer counts."""
-    left = file.size
-    try:
-        if not file.format:
-            known = ", ".join(files.FORMATS)
-            raise UnreadableFile(f"the name ends in none of {known}; give --format")
-        if file.format == files.NO_NAME:
-            raise UnreadableFile("the file's name is not UTF-8; rename it")
-        if file.format == "csv" and file.size > sizes.range_bytes:
-            yield from _ranges(file, wanted, sizes)
-            teller.add(ranged=file.size)
             return
-        if file.format != "parquet":
-            yield Span(file, 0, 0, 0, file.size)
-            return
-        with storage.open_input(file.path) as source:
-            opened = parquet_spans.open_file(source, wanted)
-            yield tally(file.path, expected=opened.metadata.num_rows)
-            for start, stop, first_row in parquet_spans.plan(opened, sizes.span_bytes):
-                # As if all row groups were alike: only the bar goes by it.
-                size = file.size * stop // opened.num_row_groups + left - file.size
-                yield Span(file, start, stop, first_row, size)
-                left -= size
-    except (UnreadableFile, *storage.ERRORS) as error:
-        yield from _reject_file(file.path, error)
-    # What no span stands for: a file that is refused, or has no rows.
-    teller.add(read=left)
+        (file,) = pack.files
+        try:
+            if is_ranged(file, self._sizes):
+                for span in plan_ranges(file, self._wanted, self._sizes):
+                    part = fingerprint(file.path, span.start, span.stop)
+                    self._counter.add(file.path, bytes_ranged=span.size, ranges=part)
+                    yield pvalue.TaggedOutput(RANGES, span)
+            else:
+                for span in plan_spans(file, self._wanted, self._sizes):
+                    yield self._announce(span)
+        except (UnreadableFile, *storage.ERRORS) as error:
+            self._refuse(file, error)
 
 
-def _ranges(file: InputFile, wanted: Wanted, sizes: Sizes) -> Iterator[pvalue.TaggedOutput]:
+def whole(file: InputFile) -> Span:
+    """A file as one unit."""
+    return Span(file, 0, 0, 0, file.size)
+
+
+def is_ranged(file: InputFile, sizes: Sizes) -> bool:
+    """Whether a file is a CSV so large that it is divided into ranges."""
+    return file.format == "csv" and file.size > sizes.range_bytes
+
+
+def plan_ranges(file: InputFile, wanted: Wanted, sizes: Sizes) -> list[Span]:
+    """Divides a large CSV into ranges of bytes, which begin and end anywhere.
+
+    Raises:
+      UnreadableFile: it has no usable header.
+      ChangedFileError: it is another file than was matched.
+    """
     with storage.open_input(file.path) as source:
         csv_spans.find_header(source, wanted)
-    for start in range(0, file.size, sizes.range_bytes):
-        stop = min(start + sizes.range_bytes, file.size)
-        yield pvalue.TaggedOutput(RANGES, Span(file, start, stop, 0, stop - start))
+    check_unchanged(file)
+    starts = range(0, file.size, sizes.range_bytes)
+    stops = [*starts[1:], file.size]
+    return [
+        Span(file, start, stop, 0, stop - start) for start, stop in zip(starts, stops, strict=True)
+    ]
+
+
+def plan_spans(file: InputFile, wanted: Wanted, sizes: Sizes) -> list[Span]:
+    """Divides a file into the spans that are read on their own: any but a large CSV.
+
+    Returns:
+      At least one span; the sizes add up to the file's.
+
+    Raises:
+      UnreadableFile: the file can't be read.
+      ChangedFileError: it is another file than was matched.
+    """
+    if not file.format:
+        known = ", ".join(files.FORMATS)
+        raise UnreadableFile(f"the name ends in none of {known}; give --format")
+    if file.format == files.NO_NAME:
+        raise UnreadableFile("the file's name is not UTF-8; rename it")
+    if file.format != "parquet":
+        return [whole(file)]
+    with storage.open_input(file.path) as source:
+        opened = parquet_spans.open_file(source, wanted)
+        planned = list(parquet_spans.plan(opened, sizes.span_bytes))
+        rows, groups = opened.metadata.num_rows, opened.num_row_groups
+    check_unchanged(file)
+    if not planned:
+        return [whole(file)._replace(rows=0)]
+    next_rows = [*(first_row for _, _, first_row in planned[1:]), rows]
+    spans, done = [], 0
+    for (start, stop, first_row), next_row in zip(planned, next_rows, strict=True):
+        # As if all row groups were alike: only the bar goes by it.
+        size = file.size * stop // groups - done
+        done += size
+        spans.append(Span(file, start, stop, first_row, size, next_row - first_row))
+    return spans
 
 
 class SurveyRangeFn(InputFn):
     """Looks for records and quotes in one range of a large CSV."""
 
-    def process(self, span: Span) -> Iterator[tuple[str, tuple[InputFile, Survey | str]]]:
+    def process(self, span: Span) -> Iterator[tuple[str, tuple[Span, Survey | str]]]:
         """One range to its survey, or to why there is none; the file's path is the key."""
+        file = span.file
         found: Survey | str
         try:
-            with storage.open_input(span.file.path) as source:
-                found = survey(source, span.start, span.stop, span.file.size)
+            with storage.open_input(file.path) as source:
+                found = survey(source, span.start, span.stop, file.size)
+            check_unchanged(file)
         except storage.ERRORS as error:
             found = storage.reason_of(error)
-        self._teller.add(surveyed=span.size)
-        yield span.file.path, (span.file, found)
+        part = fingerprint(file.path, span.start, span.stop)
+        self._counter.add(file.path, bytes_surveyed=span.size, ranges=-part)
+        yield file.path, (span, found)
 
 
 class NumberRowsFn(InputFn):
     """Puts the surveys of a file in order: spans of whole records, each with its first row."""
 
-    def process(
-        self, element: tuple[str, Iterable[tuple[InputFile, Survey | str]]]
-    ) -> Iterator[Any]:
+    def process(self, element: tuple[str, Iterable[tuple[Span, Survey | str]]]) -> Iterator[Any]:
         """All surveys of a file to its spans."""
-        surveyed = list(element[1])
-        file = surveyed[0][0]
+        surveyed = sorted(element[1], key=lambda each: each[0].start)
+        file = surveyed[0][0].file
+        check_cover([(range_.start, range_.stop) for range_, _ in surveyed], file)
 
         def look(start: int, stop: int) -> Found:
             with storage.open_input(file.path) as source:
                 return look_inside(source, start, stop)
 
         try:
-            spans = list(number(_in_order(found for _, found in surveyed), file.size, look))
+            surveys = []
+            for _, found in surveyed:
+                if isinstance(found, str):
+                    raise OSError(found)
+                surveys.append(found)
+            spans = list(number(surveys, file.size, look))
+            check_unchanged(file)
         except (UnreadableFile, *storage.ERRORS) as error:
-            yield from _reject_file(file.path, error)
-            self._teller.add(read=file.size)
+            self._refuse(file, error)
             return
+        check_cover([(span.start, span.stop) for span in spans], file)
         for span in spans:
-            yield Span(file, *span, size=span.stop - span.start)
+            yield self._announce(
+                Span(
+                    file, span.start, span.stop, span.first_row, span.stop - span.start, span.rows
+                )
+            )
 
 
-def _in_order(found: Iterable[Survey | str]) -> list[Survey]:
-    """The surveys of a file in its order; refuses one of which a range could not be read."""
-    surveys = []
-    for each in found:
-        if isinstance(each, str):
-            raise UnreadableFile(each)
-        surveys.append(each)
-    return sorted(surveys, key=lambda each: each.start)
+def check_cover(parts: Iterable[tuple[int, int]], file: InputFile) -> None:
+    """Checks that parts cover a file without gap or overlap.
+
+    Args:
+      parts: start and stop bytes, in order.
+      file: the file.
+
+    Raises:
+      ReconcileError: they don't.
+    """
+    reached = 0
+    for start, stop in parts:
+        if start != reached or stop < start:
+            break
+        reached = stop
+    else:
+        if reached == file.size:
+            return
+    raise ReconcileError(
+        f"{file.path}: its ranges cover its first {reached} of {file.size} bytes without a gap or "
+        "overlap; nothing is published"
+    )
 
 
 class ReadSpanFn(InputFn):
     """Reads a span into located chunks of good rows; the other rows become rejects."""
 
-    def __init__(self, wanted: Wanted, sizes: Sizes, progress: str | None = None) -> None:
-        super().__init__(progress)
+    def __init__(
+        self, wanted: Wanted, sizes: Sizes, progress: str | None, rejects: DataSet
+    ) -> None:
+        super().__init__(progress, rejects)
         self._wanted = wanted
         self._sizes = sizes
-        self._read = Metrics.counter(NAMESPACE, "rows_read")
-        self._rejected = Metrics.counter(NAMESPACE, "rows_rejected")
 
     def process(self, span: Span | Pack) -> Iterator[pa.RecordBatch]:
         """One span, or some small files, to chunks."""
         yield from self._pack(span) if isinstance(span, Pack) else self._span(span)
 
-    def _pack(self, pack: Pack) -> Iterator[Any]:
+    def _pack(self, pack: Pack) -> Iterator[pa.RecordBatch]:
         for packed in packs.read(pack, self._wanted):
             if packed.block is not None:
-                self._read.inc(packed.block.rows_read)
                 chunk, _ = split(packed.block, "", self._wanted)
+                storage.for_each(pack.files[0].path, check_unchanged, packed.rows)
                 if chunk is not None:
                     yield chunk
-                counted = {file.path: FileTally(read=n) for file, n in packed.rows.items()}
-                yield from tallies(counted)
-                size = sum(file.size for file in packed.rows)
-                self._teller.add(read=size, rows=packed.block.rows_read)
+                for file, rows in packed.rows.items():
+                    self._counter.add(file.path, rows_read=rows)
+                    self._acknowledge(whole(file), file.size)
             for file in packed.others:
-                for each in _plan(file, self._wanted, self._sizes, self._teller):
-                    yield from self._span(each) if isinstance(each, Span) else [each]
+                try:
+                    spans = plan_spans(file, self._wanted, self._sizes)
+                except (UnreadableFile, *storage.ERRORS) as error:
+                    self._reject_file(file, error)
+                    spans = []
+                for span in spans:
+                    yield from self._read(span)
+                self._acknowledge(whole(file), file.size - sum(span.size for span in spans))
 
-    def _span(self, span: Span) -> Iterator[Any]:
+    def _span(self, span: Span) -> Iterator[pa.RecordBatch]:
+        yield from self._read(span)
+        self._acknowledge(span, 0)
+
+    def _read(self, span: Span) -> Iterator[pa.RecordBatch]:
+        """The chunks of a span; its bytes and rows are counted, the unit is not."""
         path = span.file.path
-        rows_read = told = 0
+        rows_read = bytes_read = 0
         try:
             for block, done in self._blocks(span):
                 rows_read += block.rows_read
                 chunk, rejects = split(block, path, self._wanted)
                 if rejects:
-                    yield from self._reject(rejects, path)
+                    self._reject(rejects_batch(rejects, path))
                 if chunk is not None:
                     yield chunk
                 # All steps up to the shards have had the block, or it could not be yielded.
-                size = max(0, min(done, span.size) - told)
-                told += size
-                self._teller.add(read=size, rows=block.rows_read, rejected=len(rejects))
+                size = max(0, min(done, span.size) - bytes_read)
+                bytes_read += size
+                self._counter.add(path, bytes_read=size, rows_read=block.rows_read)
+            check_unchanged(span.file)
         except (UnreadableFile, *storage.ERRORS) as error:
-            yield from _reject_file(path, error, after=span.first_row + rows_read)
-        finally:
-            self._read.inc(rows_read)
-            self._teller.add(read=span.size - told)
-        yield tally(path, read=rows_read)
+            self._reject_file(span.file, error, after=span.first_row + rows_read)
+        else:
+            if span.rows not in (UNKNOWN, rows_read):
+                raise ReconcileError(
+                    f"{path}: {span.rows} rows were counted from row {span.first_row} on, but "
+                    f"{rows_read} were read; nothing is published"
+                )
+        self._counter.add(path, bytes_read=span.size - bytes_read)
 
     def _blocks(self, span: Span) -> Iterator[tuple[Block, int]]:
         """The rows of a span, and how many of its bytes are read with each block."""
@@ -248,44 +413,24 @@ class ReadSpanFn(InputFn):
         with storage.open_input(path) as source:
             if span.file.format == "parquet":
                 opened = parquet_spans.open_file(source, self._wanted)
-                groups = (span.start, span.stop)
-                rows = sum(opened.metadata.row_group(group).num_rows for group in range(*groups))
                 done = 0
                 for block in parquet_spans.read(
-                    opened, groups, span.first_row, self._wanted, batch_rows=self._sizes.batch_rows
+                    opened,
+                    (span.start, span.stop),
+                    span.first_row,
+                    self._wanted,
+                    batch_rows=self._sizes.batch_rows,
                 ):
                     done += block.rows_read
-                    yield block, span.size * done // rows
+                    yield block, span.size * done // max(span.rows, 1)
             else:
                 stream = gzipped.unzipped(source) if span.file.format == "csv.gz" else source
-                part = ByteSpan(span.start, span.stop, span.first_row) if span.stop else None
+                part = (
+                    ByteSpan(span.start, span.stop, span.first_row, span.rows)
+                    if span.stop
+                    else None
+                )
                 for block in csv_spans.read(
                     stream, self._wanted, block_bytes=self._sizes.block_bytes, span=part
                 ):
                     yield block, source.tell() - span.start
-
-    def _reject(self, rejects: list[Reject], path: str) -> Iterator[Any]:
-        self._rejected.inc(len(rejects))
-        yield pvalue.TaggedOutput(REJECTS, rejects_batch(rejects, path))
-        for reason in {reject.reason for reject in rejects}:
-            count = sum(reject.reason == reason for reject in rejects)
-            Metrics.counter(NAMESPACE, f"rows_rejected_{reason}").inc(count)
-            yield figure("rejects", reason, count)
-
-
-def _reject_file(path: str, error: Exception, after: int = 0) -> Iterator[Any]:
-    """One reject for a whole file, or for the rest of it after some rows."""
-    reason, column = validate.UNREADABLE_FILE, None
-    if isinstance(error, UnreadableFile):
-        reason, column = error.reason, error.column
-    message = str(error) if isinstance(error, UnreadableFile) else storage.reason_of(error)
-    reject = Reject(
-        source_row=None,
-        reason=reason,
-        column=column,
-        message=f"after row {after - 1}: {message}" if after else message,
-    )
-    Metrics.counter(NAMESPACE, "files_unreadable").inc()
-    yield pvalue.TaggedOutput(REJECTS, rejects_batch([reject], path))
-    yield figure("rejects", reject.reason, 1)
-    yield tally(path, unreadable=1)

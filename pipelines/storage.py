@@ -15,7 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 from apache_beam.io.aws.clients.s3.messages import S3ClientError
@@ -61,6 +61,38 @@ def absolute(path: str) -> str:
 def join(base: str, *parts: str) -> str:
     """Joins path parts in the way of the base's filesystem."""
     return str(FileSystems.join(base, *parts))
+
+
+class Version(NamedTuple):
+    """What tells one version of a file from another.
+
+    Attributes:
+      size: bytes.
+      modified: microseconds since the epoch, UTC.
+      inode: of a local file; 0 elsewhere.
+    """
+
+    size: int
+    modified: int
+    inode: int = 0
+
+    @classmethod
+    def of(cls, size: int, modified_seconds: float, inode: int = 0) -> Version:
+        """Makes a version of what filesystems tell."""
+        return cls(size, round(modified_seconds * 1_000_000), inode)
+
+
+def read_version(path: str) -> Version:
+    """Looks at a file as it is now.
+
+    Raises:
+      OSError: or another of `ERRORS`: it can't be looked at.
+    """
+    if is_local(path):
+        found = os.stat(path)
+        return Version.of(found.st_size, found.st_mtime, found.st_ino)
+    metadata = FileSystems.get_filesystem(path).metadata(path)
+    return Version.of(metadata.size_in_bytes, metadata.last_updated_in_seconds or 0)
 
 
 def open_input(path: str) -> pa.NativeFile:

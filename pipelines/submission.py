@@ -6,7 +6,6 @@ import contextlib
 import enum
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -36,7 +35,6 @@ class Workers(enum.Enum):
     """Where a runner's workers are, seen from this process."""
 
     THREADS = enum.auto()
-    CHILDREN = enum.auto()
     ELSEWHERE = enum.auto()
 
 
@@ -49,10 +47,8 @@ class Submission:
       close: ends what the runner started.
       workers: where they are.
       stop: stops the job itself, where the runner's own `cancel` does not.
-      failure: gets an error when something ends the job that the runner does not notice.
 
     Attributes:
-      failure: the same; None where the runner notices everything.
       workers: where they are.
       waits: whether `run` waits for the job's end; it does not where it only makes a template, as
         the launcher of a Dataflow Flex Template does.
@@ -65,12 +61,10 @@ class Submission:
         close: Callable[[], None] = lambda: None,
         workers: Workers = Workers.ELSEWHERE,
         stop: Callable[[], None] = lambda: None,
-        failure: Future[None] | None = None,
     ) -> None:
         self.runner = runner
         self.options = options
         self.close = close
-        self.failure = failure
         self.workers = workers
         self.waits = not options.view_as(GoogleCloudOptions).template_location
         self._stop = stop
@@ -153,18 +147,9 @@ def read_metrics(results: MetricResults) -> Metrics:
 
 
 def as_penguin_error(error: Exception) -> PenguinError:
-    """Finds the project's own error in what a runner made of it: a text with a traceback."""
+    """What a runner's own error says, in one line; steps record theirs (`failures`)."""
     if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
         return PenguinError(f"the connection to the runner was lost: {error.details()}")
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    for line in reversed(lines):
-        for kind in _all_errors(PenguinError):
-            prefix = f"{kind.__module__}.{kind.__name__}: "
-            if line.startswith(prefix):
-                return kind(line.removeprefix(prefix).split(" [while running")[0])
     last = lines[-1] if lines else repr(error)
     return PenguinError(f"{last} (--verbose shows where)")
-
-
-def _all_errors(kind: type[PenguinError]) -> list[type[PenguinError]]:
-    return [found for child in kind.__subclasses__() for found in [*_all_errors(child), child]]

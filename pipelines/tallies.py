@@ -1,7 +1,13 @@
-"""Counts by input file, and how they must add up."""
+"""Exact counts by input file, and how they must add up.
+
+Work is divided into *units*: a file that is read whole, a span of a large one, or one file among
+many small ones. A unit is announced where it is planned and acknowledged where it is done, so that
+a unit which never reaches its reader is missed, and one that comes twice is noticed.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -13,42 +19,76 @@ from penguin_model.errors import ReconcileError
 UNKNOWN = -1
 BUCKETS = 32
 
+# The values of the column `status` of the `files` data set.
+READ = "read"
+UNREADABLE = "unreadable"
+UNREADABLE_FOR_NOW = "unreadable_for_now"
+
 
 class FileTally(NamedTuple):
     """What one step knows of one input file; tallies of several steps are merged.
 
     Attributes:
-      size, modified: the fingerprint; UNKNOWN where the step does not know it.
-      expected: rows by the file's own footer; UNKNOWN for formats without one.
-      read: rows that a reader saw.
-      scored: rows that a shard of predictions holds.
-      rejected: rows that a shard of rejects holds.
+      size, modified: the version of the file that was matched; UNKNOWN where the step doesn't know.
+      matched, planned: how often the file was matched and planned; once each.
+      bytes_ranged, bytes_surveyed: bytes of its ranges, announced and acknowledged; only a large
+        CSV has ranges.
+      ranges: the fingerprints of its ranges, added when announced and subtracted when acknowledged.
+      units_planned, units_read: units announced and acknowledged.
+      units: the fingerprints of its units, added when announced and subtracted when acknowledged.
+      bytes_planned, bytes_read: bytes of its units, announced and acknowledged.
+      rows_read: rows that a reader saw.
+      rows_scored: rows that were written to a shard of predictions.
+      rows_rejected: rows that were written to a shard of rejects.
+      places: the sum of the places (``source_row``) of all rows that were written.
       unreadable: 1 if the file, or its rest, has a reject of its own.
+      failed: 1 if the reason of that reject may pass, as a missing permission does.
     """
 
     size: int = UNKNOWN
     modified: int = UNKNOWN
-    expected: int = UNKNOWN
-    read: int = 0
-    scored: int = 0
-    rejected: int = 0
+    matched: int = 0
+    planned: int = 0
+    bytes_ranged: int = 0
+    bytes_surveyed: int = 0
+    ranges: int = 0
+    units_planned: int = 0
+    units_read: int = 0
+    units: int = 0
+    bytes_planned: int = 0
+    bytes_read: int = 0
+    rows_read: int = 0
+    rows_scored: int = 0
+    rows_rejected: int = 0
+    places: int = 0
     unreadable: int = 0
+    failed: int = 0
+
+    @property
+    def status(self) -> str:
+        """What became of the file: the value of the column ``status``."""
+        if self.failed:
+            return UNREADABLE_FOR_NOW
+        return UNREADABLE if self.unreadable else READ
 
 
 def merge(tallies: Iterable[FileTally]) -> FileTally:
     """Merges what several steps know of one file; the order does not matter."""
-    total = FileTally()
-    for tally in tallies:
-        total = FileTally(
-            size=max(total.size, tally.size),
-            modified=max(total.modified, tally.modified),
-            expected=max(total.expected, tally.expected),
-            read=total.read + tally.read,
-            scored=total.scored + tally.scored,
-            rejected=total.rejected + tally.rejected,
-            unreadable=total.unreadable + tally.unreadable,
-        )
-    return total
+    known = [FileTally(), *tallies]
+    return FileTally(*map(sum, zip(*known, strict=True)))._replace(
+        size=max(each.size for each in known), modified=max(each.modified for each in known)
+    )
+
+
+def fingerprint(path: str, start: int, stop: int) -> int:
+    """A number for one unit or range; sums of such numbers agree only if the units do.
+
+    Args:
+      path: the file's.
+      start, stop: the part of the file.
+    """
+    content = f"{start}:{stop}:{path}".encode()
+    return int.from_bytes(hashlib.blake2b(content, digest_size=6).digest(), "big")
 
 
 def by_bucket(tallies: Mapping[str, FileTally]) -> Iterator[tuple[int, dict[str, FileTally]]]:
@@ -63,24 +103,46 @@ def by_bucket(tallies: Mapping[str, FileTally]) -> Iterator[tuple[int, dict[str,
 
 
 def reconcile(path: str, tally: FileTally) -> None:
-    """Checks that every row of a file that was read is in the output.
-
-    The three counts come from three places: the reader, the writer of the predictions and the
-    writer of the rejects.
+    """Checks that all of a file was planned, read and written, once.
 
     Raises:
-      ReconcileError: rows are lost or doubled.
+      ReconcileError: a part of it was lost or came twice.
     """
-    if tally.read != tally.scored + tally.rejected:
-        raise ReconcileError(
-            f"{path}: {tally.read} rows read, but {tally.scored} scored and {tally.rejected} "
-            "rejected rows written; nothing is published"
+    for fault in _faults(tally):
+        raise ReconcileError(f"{path}: {fault}; nothing is published")
+
+
+def _faults(tally: FileTally) -> Iterator[str]:
+    if (tally.matched, tally.planned) != (1, 1):
+        yield f"the file was matched {tally.matched} times and planned {tally.planned} times"
+    if tally.bytes_ranged not in (0, tally.size) or (
+        tally.bytes_surveyed != tally.bytes_ranged or tally.ranges
+    ):
+        yield (
+            f"of {tally.size} bytes, {tally.bytes_ranged} were to be surveyed and "
+            f"{tally.bytes_surveyed} were"
         )
-    if tally.expected not in (UNKNOWN, tally.read) and not tally.unreadable:
-        raise ReconcileError(
-            f"{path}: its footer counts {tally.expected} rows, but {tally.read} were read: "
-            "did it change meanwhile? nothing is published"
+    if tally.units_planned < 1 or tally.units_read != tally.units_planned or tally.units:
+        yield (
+            f"{tally.units_planned} parts of the file were planned, but {tally.units_read} were "
+            "read, or not the same ones"
         )
+    if not tally.size == tally.bytes_planned == tally.bytes_read:
+        yield (
+            f"of {tally.size} bytes, {tally.bytes_planned} were planned and {tally.bytes_read} read"
+        )
+    if tally.rows_read != tally.rows_scored + tally.rows_rejected:
+        yield (
+            f"{tally.rows_read} rows read, but {tally.rows_scored} scored and "
+            f"{tally.rows_rejected} rejected rows written"
+        )
+    if tally.failed and tally.rows_read:
+        yield (
+            "only a part of the file could be read, as its reject says; try again when all of it "
+            "can be read"
+        )
+    if not tally.unreadable and tally.places != tally.rows_read * (tally.rows_read - 1) // 2:
+        yield f"the places of its {tally.rows_read} rows don't run from 0 up, each once"
 
 
 class MergeTallies(beam.CombineFn):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -21,11 +21,23 @@ from penguin_model.bundle import Classifier
 from penguin_model.card import ModelCard
 from penguin_model.errors import ModelError
 from penguin_model.features import normalize
-from pipelines import histograms, labels, layout, models, publish, schemas
+from pipelines import failures, histograms, labels, layout, models, proof, publish, schemas
 from pipelines.blocks import Wanted
 from pipelines.files import Matching
-from pipelines.outputs import FIGURES, RANGES, REJECTS, TALLIES, figure, with_outputs
-from pipelines.sinks import ReconcileFn, WriteShardsFn
+from pipelines.histograms import Counts, Figures
+from pipelines.outputs import (
+    FIGURES,
+    RANGES,
+    SHARDS,
+    TALLIES,
+    AddUpFigures,
+    figures,
+    step,
+    tagged_figures,
+)
+from pipelines.packs import Pack
+from pipelines.shards import Shard
+from pipelines.sinks import DataSet, ReconcileFn, WriteShardsFn
 from pipelines.sizes import DEFAULT_SIZES, Sizes
 from pipelines.sources import (
     MatchFilesFn,
@@ -67,75 +79,112 @@ class ScoreObservations(beam.PTransform):
         """Wires the steps; the result is the outcome that the last one records."""
         wanted = Wanted.of_card(self.card, self.passthrough)
         sizes, progress = self.sizes, self.progress
+        predictions = self._data_set(
+            layout.PREDICTIONS, schemas.predictions(self.passthrough, self.card), "rows_scored"
+        )
+        rejects = self._data_set(layout.REJECTS, schemas.REJECTS, "rows_rejected")
+        files = self._data_set(layout.FILES, schemas.FILES, "")
+        of_input = (SHARDS, TALLIES, FIGURES)
+
         matched = (
             pipeline
             | "Input patterns" >> beam.Create([self.matching])
-            | "Match files" >> with_outputs(MatchFilesFn(sizes, progress), Any)
+            | "Match files"
+            >> self._step(MatchFilesFn(sizes, progress), Pack, TALLIES, FIGURES)
         )
-        inputs = matched.main | "Share files" >> beam.Reshuffle()
-        planned = inputs | "Plan spans" >> with_outputs(PlanSpansFn(wanted, sizes, progress), Any)
-        numbered = (
+        planned = (
+            matched.main
+            | "Share files" >> beam.Reshuffle()
+            | "Plan spans"
+            >> self._step(PlanSpansFn(wanted, sizes, progress, rejects), Any, *of_input, RANGES)
+        )
+        surveyed = (
             planned[RANGES]
             | "Share ranges" >> beam.Reshuffle()
             | "Survey large CSV"
-            >> beam.ParDo(SurveyRangeFn(progress)).with_output_types(tuple[str, Any])
-            | "By file" >> beam.GroupByKey()
-            | "Number rows" >> with_outputs(NumberRowsFn(progress), Any)
+            >> self._step(SurveyRangeFn(progress, rejects), tuple[str, Any], *of_input)
         )
-        spans = (
+        numbered = (
+            surveyed.main
+            | "By file" >> beam.GroupByKey()
+            | "Number rows" >> self._step(NumberRowsFn(progress, rejects), Any, *of_input)
+        )
+        read = (
             (planned.main, numbered.main)
             | "All spans" >> beam.Flatten()
             | "Share spans" >> beam.Reshuffle()
+            | "Read and validate"
+            >> self._step(
+                ReadSpanFn(wanted, sizes, progress, rejects), pa.RecordBatch, *of_input
+            )
         )
-        read = spans | "Read and validate" >> with_outputs(
-            ReadSpanFn(wanted, sizes, progress), pa.RecordBatch
+        normalized = read.main | "Normalize" >> self._step(
+            NormalizeFn(self.card, self.passthrough), pa.RecordBatch, FIGURES
         )
-        normalized = read.main | "Normalize" >> with_outputs(
-            NormalizeFn(self.card, self.passthrough), pa.RecordBatch
+        scored = normalized.main | "Predict" >> self._step(
+            PredictFn(self.card, self.model_path, self.passthrough), pa.RecordBatch, FIGURES
         )
-        scored = normalized.main | "Predict" >> with_outputs(
-            PredictFn(self.card, self.model_path, self.passthrough), pa.RecordBatch
+        written = scored.main | "Write predictions" >> self._step(
+            WriteShardsFn(predictions), Shard, TALLIES
         )
-        predictions = scored.main | "Write predictions" >> self._write(layout.PREDICTIONS)
-        rejected = (
-            planned[REJECTS],
-            numbered[REJECTS],
-            read[REJECTS],
-        ) | "All rejects" >> beam.Flatten()
-        rejects = rejected | "Write rejects" >> self._write(layout.REJECTS)
+        on_input = (planned, surveyed, numbered, read)
         tallies = (
-            tuple(step[TALLIES] for step in (planned, numbered, read, predictions, rejects))
+            tuple(step[TALLIES] for step in (matched, *on_input, written))
             | "All counts" >> beam.Flatten()
             | "Count by file" >> beam.CombinePerKey(MergeTallies())
         )
-        reconciled = tallies | "Reconcile" >> with_outputs(
-            ReconcileFn(self.card.sha256), pa.RecordBatch
+        reconciled = tallies | "Reconcile" >> self._step(
+            ReconcileFn(self.card.sha256), pa.RecordBatch, FIGURES
         )
-        listed = reconciled.main | "Write files" >> self._write(layout.FILES)
-        shards = (predictions.main, rejects.main, listed.main) | "All shards" >> beam.Flatten()
-        counting = (matched, planned, numbered, read, normalized, scored, reconciled)
+        listed = reconciled.main | "Write files" >> self._step(WriteShardsFn(files), Shard, TALLIES)
+        shards = (
+            *(step[SHARDS] for step in on_input),
+            written.main,
+            listed.main,
+        ) | "All shards" >> beam.Flatten()
         figures = (
-            tuple(step[FIGURES] for step in counting)
+            tuple(step[FIGURES] for step in (matched, *on_input, normalized, scored, reconciled))
             | "All figures" >> beam.Flatten()
-            | "Add up figures" >> beam.CombinePerKey(histograms.add_up)
+            | "Add up figures" >> beam.CombineGlobally(AddUpFigures())
         )
         return (
             pipeline
             | "Once" >> beam.Create([self.publication])
-            | "Publish" >> beam.Map(publish.publish, pvalue.AsList(shards), pvalue.AsDict(figures))
+            | "Publish"
+            >> beam.ParDo(
+                failures.Recorded(PublishFn(), self.publication.layout.failures),
+                pvalue.AsList(shards),
+                pvalue.AsSingleton(figures),
+            )
         )
 
-    def _write(self, dataset: str) -> beam.ParDo:
-        schema = {
-            layout.PREDICTIONS: schemas.predictions(self.passthrough, self.card),
-            layout.REJECTS: schemas.REJECTS,
-            layout.FILES: schemas.FILES,
-        }[dataset]
+    def _step(self, dofn: beam.DoFn, main: Any, *others: str) -> Any:
+        return step(dofn, main, *others, failures_folder=self.publication.layout.failures)
+
+    def _data_set(self, name: str, schema: pa.Schema, counted_as: str) -> DataSet:
         paths = self.publication.layout
-        metadata = {"run_id": paths.run_id, "model_sha256": self.card.sha256}
-        return with_outputs(
-            WriteShardsFn(paths.staged(dataset), dataset, schema, metadata, self.sizes), Any
+        return DataSet(
+            name=name,
+            folder=paths.staged(name),
+            schema=schema,
+            metadata={
+                "run_id": paths.run_id,
+                "model_sha256": self.card.sha256,
+                "attempt": paths.attempt,
+            },
+            counted_as=counted_as,
+            sizes=self.sizes,
         )
+
+
+class PublishFn(beam.DoFn):
+    """Publishes the run, or holds it back."""
+
+    def process(
+        self, publication: publish.Publication, shards: Sequence[Shard], figures: Figures
+    ) -> Iterator[Mapping[str, Any]]:
+        """The records of all shards and all that was counted, to the manifest."""
+        yield publish.publish(publication, shards, figures)
 
 
 class NormalizeFn(beam.DoFn):
@@ -161,10 +210,13 @@ class NormalizeFn(beam.DoFn):
             [*chunk.columns[:first], rows, *label],
             schema=schemas.batches(self._passthrough, self._features, labelled=bool(label)),
         )
+        counted: Mapping[str, Counts] = {}
         if self._reference is not None:
             counted = histograms.count_features(columns, self._features, self._reference)
-            for name, counts in counted.items():
-                yield figure(histograms.GROUP, name, counts)
+        yield tagged_figures(
+            figures(proof.COUNTED, {proof.NORMALIZED: chunk.num_rows}),
+            figures(histograms.GROUP, counted),
+        )
 
 
 def find_winners(
@@ -200,7 +252,6 @@ class PredictFn(beam.DoFn):
         self._schema = schemas.predictions(passthrough, card)
         self._classifier: Classifier | None = None
         self._loads = Metrics.counter(NAMESPACE, "model_loads")
-        self._scored = Metrics.counter(NAMESPACE, "rows_scored")
         self._batch_rows = Metrics.distribution(NAMESPACE, "batch_rows")
         self._milliseconds = Metrics.distribution(NAMESPACE, "predict_milliseconds")
 
@@ -216,7 +267,6 @@ class PredictFn(beam.DoFn):
         probabilities = self._classifier.predict(matrix.reshape(batch.num_rows, -1))
         self._milliseconds.update(round((time.perf_counter() - started) * 1000))
         self._batch_rows.update(batch.num_rows)
-        self._scored.inc(batch.num_rows)
         by_class = [np.ascontiguousarray(column) for column in probabilities.T]
         winners, best = find_winners(by_class)
         if not np.isfinite(best).all():
@@ -226,13 +276,23 @@ class PredictFn(beam.DoFn):
         yield pa.RecordBatch.from_arrays(
             [*batch.columns[: self._first], *answers], schema=self._schema
         )
+        yield tagged_figures(*self._count(batch, winners, best, probabilities))
+
+    def _count(
+        self,
+        batch: pa.RecordBatch,
+        winners: npt.NDArray[np.int32],
+        best: npt.NDArray[np.float32],
+        probabilities: npt.NDArray[np.float32],
+    ) -> Iterator[Figures]:
+        yield figures(proof.COUNTED, {proof.PREDICTED: batch.num_rows})
         counts = np.bincount(winners, minlength=len(self._card.classes)).tolist()
-        for name, count in zip(self._card.classes, counts, strict=True):
-            yield figure(histograms.SPECIES, name, count)
+        yield figures(histograms.SPECIES, dict(zip(self._card.classes, counts, strict=True)))
         if self._card.reference is not None:
             edges = self._card.reference.probability.edges
-            yield figure(histograms.GROUP, histograms.PROBABILITY, histograms.count(best, edges))
+            counted = {histograms.PROBABILITY: histograms.count(best, edges)}
+            yield figures(histograms.GROUP, counted)
         for codes in batch.columns[self._first + 1 :]:  # one column or none
-            counted = labels.count(codes.to_numpy(), winners, best, probabilities)
-            for name, sums in counted.items():
-                yield figure(labels.GROUP, name, sums)
+            yield figures(
+                labels.GROUP, labels.count(codes.to_numpy(), winners, best, probabilities)
+            )

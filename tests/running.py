@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parents[1]
 _PROGRESS = re.compile(r"^penguin-score: (planning|scoring|publishing|done)\b.*\n", re.M)
 PLAIN = ["--run_id", "test"]
 ONE_WORKER = ["--direct_num_workers=1"]
-TWO_THREADS = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]
+TWO_WORKERS = ["--direct_num_workers=2"]
 SMALL_PIECES = Sizes(
     small_file_bytes=0,
     span_bytes=1000,
@@ -29,7 +29,6 @@ SMALL_PIECES = Sizes(
     row_group_rows=90,
     shard_bytes=4000,
 )
-TWO_PROCESSES = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
 
 
 def run_here(output: Path, *arguments: object) -> int:

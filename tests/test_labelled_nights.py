@@ -19,7 +19,7 @@ from pipelines import csv_spans, labels, parquet_spans
 from pipelines.blocks import Wanted
 from tests import samples
 from tests.reading import LENGTH, MASS, score_ready
-from tests.running import ONE_WORKER, TWO_THREADS, manifest, published, run_here, run_small_pieces
+from tests.running import ONE_WORKER, TWO_WORKERS, manifest, published, run_here, run_small_pieces
 from tests.torture import fuzz
 
 PENGUINS = samples.PROJECT / "data/penguins.csv"
@@ -100,7 +100,7 @@ def test_labels_in_every_format(
     assert_judged(run_night(tmp_path / "out", "--input", path), expected)
 
 
-@pytest.mark.parametrize("workers", [ONE_WORKER, TWO_THREADS], ids=["one worker", "two"])
+@pytest.mark.parametrize("workers", [ONE_WORKER, TWO_WORKERS], ids=["one worker", "two"])
 def test_pieces_of_a_labelled_night_are_judged_as_the_whole(
     tmp_path: Path, penguins: pd.DataFrame, expected: dict[str, Any], workers: list[str]
 ) -> None:

@@ -13,8 +13,7 @@ from pipelines.sizes import Sizes
 from tests.running import (
     ONE_WORKER,
     PLAIN,
-    TWO_PROCESSES,
-    TWO_THREADS,
+    TWO_WORKERS,
     listing,
     manifest,
     published,
@@ -52,7 +51,7 @@ def assert_same_rows(one: pa.Table, two: pa.Table) -> None:
             assert one.column(name).equals(two.column(name)), name
 
 
-@pytest.mark.parametrize("workers", [ONE_WORKER, TWO_THREADS], ids=["one worker", "two"])
+@pytest.mark.parametrize("workers", [ONE_WORKER, TWO_WORKERS], ids=["one worker", "two"])
 def test_csv_equals_parquet_and_pieces_equal_the_whole(
     tmp_path: Path, toy: Path, workers: list[str]
 ) -> None:
@@ -93,12 +92,11 @@ def test_another_card_scores_through_the_same_pipeline(tmp_path: Path, toy: Path
     np.testing.assert_allclose(total, 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("workers", [TWO_THREADS, TWO_PROCESSES], ids=["threads", "processes"])
 def test_two_workers_publish_what_one_does(
-    tmp_path: Path, shipped_model: Path, observations: Path, workers: list[str]
+    tmp_path: Path, shipped_model: Path, observations: Path
 ) -> None:
     outputs = [tmp_path / "one", tmp_path / "two"]
-    for output, flags in zip(outputs, (ONE_WORKER, workers), strict=True):
+    for output, flags in zip(outputs, (ONE_WORKER, TWO_WORKERS), strict=True):
         common = ("--input", observations, "--model", shipped_model)
         assert run_here(output, *common, *PLAIN, *flags) == 0
     for dataset in ("predictions", "rejects", "files"):
@@ -133,7 +131,7 @@ def test_shards_follow_the_order_of_the_input(tmp_path: Path, toy: Path) -> None
         pq.write_table(made_up(toy, 30, number), tmp_path / f"{number}.parquet")
     output = tmp_path / "out"
     assert run_here(
-        output, "--input", tmp_path / "*.parquet", "--model", toy, *PLAIN, *TWO_THREADS
+        output, "--input", tmp_path / "*.parquet", "--model", toy, *PLAIN, *TWO_WORKERS
     ) == 0  # fmt: skip
     firsts = [
         pq.read_table(shard).column("source_file")[0].as_py()
@@ -184,7 +182,7 @@ def test_a_large_csv_is_read_in_parallel_with_exact_rows(tmp_path: Path, toy: Pa
         lines += [""] * (number % 4)
     (tmp_path / "large.csv").write_bytes("\r\n".join(lines).encode())
     output = tmp_path / "out"
-    flags = ("--model", toy, "--passthrough", "note", *PLAIN, *TWO_THREADS)
+    flags = ("--model", toy, "--passthrough", "note", *PLAIN, *TWO_WORKERS)
     sizes = Sizes(range_bytes=300, block_bytes=500, batch_rows=70, row_group_rows=90)
     assert run_sized(sizes, output, "--input", tmp_path / "large.csv", *flags)["totals"] == totals(
         files=1, rows_read=200, rows_scored=180, rows_rejected=20

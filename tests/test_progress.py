@@ -22,8 +22,7 @@ from tests.running import (
     ONE_WORKER,
     PROJECT,
     SMALL_PIECES,
-    TWO_PROCESSES,
-    TWO_THREADS,
+    TWO_WORKERS,
     listing,
     manifest,
     prepare_sized,
@@ -32,11 +31,7 @@ from tests.running import (
 from tests.terminal import HIDE_CURSOR, SHOW_CURSOR, percents
 
 ROWS, BAD = 9_000_000, 40
-MODES = {
-    "in_memory": [*ONE_WORKER, "--direct_running_mode=in_memory"],
-    "multi_threading": TWO_THREADS,
-    "multi_processing": TWO_PROCESSES,
-}
+MODES = {"one worker": ONE_WORKER, "two workers": TWO_WORKERS}
 FACTS = r"[\d.]+ [kM]? ?rows(, \d+:\d\d left)?(, [\d.]+ [kM]? ?rows/s)?, \d+ rejected"
 LINE = re.compile(
     rf"penguin-score: (planning \d+ % of .*B|(scoring|publishing) \d+ % of .*B, {FACTS})"
@@ -100,7 +95,7 @@ def test_a_bar_fits_its_terminal(width: int, flags: list[object]) -> None:
 
 
 def test_lines_without_a_terminal(flags: list[object], tmp_path: Path) -> None:
-    ran = terminal.run_eager(*flags, *TWO_PROCESSES, "--summary=json")
+    ran = terminal.run_eager(*flags, "--summary=json")
     *lines, last = ran.stderr.splitlines()
     assert [line for line in lines if not LINE.fullmatch(line)] == []
     assert len(percents(lines)) > 2
@@ -139,7 +134,7 @@ def test_a_failed_run_leaves_its_error_below_the_bar(flags: list[object], tmp_pa
     assert screen.text.index(SHOW_CURSOR) < screen.text.index("penguin-score: error")
 
 
-@pytest.mark.parametrize("mode", ["multi_threading", "multi_processing"])
+@pytest.mark.parametrize("mode", MODES)
 def test_ctrl_c_gives_the_cursor_back(mode: str, flags: list[object], tmp_path: Path) -> None:
     with terminal.opened(100) as screen:
         started = screen.start(terminal.eager(*flags, *MODES[mode]))
@@ -207,7 +202,7 @@ def test_what_is_told_in_the_end_is_what_the_manifest_tells(
     (night / "torn.csv.gz").write_bytes(b"\x1f\x8b")
     (night / "empty.csv").write_text("")
     (night / "notes.txt").write_text("no observations")
-    flags = ("--input", night, "--run_id", "test", "--max_reject_fraction=1", *TWO_THREADS)
+    flags = ("--input", night, "--run_id", "test", "--max_reject_fraction=1", *TWO_WORKERS)
     prepared = prepare_sized(sizes, tmp_path / "out", *flags)
     assert prepared.transform.progress is not None
     found: list[Work] = []

@@ -1,17 +1,15 @@
 """The short form of `make torture`: a few kills and faults, some hundred mutated files."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.running import PROJECT, TWO_PROCESSES, listing, manifest, run_here
-from tests.torture import faults, fuzz, jobs, kills, nights, readers, rights
+from tests.running import PROJECT, manifest, run_here
+from tests.torture import faults, fuzz, kills, nights, readers, rights
 from tests.torture.cases import Case
 
 CASES: dict[str, Callable[[Path], Case]] = {
@@ -100,16 +98,3 @@ def test_sigint_at_start_up_is_one_line() -> None:
     )  # fmt: skip
     assert (ran.returncode, ran.stderr.count("\n")) == (130, 1)
 
-
-@pytest.mark.slow
-def test_sigterm_ends_the_worker_processes_as_well(tmp_path: Path, shipped_model: Path) -> None:
-    night, output = jobs.make_night(tmp_path / "night", 400_000), tmp_path / "out"
-    flags = ("--input", night, "--output", output, "--model", shipped_model, *TWO_PROCESSES)
-    with jobs.started(*flags) as job:
-        while job.poll() is None and len(jobs.members(job)) < 3:
-            time.sleep(0.01)
-        job.send_signal(signal.SIGTERM)
-        assert job.wait(timeout=60) == 128 + signal.SIGTERM
-        time.sleep(5)
-        assert jobs.members(job) == []
-        assert listing(output) == []

@@ -15,15 +15,14 @@ import pyarrow.parquet as pq
 from benchmarks import generate
 from tests.running import (
     PROJECT,
-    TWO_PROCESSES,
-    TWO_THREADS,
+    ONE_WORKER,
     beside_progress,
     command,
     find_processes,
 )
 from tests.torture.cases import Case
 
-MODES: tuple[list[str], ...] = ([], TWO_THREADS, TWO_PROCESSES)
+MODES: tuple[list[str], ...] = ([], ONE_WORKER)
 SECONDS = 180
 
 

@@ -72,7 +72,7 @@ def kill_and_repeat(folder: Path, kills: int, rows: int, seed: int) -> Case:
             "--run_id",
             "run",
             *CARRY,
-            *MODES[number % 3],
+            *MODES[number % 2],
         ]
         with started(*flags) as job:
             case.see(kill_somewhere(job, output, choice, MOMENTS[number % len(MOMENTS)]))
@@ -102,7 +102,7 @@ def kill_and_next_night(folder: Path, kills: int, rows: int, seed: int) -> Case:
     whole = {"a.parquet": rows, "b.csv": rows // 2}
     for number in range(kills):
         output = folder / f"out{number}"
-        flags = ["--input", night, "--output", output, "--new_only", *CARRY, *MODES[number % 3]]
+        flags = ["--input", night, "--output", output, "--new_only", *CARRY, *MODES[number % 2]]
         moment = MOMENTS[(number + 3) % len(MOMENTS)]
         with started(*flags, "--run_id", "run") as job:
             case.see(kill_somewhere(job, output, choice, moment))
@@ -126,7 +126,7 @@ def kill_and_replace(folder: Path, kills: int, rows: int, seed: int) -> Case:
     old, new = {"b.csv": rows // 2}, {"a.parquet": rows, "b.csv": rows // 2}
     for number in range(kills):
         output = folder / f"out{number}"
-        flags = ["--output", output, "--run_id", "run", *CARRY, *MODES[number % 3]]
+        flags = ["--output", output, "--run_id", "run", *CARRY, *MODES[number % 2]]
         code, err = finish(*flags, "--input", night / "b.csv")
         case.check(code == 0, f"exit code {code}: {err}")
         moment = MOMENTS[2 + number % 3]
