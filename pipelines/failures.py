@@ -69,6 +69,10 @@ class Recorded(beam.DoFn):
         """The step's own."""
         return str(self._step.default_label())
 
+    def default_type_hints(self) -> Any:
+        """The step's own, too."""
+        return self._step.default_type_hints()
+
     def setup(self) -> None:
         with recorded(self._folder):
             self._step.setup()

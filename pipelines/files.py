@@ -146,8 +146,8 @@ def check_unchanged(file: InputFile, *, gone_is_fine: bool = False) -> None:
         if gone_is_fine:
             return
         raise ChangedFileError(
-            f"{file.path} can't be looked at after it was read: {storage.reason_of(error)}; nothing "
-            "is published, run again"
+            f"{file.path} can't be looked at after it was read: {storage.reason_of(error)}; "
+            "nothing is published, run again"
         ) from error
     if found != (file.size, file.modified, file.inode):
         raise ChangedFileError(

@@ -85,7 +85,8 @@ def fingerprint(path: str, start: int, stop: int) -> int:
 
     Args:
       path: the file's.
-      start, stop: the part of the file.
+      start: where the unit begins in the file.
+      stop: where it ends.
     """
     content = f"{start}:{stop}:{path}".encode()
     return int.from_bytes(hashlib.blake2b(content, digest_size=6).digest(), "big")

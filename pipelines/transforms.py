@@ -89,8 +89,7 @@ class ScoreObservations(beam.PTransform):
         matched = (
             pipeline
             | "Input patterns" >> beam.Create([self.matching])
-            | "Match files"
-            >> self._step(MatchFilesFn(sizes, progress), Pack, TALLIES, FIGURES)
+            | "Match files" >> self._step(MatchFilesFn(sizes, progress), Pack, TALLIES, FIGURES)
         )
         planned = (
             matched.main
@@ -114,9 +113,7 @@ class ScoreObservations(beam.PTransform):
             | "All spans" >> beam.Flatten()
             | "Share spans" >> beam.Reshuffle()
             | "Read and validate"
-            >> self._step(
-                ReadSpanFn(wanted, sizes, progress, rejects), pa.RecordBatch, *of_input
-            )
+            >> self._step(ReadSpanFn(wanted, sizes, progress, rejects), pa.RecordBatch, *of_input)
         )
         normalized = read.main | "Normalize" >> self._step(
             NormalizeFn(self.card, self.passthrough), pa.RecordBatch, FIGURES

@@ -12,11 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penguin_model.card import read_card
-from pipelines import files, packs
+from pipelines import files, packs, schemas
 from pipelines.blocks import split
+from pipelines.outputs import TALLIES
 from pipelines.packs import Pack
+from pipelines.planning import Span
+from pipelines.sinks import DataSet
 from pipelines.sizes import Sizes
-from pipelines.sources import PlanSpansFn, ReadSpanFn, Span
+from pipelines.sources import ReadSpanFn
 from tests.reading import WANTED
 from tests.running import PLAIN, manifest, published, run_here, run_sized
 from tests.toy import toy_bundle
@@ -38,42 +41,44 @@ def csv_files(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from([b"", b"", b"\xef\xbb\xbf"])) + text.encode()
 
 
-def outcome(elements: Iterable[Any]) -> tuple[list[Any], list[Any], dict[str, Any]]:
-    """Rows, rejects and counts of rows read by file, out of what the reading step emits."""
-    rows: list[Any] = []
-    rejects: list[Any] = []
-    read: dict[str, int] = {}
-    for each in elements:
-        if isinstance(each, pa.RecordBatch):
-            rows += each.to_pylist()
-        elif each.tag == "rejects":
-            rejects += each.value.to_pylist()
-        elif each.tag == "tallies":
-            for path, tally in each.value[1].items():
-                read[path] = read.get(path, 0) + tally.read
+def outcome(pieces: Iterable[Pack | Span]) -> tuple[list[Any], list[Any], dict[str, Any]]:
+    """Rows, rejects and counts of rows read by file, out of what the reading step makes."""
+    with tempfile.TemporaryDirectory() as staging:
+        rejects = DataSet(
+            name="rejects", folder=staging, schema=schemas.REJECTS, metadata={},
+            counted_as="rows_rejected", sizes=SIZES,
+        )  # fmt: skip
+        step = ReadSpanFn(WANTED, SIZES, None, rejects)
+        step.setup()
+        step.start_bundle()
+        rows = [
+            row for piece in pieces for chunk in step.process(piece) for row in chunk.to_pylist()
+        ]
+        emitted = list(step.finish_bundle())
+        rejected = [
+            row for path in Path(staging).iterdir() for row in pq.read_table(path).to_pylist()
+        ]
+    read = {
+        path: tally.rows_read
+        for each in emitted
+        if each.tag == TALLIES
+        for path, tally in each.value.value[1].items()
+    }
     return (
         sorted(rows, key=lambda row: (row["source_file"], row["source_row"])),
-        sorted(rejects, key=lambda row: (row["source_file"], row["source_row"] or -1)),
+        sorted(rejected, key=lambda row: (row["source_file"], row["source_row"] or -1)),
         {path: count for path, count in read.items() if count},
     )
 
 
 def together(folder: Path) -> Any:
-    matched = tuple(files.match([str(folder / "*")]))
-    read = ReadSpanFn(WANTED, SIZES)
-    read.setup()
-    return outcome(read.process(Pack(matched)))
+    return outcome([Pack(tuple(files.match([str(folder / "*")])))])
 
 
 def alone(folder: Path) -> Any:
-    plan, read = PlanSpansFn(WANTED, SIZES), ReadSpanFn(WANTED, SIZES)
-    plan.setup()
-    read.setup()
-    elements: list[Any] = []
-    for file in files.match([str(folder / "*")]):
-        for each in plan.process(Pack((file,))):
-            elements += read.process(each) if isinstance(each, Span) else [each]
-    return outcome(elements)
+    matched = files.match([str(folder / "*")])
+    # One that can't be planned is refused by the reading step as well.
+    return outcome([Pack((file,)) for file in matched])
 
 
 @given(st.lists(csv_files(), min_size=2, max_size=6))

@@ -97,4 +97,3 @@ def test_sigint_at_start_up_is_one_line() -> None:
         cwd=PROJECT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr.count("\n")) == (130, 1)
-

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from benchmarks import generate
 from tests.running import (
-    PROJECT,
     ONE_WORKER,
+    PROJECT,
     beside_progress,
     command,
     find_processes,
