@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from penguin_model import validate
 from pipelines.texts import is_text, show_bytes
 
 # What a torn or foreign file raises: Arrow's own errors, OSError for Thrift and codecs, and what
@@ -71,4 +73,16 @@ def _for_json(column: pa.Array) -> list[Any]:
     if is_text(column.type):
         texts = column.cast(pa.large_binary()).to_pylist()
         return [None if text is None else show_bytes(text) for text in texts]
-    return [value.hex() if isinstance(value, bytes) else value for value in column.to_pylist()]
+    try:
+        values = column.to_pylist()
+    except (ValueError, OverflowError, LookupError):
+        # Times that Python can't hold, or of a zone that it doesn't know.
+        return list(validate.as_text(column).to_pylist())
+    return [_strict(value) for value in values]
+
+
+def _strict(value: Any) -> Any:
+    """A value that JSON has: bytes become hexadecimal, NaN and the infinities text."""
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -21,18 +21,31 @@ def is_text(kind: pa.DataType) -> bool:
     )
 
 
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds bytes, plain or in a dictionary: old writers' text is so."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+
+
 def undecodable_rows(columns: Mapping[str, pa.Array]) -> dict[int, str]:
     """Finds the rows with bytes that are no UTF-8.
 
     Args:
-      columns: text or binary columns ``[n]``; Arrow checks neither when it reads Parquet.
+      columns: columns ``[n]`` of any type; those of text and of bytes, which stand for text, are
+        looked at. Arrow checks neither when it reads Parquet.
 
     Returns:
       Positions, each with the first column that has such bytes there.
     """
     found: dict[int, str] = {}
     for name, array in columns.items():
-        if _is_valid(array):
+        if not (is_text(array.type) or is_bytes(array.type)) or _is_valid(array):
             continue
         for position, value in enumerate(array.cast(pa.large_binary()).to_pylist()):
             try:
