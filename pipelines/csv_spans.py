@@ -22,7 +22,7 @@ from penguin_model import validate
 from penguin_model.errors import ReconcileError
 from pipelines.blocks import Block, Reject, Wanted
 from pipelines.csv_ranges import ByteSpan
-from pipelines.csv_records import Records, complete_length, find_records
+from pipelines.csv_records import BOM, Records, complete_length, find_records
 from pipelines.spans import UnreadableFile, check_columns
 from pipelines.texts import show_bytes, undecodable_rows
 
@@ -32,7 +32,6 @@ _HEADER_BYTES = 64 << 10
 _PARSE_BYTES = 1 << 20
 # A record longer than this is no observation: most likely a quote that nothing closes.
 MAX_RECORD_BYTES = 4 << 20
-BOM = b"\xef\xbb\xbf"
 
 
 def read(
@@ -53,15 +52,17 @@ def read(
       UnreadableFile: there is no usable header, or the bytes are no CSV.
     """
     if span is None or span.start == 0:
-        pieces = _whole_records(stream, block_bytes, None if span is None else span.stop)
-        header, body = read_header(next(pieces, b"").removeprefix(BOM), wanted)
+        pieces = _whole_records(
+            stream, block_bytes, None if span is None else span.stop, at_start=True
+        )
+        header, body = read_header(_with_header(pieces), wanted)
         row = 0
     else:
         header, body, row = find_header(stream, wanted), b"", span.first_row
         stream.seek(span.start)
         pieces = _whole_records(stream, block_bytes, span.stop - span.start)
     while True:
-        # Blank lines are no rows, and pyarrow refuses bytes that hold nothing else.
+        # Blank lines don't count as rows, and pyarrow refuses bytes that hold nothing else.
         if body and (body[0] not in b"\r\n" or body.strip(b"\r\n")):
             block = _parse(body, header, wanted, row)
             yield block
@@ -78,14 +79,33 @@ def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
     Raises:
       UnreadableFile: there is no header, or a wanted column is missing.
     """
-    first = next(_whole_records(stream, _HEADER_BYTES, None), b"")
-    return read_header(first.removeprefix(BOM), wanted)[0]
+    pieces = _whole_records(stream, _HEADER_BYTES, None, at_start=True)
+    return read_header(_with_header(pieces), wanted)[0]
 
 
-def _whole_records(stream: BinaryIO, block_bytes: int, limit: int | None) -> Iterator[bytes]:
-    """Cuts a stream, or the bytes up to a limit, into pieces that each end with a record."""
-    rest = b""
+def _with_header(pieces: Iterator[bytes]) -> bytes:
+    """The first records of a file, the header being the first of them; blank lines are left out."""
+    first = b""
+    # Several pieces where lines hold nothing but white space, which alone make no header.
+    while not first.strip() and len(first) <= MAX_RECORD_BYTES:
+        piece = next(pieces, None)
+        if piece is None:
+            break
+        first = (first + piece).lstrip(b"\r\n")
+    return first
+
+
+def _whole_records(
+    stream: BinaryIO, block_bytes: int, limit: int | None, *, at_start: bool = False
+) -> Iterator[bytes]:
+    """Cuts a stream, or the bytes up to a limit, into pieces that each end with a record.
+
+    At the start of a file a byte-order mark is left out.
+    """
     left = math.inf if limit is None else limit
+    rest = stream.read(int(min(len(BOM), left))) if at_start else b""
+    left -= len(rest)
+    rest = rest.removeprefix(BOM)
     while data := stream.read(int(min(block_bytes, left))):
         left -= len(data)
         data = rest + data
@@ -153,8 +173,9 @@ def parse_fast(data: bytes, header: list[str], wanted: Wanted) -> pa.Table:
     """
     # Labels as bytes: no row is refused for what they are.
     types = dict.fromkeys(wanted.in_file(header), pa.binary())
-    types |= dict.fromkeys(wanted.columns, pa.string())
     types |= dict.fromkeys(wanted.feature_names, pa.float64())
+    # A feature that is carried along as well keeps its text.
+    types |= dict.fromkeys(wanted.passthrough, pa.string())
     return _read_csv(data, header, types, None)
 
 

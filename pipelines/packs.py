@@ -18,7 +18,7 @@ import pyarrow as pa
 from penguin_model import validate
 from pipelines import csv_spans, parquet_spans, storage
 from pipelines.blocks import Block, Wanted
-from pipelines.csv_records import complete_length
+from pipelines.csv_records import BOM, complete_length
 from pipelines.files import InputFile
 from pipelines.spans import UnreadableFile
 from pipelines.texts import undecodable_rows
@@ -172,7 +172,7 @@ def _open_csv(file: InputFile) -> _Part:
     Raises:
       UnreadableFile: the file is not so plain.
     """
-    data = storage.read_bytes(file.path).removeprefix(csv_spans.BOM)
+    data = storage.read_bytes(file.path).removeprefix(BOM)
     header, _, body = data.partition(b"\n")
     if body and not body.endswith(b"\n"):
         body += b"\n"
