@@ -21,7 +21,7 @@ from pipelines.blocks import Block, Wanted
 from pipelines.csv_records import BOM, complete_length
 from pipelines.files import InputFile
 from pipelines.spans import UnreadableFile
-from pipelines.texts import undecodable_rows
+from pipelines.texts import filterable, undecodable_rows
 
 FORMATS = frozenset({"csv", "parquet"})
 
@@ -124,7 +124,9 @@ def _check(
         table = parse(parts)
         if table.num_rows != counts.sum():
             raise pa.ArrowInvalid("other records than were counted")
-        columns = {name: table.column(name).combine_chunks() for name in table.column_names}
+        columns = {
+            name: filterable(table.column(name).combine_chunks()) for name in table.column_names
+        }
         if undecodable_rows({name: columns[name] for name in wanted.columns}):
             raise pa.ArrowInvalid("text that is no UTF-8")
     except (pa.ArrowException, MemoryError):

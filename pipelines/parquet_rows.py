@@ -54,18 +54,26 @@ class RawRows:
                 self.next_position += 1
             # A column may end early without an error.
             if self.batch is not None and self.batch.num_rows == height:
-                return _as_json(self.batch.take(pa.array(rows)))
+                return _as_json(self.batch, rows)
         except (*ARROW_ERRORS, StopIteration):
             pass
         return [None] * len(rows)
 
 
-def _as_json(picked: pa.RecordBatch) -> list[str | None]:
-    columns = [_for_json(column) for column in picked.columns]
+def _as_json(batch: pa.RecordBatch, rows: Sequence[int]) -> list[str | None]:
+    columns = [_for_json(_pick(column, rows)) for column in batch.columns]
     return [
-        json.dumps(dict(zip(picked.schema.names, values, strict=True)), default=str)
+        json.dumps(dict(zip(batch.schema.names, values, strict=True)), default=str)
         for values in zip(*columns, strict=True)
     ]
+
+
+def _pick(column: pa.Array, rows: Sequence[int]) -> pa.Array:
+    try:
+        return column.take(pa.array(rows))
+    except pa.ArrowNotImplementedError:
+        # Arrow takes no rows from views, nor from what nests them.
+        return pa.concat_arrays([column.slice(row, 1) for row in rows])
 
 
 def _for_json(column: pa.Array) -> list[Any]:

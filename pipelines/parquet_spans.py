@@ -16,7 +16,7 @@ from penguin_model import validate
 from pipelines.blocks import Block, Reject, Wanted
 from pipelines.parquet_rows import ARROW_ERRORS, RawRows
 from pipelines.spans import UnreadableFile, check_columns
-from pipelines.texts import is_text, undecodable_rows
+from pipelines.texts import filterable, is_text, undecodable_rows
 
 # A row group may be larger than memory: its pages are read as they are needed. Nanoseconds, the
 # default for INT96, wrap after the year 2262.
@@ -160,7 +160,7 @@ def check_dictionaries(batch: pa.RecordBatch) -> None:
 def _block(
     batch: pa.RecordBatch, row: int, wanted: Wanted, raw_rows: RawRows, position: int
 ) -> Block:
-    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    columns = dict(zip(batch.schema.names, map(filterable, batch.columns), strict=True))
     places = np.arange(batch.num_rows)
     undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})
     broken: list[Reject] = []

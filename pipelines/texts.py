@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from penguin_model import validate
+
 
 def show_bytes(data: bytes) -> str:
     """Raw bytes as text; what is no UTF-8 is shown as an escaped byte."""
@@ -31,6 +33,20 @@ def is_bytes(kind: pa.DataType) -> bool:
         or pa.types.is_binary_view(kind)
         or pa.types.is_fixed_size_binary(kind)
     )
+
+
+def filterable(array: pa.Array) -> pa.Array:
+    """An array that Arrow can take rows from: it can't from views, nor from what nests them."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(array.indices, filterable(array.dictionary))
+    if pa.types.is_string_view(kind):
+        return array.cast(pa.large_string())
+    if pa.types.is_binary_view(kind):
+        return array.cast(pa.large_binary())
+    if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+        return validate.as_text(array)
+    return array
 
 
 def undecodable_rows(columns: Mapping[str, pa.Array]) -> dict[int, str]:

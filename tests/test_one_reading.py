@@ -1,16 +1,33 @@
 """Every way of reading a file gives what one plain reading gives, row by row."""
 
+import datetime
+import decimal
 import gzip
 import io
+import json
+import math
+import uuid
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines import gzipped
 from pipelines.blocks import Wanted
 from tests import plain_reading
-from tests.reading import LENGTH, MASS, csv_in_ranges, csv_whole, in_a_pack
+from tests.reading import (
+    LENGTH,
+    MASS,
+    Outcome,
+    csv_in_ranges,
+    csv_whole,
+    in_a_pack,
+    parquet_in_spans,
+)
 
 WANTED = Wanted(
     features=(LENGTH, MASS), passthrough=("id", "mass"), label="kind", classes=("Adelie", "Gentoo")
@@ -121,3 +138,156 @@ def test_every_way_of_reading_a_csv(data: bytes, step: int, block_bytes: int) ->
 def test_a_pack_of_csv_files(contents: list[bytes]) -> None:
     expected = [plain_reading.csv_file(data, WANTED) for data in contents]
     assert in_a_pack(contents, WANTED) == expected
+
+
+WHOLE = {kind: kind.bit_width for kind in (pa.int8(), pa.int16(), pa.int32(), pa.int64())}
+NATURAL = {kind: kind.bit_width for kind in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())}
+FLOATS = {pa.float16(): np.float16, pa.float32(): np.float32, pa.float64(): np.float64}
+DECIMALS = [
+    pa.decimal32(9, 3), pa.decimal64(18, 10), pa.decimal128(12, 5), pa.decimal128(15, 15),
+    pa.decimal128(38, 20), pa.decimal256(60, 30), pa.decimal128(5, 0),
+]  # fmt: skip
+TEXTS = [
+    pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()),
+    pa.dictionary(pa.int32(), pa.large_string()),
+]  # fmt: skip
+BYTES = [pa.binary(), pa.large_binary(), pa.binary_view()]
+DAY = datetime.datetime(9999, 12, 31)
+NOT_NUMBERS = [
+    (pa.bool_(), True, "true"),
+    (pa.date32(), DAY.date(), "9999-12-31"),
+    (pa.timestamp("us"), DAY, "9999-12-31 00:00:00.000000"),
+    (pa.timestamp("ms", "UTC"), DAY, "9999-12-31 00:00:00.000Z"),
+    (pa.timestamp("us", "Nowhere/Nothing"), DAY, "9999-12-31 00:00:00.000000Z"),
+    (pa.timestamp("us"), 2**61, "<value out of range: 2305843009213693952>"),
+    (pa.time64("ns"), 1, "00:00:00.000000001"),
+    (pa.list_(pa.float64()), [1.5], "[1.5]"),
+    (pa.struct({"mm": pa.string()}), {"mm": "é"}, '{"mm": "é"}'),
+    (pa.uuid(), uuid.UUID(int=1).bytes, "00000000-0000-0000-0000-000000000001"),
+]
+
+
+def within(values: Any, kind: pa.DataType) -> Any:
+    return values.map(lambda value: float(np.array(value, FLOATS[kind])))
+
+
+def decimals(kind: pa.DataType) -> Any:
+    most = 10**kind.precision - 1
+    whole = st.integers(-most, most) | st.integers(0, 9000).map(
+        lambda value: min(value * 10**kind.scale, most)
+    )
+    context = decimal.Context(prec=80)
+    return whole.map(lambda value: decimal.Decimal(value).scaleb(-kind.scale, context))
+
+
+@st.composite
+def cells(
+    draw: Any, rows: int, floats: bool = True
+) -> tuple[pa.DataType, list[Any], list[str | None]]:
+    """A column of any type: the type, the values, and the text of each."""
+    choice = draw(st.integers(0 if floats else 1, 5))
+    values: Any
+    spell: Any = str
+    if choice == 1:
+        kind = draw(st.sampled_from([*WHOLE, *NATURAL]))
+        signed = kind in WHOLE
+        bits = kind.bit_width - signed
+        values = st.integers(-(2**bits) * signed, 2**bits - 1) | st.integers(1, 120)
+    elif choice == 0:
+        kind = draw(st.sampled_from(list(FLOATS)))
+        values = within(
+            st.floats(0.5, 300) | st.sampled_from([39.1, math.nan, math.inf, 8100.0, 300.0]), kind
+        )
+        spell = repr
+    elif choice == 2:
+        kind = draw(st.sampled_from(DECIMALS))
+        values, spell = decimals(kind), "{:f}".format
+    elif choice == 3:
+        kind, value, text = draw(st.sampled_from(NOT_NUMBERS))
+        values, spell = st.just(value), lambda _: text
+    elif choice == 4:
+        kind, values = pa.null(), st.none()
+    else:
+        kind, values = draw(st.sampled_from(TEXTS)), VALUES | NUMBERS
+    found = draw(st.lists(values | st.none(), min_size=rows, max_size=rows))
+    return kind, found, [None if value is None else spell(value) for value in found]
+
+
+def arrow(kind: pa.DataType, values: list[Any]) -> pa.Array:
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, kind.value_type).dictionary_encode().cast(kind)
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
+    return pa.array(values, kind)
+
+
+@st.composite
+def parquet_files(draw: Any) -> tuple[bytes, list[Any]]:
+    """A file of columns of any type, and what becomes of its rows."""
+    rows = draw(st.integers(0, 6))
+    names = ["length", "mass", *draw(st.sampled_from([[], ["kind"]]))]
+    # Which text a float has is Arrow's affair, and mass is carried along.
+    columns = {name: draw(cells(rows, floats=name != "mass")) for name in names}
+    ids = draw(st.lists(IDS | st.none(), min_size=rows, max_size=rows))
+    columns["id"] = (draw(st.sampled_from(TEXTS + BYTES)), ids, ids)
+    columns["extra"] = draw(cells(rows))
+    if draw(st.booleans()):  # a column of good numbers, so that rows score
+        good = [150] * rows
+        columns["mass"] = (pa.int16(), good, [str(each) for each in good])
+    arrays = {name: arrow(kind, values) for name, (kind, values, _) in columns.items()}
+    # In chunks, each with a dictionary of its own, and cut from a longer array.
+    cut = draw(st.integers(0, rows))
+    chunked = {
+        name: pa.chunked_array(
+            [arrow(columns[name][0], columns[name][1][:cut]), array.slice(cut)], array.type
+        )
+        for name, array in arrays.items()
+    }
+    # INT96 has neither a zone nor another unit than ours.
+    zoned = any(getattr(kind, "tz", None) for kind, _, _ in columns.values())
+    sink = io.BytesIO()
+    pq.write_table(
+        pa.table(chunked), sink,
+        row_group_size=draw(st.integers(1, 6)),
+        store_schema=draw(st.booleans()),
+        use_dictionary=draw(st.booleans()),
+        use_deprecated_int96_timestamps=not zoned and draw(st.booleans()),
+    )  # fmt: skip
+    expected = [
+        plain_reading.row(
+            place,
+            {name: text[place] for name, (_, _, text) in columns.items()},
+            None,
+            WANTED,
+        )
+        for place in range(rows)
+    ]
+    return sink.getvalue(), expected
+
+
+def checked(found: Outcome) -> list[Any]:
+    """Rows without the raw text of rejects, which must be JSON."""
+    assert not isinstance(found, str)
+    rows = []
+    for row in found:
+        if row[1] in ("missing_value", "not_a_number", "out_of_range"):
+            shown = json.loads(row[-1], parse_constant=pytest.fail)
+            assert {"id", "length", "mass", "extra"} <= set(shown)
+            row = (*row[:-1], None)
+        rows.append(row)
+    return rows
+
+
+@settings(max_examples=300)
+@given(st.lists(parquet_files(), min_size=1, max_size=3), st.integers(1, 500), st.integers(1, 5))
+def test_every_way_of_reading_parquet(
+    made: list[tuple[bytes, list[Any]]], span_bytes: int, batch_rows: int
+) -> None:
+    contents = [data for data, _ in made]
+    expected = [rows for _, rows in made]
+    for data, rows in made:
+        assert checked(parquet_in_spans(data, WANTED, 1 << 30, 1 << 17)) == rows
+        assert checked(parquet_in_spans(data, WANTED, span_bytes, batch_rows)) == rows
+    # Twice each, so that there is something to put together.
+    found = in_a_pack(contents * 2, WANTED, "parquet")
+    assert [checked(each) for each in found] == expected * 2
