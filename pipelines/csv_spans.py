@@ -22,7 +22,7 @@ from penguin_model import validate
 from penguin_model.errors import ReconcileError
 from pipelines.blocks import Block, Reject, Wanted
 from pipelines.csv_ranges import ByteSpan
-from pipelines.csv_records import BOM, Records, complete_length, find_records
+from pipelines.csv_records import BOM, Records, complete_lengths, find_records, scan, state_after
 from pipelines.spans import UnreadableFile, check_columns
 from pipelines.texts import show_bytes, undecodable_rows
 
@@ -30,8 +30,8 @@ from pipelines.texts import show_bytes, undecodable_rows
 _HEADER_BYTES = 64 << 10
 # What one of pyarrow's threads parses at a time.
 _PARSE_BYTES = 1 << 20
-# A record longer than this is no observation: most likely a quote that nothing closes.
-MAX_RECORD_BYTES = 4 << 20
+# A longer record isn't an observation: most likely nothing closes a quote. No less than a block.
+MAX_RECORD_BYTES = 8 << 20
 
 
 def read(
@@ -51,6 +51,7 @@ def read(
     Raises:
       UnreadableFile: there is no usable header, or the bytes are no CSV.
     """
+    body: bytes | None
     if span is None or span.start == 0:
         pieces = _whole_records(
             stream, block_bytes, None if span is None else span.stop, at_start=True
@@ -62,15 +63,18 @@ def read(
         stream.seek(span.start)
         pieces = _whole_records(stream, block_bytes, span.stop - span.start)
     while True:
+        if body is None:
+            yield _too_long(header, wanted, row, block_bytes)
+            row += 1
         # Blank lines don't count as rows, and pyarrow refuses bytes that hold nothing else.
-        if body and (body[0] not in b"\r\n" or body.strip(b"\r\n")):
+        elif body and (body[0] not in b"\r\n" or body.strip(b"\r\n")):
             block = _parse(body, header, wanted, row)
             yield block
             row += block.rows_read
-        piece = next(pieces, None)
-        if piece is None:
+        try:
+            body = next(pieces)
+        except StopIteration:
             return
-        body = piece
 
 
 def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
@@ -83,13 +87,15 @@ def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
     return read_header(_with_header(pieces), wanted)[0]
 
 
-def _with_header(pieces: Iterator[bytes]) -> bytes:
+def _with_header(pieces: Iterator[bytes | None]) -> bytes:
     """The first records of a file, the header being the first of them; blank lines are left out."""
     first = b""
     # Several pieces where lines hold nothing but white space, which alone make no header.
     while not first.strip() and len(first) <= MAX_RECORD_BYTES:
-        piece = next(pieces, None)
+        piece = next(pieces, b"")
         if piece is None:
+            raise UnreadableFile("the header is too long: not a CSV, or a quote is not closed")
+        if not piece:
             break
         first = (first + piece).lstrip(b"\r\n")
     return first
@@ -97,27 +103,34 @@ def _with_header(pieces: Iterator[bytes]) -> bytes:
 
 def _whole_records(
     stream: BinaryIO, block_bytes: int, limit: int | None, *, at_start: bool = False
-) -> Iterator[bytes]:
+) -> Iterator[bytes | None]:
     """Cuts a stream, or the bytes up to a limit, into pieces that each end with a record.
 
-    At the start of a file a byte-order mark is left out.
+    At the start of a file a byte-order mark is left out. A record that is too long to hold is None.
     """
+    most = max(MAX_RECORD_BYTES, block_bytes)
     left = math.inf if limit is None else limit
     rest = stream.read(int(min(len(BOM), left))) if at_start else b""
     left -= len(rest)
     rest = rest.removeprefix(BOM)
+    too_long = False
     while data := stream.read(int(min(block_bytes, left))):
         left -= len(data)
         data = rest + data
-        end = complete_length(data)
-        if end:
-            yield data[:end]
-        rest = data[end:]
-        if len(rest) > max(MAX_RECORD_BYTES, block_bytes):
-            raise UnreadableFile(
-                f"a record is longer than {len(rest) >> 20} MiB: no CSV, or a quote is not closed"
-            )
-    if rest:
+        # No other than the first record can be longer than a block.
+        first, last = complete_lengths(data)
+        too_long = too_long or (first or len(data)) > most
+        if too_long and first:
+            yield None
+        if last > (begin := first if too_long else 0):
+            yield data[begin:last]
+        too_long = too_long and not first
+        rest = state_after(data) if too_long else data[last:]
+    if too_long or len(rest) > most:
+        if scan(rest).inside:
+            raise UnreadableFile(f"the last record is {_longer(most)}")
+        yield None
+    elif rest:
         yield rest
 
 
@@ -144,6 +157,26 @@ def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
     header = [name.strip() for name in _fields(text)]
     check_columns(header, wanted)
     return header, piece[records.starts[1] :] if len(records) > 1 else b""
+
+
+def _longer(most: int) -> str:
+    return f"longer than {most >> 20} MiB: not an observation, or a quote is not closed"
+
+
+def _too_long(header: list[str], wanted: Wanted, row: int, block_bytes: int) -> Block:
+    most = max(MAX_RECORD_BYTES, block_bytes)
+    reject = Reject(
+        source_row=row,
+        reason=validate.UNREADABLE_FILE,
+        column=None,
+        message=f"the record is {_longer(most)}",
+    )
+    return Block(
+        columns={name: pa.array([], pa.string()) for name in wanted.in_file(header)},
+        rows=np.empty(0, np.int64),
+        raw=lambda _: [],
+        broken=(reject,),
+    )
 
 
 def _parse(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Block:

@@ -87,7 +87,10 @@ def csv_in_ranges(data: bytes, wanted: Wanted, step: int, block_bytes: int) -> O
     found: list[Any] = []
     for span in divide(data, step):
         blocks = csv_spans.read(io.BytesIO(data), wanted, block_bytes=block_bytes, span=span)
-        found += outcome(blocks, wanted)
+        try:
+            found += outcome(blocks, wanted)
+        except UnreadableFile as error:
+            return error.reason
     return found
 
 

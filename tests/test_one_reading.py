@@ -8,6 +8,7 @@ import json
 import math
 import uuid
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines import gzipped
+from pipelines import csv_spans, gzipped
 from pipelines.blocks import Wanted
 from tests import plain_reading
 from tests.reading import (
@@ -132,6 +133,27 @@ def test_every_way_of_reading_a_csv(data: bytes, step: int, block_bytes: int) ->
     members = gzip.compress(data[:step]) + gzip.compress(data[step:])
     gzipped.check(io.BytesIO(members))
     assert csv_whole(gzipped.unzipped(io.BytesIO(members)), WANTED, block_bytes) == expected
+
+
+@settings(max_examples=300)
+@given(csv_bytes(), st.integers(1, 60), st.integers(1, 20), st.integers(1, 20))
+@example(b'id,length,mass\n"abcdefghijklmnopqrst""\r",1,500\na,1,500\n', 9, 20, 3)
+@example(b"id,length,mass\nabcdefghijklmnopqrstuvwxyz,1,500", 9, 20, 3)
+def test_a_record_too_long_to_hold_costs_its_row_wherever_it_is_cut(
+    data: bytes, step: int, one: int, other: int
+) -> None:
+    with (
+        mock.patch.object(csv_spans, "MAX_RECORD_BYTES", 20),
+        mock.patch.object(csv_spans, "_HEADER_BYTES", 20),
+    ):
+        found = csv_whole(io.BytesIO(data), WANTED, one)
+        assert found == csv_whole(io.BytesIO(data), WANTED, other)
+        assert found == csv_in_ranges(data, WANTED, step, one)
+    expected = plain_reading.csv_file(data, WANTED)
+    if not isinstance(found, str):
+        assert [row[0] for row in found] == list(range(len(expected)))
+        for row, plain in zip(found, expected, strict=True):
+            assert row == plain or "longer than" in row[3]
 
 
 @given(st.lists(csv_bytes(), min_size=2, max_size=5))
