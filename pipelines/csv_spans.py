@@ -110,13 +110,12 @@ def _whole_records(
     """
     most = max(MAX_RECORD_BYTES, block_bytes)
     left = math.inf if limit is None else limit
-    rest = stream.read(int(min(len(BOM), left))) if at_start else b""
-    left -= len(rest)
-    rest = rest.removeprefix(BOM)
-    too_long = False
-    while data := stream.read(int(min(block_bytes, left))):
+    rest, too_long = b"", False
+    # A mark is never cut.
+    while data := stream.read(int(min(max(block_bytes, len(BOM)), left))):
         left -= len(data)
-        data = rest + data
+        data = rest + (data.removeprefix(BOM) if at_start else data)
+        at_start = False
         # No other than the first record can be longer than a block.
         first, last = complete_lengths(data)
         too_long = too_long or (first or len(data)) > most
