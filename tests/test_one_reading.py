@@ -33,6 +33,8 @@ from tests.reading import (
 WANTED = Wanted(
     features=(LENGTH, MASS), passthrough=("id", "mass"), label="kind", classes=("Adelie", "Gentoo")
 )
+# Of one column, in which a line may look blank that isn't.
+ONE_COLUMN = Wanted(features=(LENGTH,))
 BOM = b"\xef\xbb\xbf"
 
 NUMBERS = st.one_of(
@@ -97,6 +99,7 @@ def csv_bytes(draw: Any) -> bytes:
             [["id", "length", "mass"]] * 3
             + [["id", "length", "mass", "kind", "note"], ["note", "mass", "kind", "id", "length"]]
             + [["note", "id", "length", "mass", "note"], ["mass", "id", "length", 'x\n"y']]
+            + [["length"]] * 2
             + [["id"], ["id", "length", "mass", "mass"], ["id", "length", "mass", "kind", "kind"]]
         )
     )
@@ -126,13 +129,15 @@ def csv_bytes(draw: Any) -> bytes:
 @example(b"id,length,mass\na,NAN,500\nb,x,500\n", 100, 100)
 @example(BOM + b'"id","length","ma\nss",mass\na,1,,500\n', 8, 8)
 def test_every_way_of_reading_a_csv(data: bytes, step: int, block_bytes: int) -> None:
-    expected = plain_reading.csv_file(data, WANTED)
-    assert csv_whole(io.BytesIO(data), WANTED, 1 << 20) == expected
-    assert csv_whole(io.BytesIO(data), WANTED, block_bytes) == expected
-    assert csv_in_ranges(data, WANTED, step, block_bytes) == expected
     members = gzip.compress(data[:step]) + gzip.compress(data[step:])
     gzipped.check(io.BytesIO(members))
-    assert csv_whole(gzipped.unzipped(io.BytesIO(members)), WANTED, block_bytes) == expected
+    for wanted in (WANTED, ONE_COLUMN):
+        expected = plain_reading.csv_file(data, wanted)
+        assert csv_whole(io.BytesIO(data), wanted, 1 << 20) == expected
+        assert csv_whole(io.BytesIO(data), wanted, block_bytes) == expected
+        assert csv_in_ranges(data, wanted, step, block_bytes) == expected
+        unzipped = gzipped.unzipped(io.BytesIO(members))
+        assert csv_whole(unzipped, wanted, block_bytes) == expected
 
 
 @settings(max_examples=300)
@@ -158,8 +163,9 @@ def test_a_record_too_long_to_hold_costs_its_row_wherever_it_is_cut(
 
 @given(st.lists(csv_bytes(), min_size=2, max_size=5))
 def test_a_pack_of_csv_files(contents: list[bytes]) -> None:
-    expected = [plain_reading.csv_file(data, WANTED) for data in contents]
-    assert in_a_pack(contents, WANTED) == expected
+    for wanted in (WANTED, ONE_COLUMN):
+        expected = [plain_reading.csv_file(data, wanted) for data in contents]
+        assert in_a_pack(contents, wanted) == expected
 
 
 WHOLE = {kind: kind.bit_width for kind in (pa.int8(), pa.int16(), pa.int32(), pa.int64())}
@@ -184,6 +190,9 @@ NOT_NUMBERS = [
     (pa.timestamp("us"), 2**61, "<value out of range: 2305843009213693952>"),
     (pa.time64("ns"), 1, "00:00:00.000000001"),
     (pa.list_(pa.float64()), [1.5], "[1.5]"),
+    (pa.list_(pa.string_view()), ["é", None], '["é", null]'),
+    (pa.list_view(pa.int8()), [1], "[1]"),
+    (pa.map_(pa.string(), pa.int8()), [("mm", 1)], '[["mm", 1]]'),
     (pa.struct({"mm": pa.string()}), {"mm": "é"}, '{"mm": "é"}'),
     (pa.uuid(), uuid.UUID(int=1).bytes, "00000000-0000-0000-0000-000000000001"),
 ]
@@ -265,6 +274,14 @@ def parquet_files(draw: Any) -> tuple[bytes, list[Any]]:
         )
         for name, array in arrays.items()
     }
+    mangled = draw(st.sets(st.integers(0, rows - 1), max_size=2)) if rows else set()
+    if mangled:
+        spelt = [(each or "").encode() + b"\xff" * (n in mangled) for n, each in enumerate(ids)]
+        columns["id"] = (pa.string(), ids, ["" if each is None else each for each in ids])
+        kind = draw(st.sampled_from([pa.string(), pa.binary(), pa.binary_view()]))
+        array = pa.array(spelt, pa.binary())
+        array = array.view(kind) if kind == pa.string() else array.cast(kind)
+        chunked["id"] = pa.chunked_array([array])
     # INT96 has neither a zone nor another unit than ours.
     zoned = any(getattr(kind, "tz", None) for kind, _, _ in columns.values())
     sink = io.BytesIO()
@@ -275,15 +292,13 @@ def parquet_files(draw: Any) -> tuple[bytes, list[Any]]:
         use_dictionary=draw(st.booleans()),
         use_deprecated_int96_timestamps=not zoned and draw(st.booleans()),
     )  # fmt: skip
-    expected = [
-        plain_reading.row(
-            place,
-            {name: text[place] for name, (_, _, text) in columns.items()},
-            None,
-            WANTED,
-        )
-        for place in range(rows)
-    ]
+    expected = []
+    for place in range(rows):
+        texts = {name: text[place] for name, (_, _, text) in columns.items()}
+        row = plain_reading.row(place, texts, None, WANTED)
+        if place in mangled:
+            row = (place, "bad_encoding", "id", "id has bytes that are not UTF-8", None)
+        expected.append(row)
     return sink.getvalue(), expected
 
 
@@ -292,7 +307,7 @@ def checked(found: Outcome) -> list[Any]:
     assert not isinstance(found, str)
     rows = []
     for row in found:
-        if row[1] in ("missing_value", "not_a_number", "out_of_range"):
+        if row[1] in ("missing_value", "not_a_number", "out_of_range", "bad_encoding"):
             shown = json.loads(row[-1], parse_constant=pytest.fail)
             assert {"id", "length", "mass", "extra"} <= set(shown)
             row = (*row[:-1], None)
