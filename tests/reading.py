@@ -115,7 +115,7 @@ def in_a_pack(contents: Sequence[bytes], wanted: Wanted, suffix: str = "csv") ->
             found |= {file.path: [] for file in packed.rows}
             if packed.block is not None:
                 chunk, rejects = split(packed.block, "", wanted)
-                assert not rejects
+                assert not list(rejects)
                 for path, *row in _rows(chunk):
                     found[path].append(tuple(row))
         return [found[str(path)] for path in paths]
