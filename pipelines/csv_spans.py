@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -21,8 +20,9 @@ import pyarrow.csv as pa_csv
 from penguin_model import validate
 from penguin_model.errors import ReconcileError
 from pipelines.blocks import Block, Reject, Wanted
+from pipelines.csv_pieces import longer_than, whole_records, with_header
 from pipelines.csv_ranges import ByteSpan
-from pipelines.csv_records import BOM, Records, complete_lengths, find_records, scan, state_after
+from pipelines.csv_records import BOM, Records, find_records
 from pipelines.spans import UnreadableFile, check_columns
 from pipelines.texts import show_bytes, undecodable_rows
 
@@ -51,20 +51,20 @@ def read(
     Raises:
       UnreadableFile: there is no usable header, or the bytes are no CSV.
     """
+    most = max(MAX_RECORD_BYTES, block_bytes)
     body: bytes | None
     if span is None or span.start == 0:
-        pieces = _whole_records(
-            stream, block_bytes, None if span is None else span.stop, at_start=True
-        )
-        header, body = read_header(_with_header(pieces), wanted)
+        limit = None if span is None else span.stop
+        pieces = whole_records(stream, block_bytes, limit, most, at_start=True)
+        header, body = read_header(with_header(pieces, most), wanted)
         row = 0
     else:
         header, body, row = find_header(stream, wanted), b"", span.first_row
         stream.seek(span.start)
-        pieces = _whole_records(stream, block_bytes, span.stop - span.start)
+        pieces = whole_records(stream, block_bytes, span.stop - span.start, most)
     while True:
         if body is None:
-            yield _too_long(header, wanted, row, block_bytes)
+            yield _too_long(header, wanted, row, most)
             row += 1
         # Blank lines don't count as rows, and pyarrow refuses bytes that hold nothing else.
         elif body and (body[0] not in b"\r\n" or body.strip(b"\r\n")):
@@ -83,54 +83,9 @@ def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
     Raises:
       UnreadableFile: there is no header, or a wanted column is missing.
     """
-    pieces = _whole_records(stream, _HEADER_BYTES, None, at_start=True)
-    return read_header(_with_header(pieces), wanted)[0]
-
-
-def _with_header(pieces: Iterator[bytes | None]) -> bytes:
-    """The first records of a file, the header being the first of them; blank lines are left out."""
-    first = b""
-    # Several pieces where lines hold nothing but white space, which alone make no header.
-    while not first.strip() and len(first) <= MAX_RECORD_BYTES:
-        piece = next(pieces, b"")
-        if piece is None:
-            raise UnreadableFile("the header is too long: not a CSV, or a quote is not closed")
-        if not piece:
-            break
-        first = (first + piece).lstrip(b"\r\n")
-    return first
-
-
-def _whole_records(
-    stream: BinaryIO, block_bytes: int, limit: int | None, *, at_start: bool = False
-) -> Iterator[bytes | None]:
-    """Cuts a stream, or the bytes up to a limit, into pieces that each end with a record.
-
-    At the start of a file a byte-order mark is left out. A record that is too long to hold is None.
-    """
-    most = max(MAX_RECORD_BYTES, block_bytes)
-    left = math.inf if limit is None else limit
-    rest, too_long = b"", False
-    # A mark is never cut.
-    while data := stream.read(int(min(max(block_bytes, len(BOM)), left))):
-        left -= len(data)
-        data = rest + (data.removeprefix(BOM) if at_start else data)
-        at_start = False
-        # No other than the first record can be longer than a block.
-        first, last = complete_lengths(data)
-        too_long = too_long or (first or len(data)) > most
-        if too_long and first:
-            yield None
-        if last > (begin := first if too_long else 0):
-            yield data[begin:last]
-        too_long = too_long and not first
-        rest = state_after(data) if too_long else data[last:]
-    if too_long or len(rest) > most:
-        if scan(rest).inside:
-            raise UnreadableFile(f"the last record is {_longer(most)}")
-        yield None
-    elif rest:
-        yield rest
+    most = max(MAX_RECORD_BYTES, _HEADER_BYTES)
+    pieces = whole_records(stream, _HEADER_BYTES, None, most, at_start=True)
+    return read_header(with_header(pieces, most), wanted)[0]
 
 
 def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
@@ -158,17 +113,12 @@ def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
     return header, piece[records.starts[1] :] if len(records) > 1 else b""
 
 
-def _longer(most: int) -> str:
-    return f"longer than {most >> 20} MiB: not an observation, or a quote is not closed"
-
-
-def _too_long(header: list[str], wanted: Wanted, row: int, block_bytes: int) -> Block:
-    most = max(MAX_RECORD_BYTES, block_bytes)
+def _too_long(header: list[str], wanted: Wanted, row: int, most: int) -> Block:
     reject = Reject(
         source_row=row,
         reason=validate.UNREADABLE_FILE,
         column=None,
-        message=f"the record is {_longer(most)}",
+        message=f"the record is {longer_than(most)}",
     )
     return Block(
         columns={name: pa.array([], pa.string()) for name in wanted.in_file(header)},
