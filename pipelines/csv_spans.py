@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -21,8 +20,9 @@ import pyarrow.csv as pa_csv
 from penguin_model import validate
 from penguin_model.errors import ReconcileError
 from pipelines.blocks import Block, Reject, Wanted
+from pipelines.csv_pieces import longer_than, whole_records, with_header
 from pipelines.csv_ranges import ByteSpan
-from pipelines.csv_records import Records, complete_length, find_records
+from pipelines.csv_records import BOM, Records, find_records
 from pipelines.spans import UnreadableFile, check_columns
 from pipelines.texts import show_bytes, undecodable_rows
 
@@ -30,9 +30,8 @@ from pipelines.texts import show_bytes, undecodable_rows
 _HEADER_BYTES = 64 << 10
 # What one of pyarrow's threads parses at a time.
 _PARSE_BYTES = 1 << 20
-# A record longer than this is no observation: most likely a quote that nothing closes.
-MAX_RECORD_BYTES = 4 << 20
-BOM = b"\xef\xbb\xbf"
+# A longer record isn't an observation: most likely nothing closes a quote. No less than a block.
+MAX_RECORD_BYTES = 8 << 20
 
 
 def read(
@@ -52,24 +51,30 @@ def read(
     Raises:
       UnreadableFile: there is no usable header, or the bytes are no CSV.
     """
+    most = max(MAX_RECORD_BYTES, block_bytes)
+    body: bytes | None
     if span is None or span.start == 0:
-        pieces = _whole_records(stream, block_bytes, None if span is None else span.stop)
-        header, body = read_header(next(pieces, b"").removeprefix(BOM), wanted)
+        limit = None if span is None else span.stop
+        pieces = whole_records(stream, block_bytes, limit, most, at_start=True)
+        header, body = read_header(with_header(pieces, most), wanted)
         row = 0
     else:
         header, body, row = find_header(stream, wanted), b"", span.first_row
         stream.seek(span.start)
-        pieces = _whole_records(stream, block_bytes, span.stop - span.start)
+        pieces = whole_records(stream, block_bytes, span.stop - span.start, most)
     while True:
-        # Blank lines are no rows, and pyarrow refuses bytes that hold nothing else.
-        if body and (body[0] not in b"\r\n" or body.strip(b"\r\n")):
+        if body is None:
+            yield _too_long(header, wanted, row, most)
+            row += 1
+        # Blank lines don't count as rows, and pyarrow refuses bytes that hold nothing else.
+        elif body and (body[0] not in b"\r\n" or body.strip(b"\r\n")):
             block = _parse(body, header, wanted, row)
             yield block
             row += block.rows_read
-        piece = next(pieces, None)
-        if piece is None:
+        try:
+            body = next(pieces)
+        except StopIteration:
             return
-        body = piece
 
 
 def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
@@ -78,27 +83,9 @@ def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
     Raises:
       UnreadableFile: there is no header, or a wanted column is missing.
     """
-    first = next(_whole_records(stream, _HEADER_BYTES, None), b"")
-    return read_header(first.removeprefix(BOM), wanted)[0]
-
-
-def _whole_records(stream: BinaryIO, block_bytes: int, limit: int | None) -> Iterator[bytes]:
-    """Cuts a stream, or the bytes up to a limit, into pieces that each end with a record."""
-    rest = b""
-    left = math.inf if limit is None else limit
-    while data := stream.read(int(min(block_bytes, left))):
-        left -= len(data)
-        data = rest + data
-        end = complete_length(data)
-        if end:
-            yield data[:end]
-        rest = data[end:]
-        if len(rest) > max(MAX_RECORD_BYTES, block_bytes):
-            raise UnreadableFile(
-                f"a record is longer than {len(rest) >> 20} MiB: no CSV, or a quote is not closed"
-            )
-    if rest:
-        yield rest
+    most = max(MAX_RECORD_BYTES, _HEADER_BYTES)
+    pieces = whole_records(stream, _HEADER_BYTES, None, most, at_start=True)
+    return read_header(with_header(pieces, most), wanted)[0]
 
 
 def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
@@ -124,6 +111,21 @@ def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
     header = [name.strip() for name in _fields(text)]
     check_columns(header, wanted)
     return header, piece[records.starts[1] :] if len(records) > 1 else b""
+
+
+def _too_long(header: list[str], wanted: Wanted, row: int, most: int) -> Block:
+    reject = Reject(
+        source_row=row,
+        reason=validate.UNREADABLE_FILE,
+        column=None,
+        message=f"the record is {longer_than(most)}",
+    )
+    return Block(
+        columns={name: pa.array([], pa.string()) for name in wanted.in_file(header)},
+        rows=np.empty(0, np.int64),
+        raw=lambda _: [],
+        broken=(reject,),
+    )
 
 
 def _parse(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Block:
@@ -153,8 +155,9 @@ def parse_fast(data: bytes, header: list[str], wanted: Wanted) -> pa.Table:
     """
     # Labels as bytes: no row is refused for what they are.
     types = dict.fromkeys(wanted.in_file(header), pa.binary())
-    types |= dict.fromkeys(wanted.columns, pa.string())
     types |= dict.fromkeys(wanted.feature_names, pa.float64())
+    # A feature that is carried along as well keeps its text.
+    types |= dict.fromkeys(wanted.passthrough, pa.string())
     return _read_csv(data, header, types, None)
 
 

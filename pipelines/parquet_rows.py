@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from penguin_model import validate
 from pipelines.texts import is_text, show_bytes
 
 # What a torn or foreign file raises: Arrow's own errors, OSError for Thrift and codecs, and what
@@ -52,18 +54,26 @@ class RawRows:
                 self.next_position += 1
             # A column may end early without an error.
             if self.batch is not None and self.batch.num_rows == height:
-                return _as_json(self.batch.take(pa.array(rows)))
+                return _as_json(self.batch, rows)
         except (*ARROW_ERRORS, StopIteration):
             pass
         return [None] * len(rows)
 
 
-def _as_json(picked: pa.RecordBatch) -> list[str | None]:
-    columns = [_for_json(column) for column in picked.columns]
+def _as_json(batch: pa.RecordBatch, rows: Sequence[int]) -> list[str | None]:
+    columns = [_for_json(_pick(column, rows)) for column in batch.columns]
     return [
-        json.dumps(dict(zip(picked.schema.names, values, strict=True)), default=str)
+        json.dumps(dict(zip(batch.schema.names, values, strict=True)), default=str)
         for values in zip(*columns, strict=True)
     ]
+
+
+def _pick(column: pa.Array, rows: Sequence[int]) -> pa.Array:
+    try:
+        return column.take(pa.array(rows))
+    except pa.ArrowNotImplementedError:
+        # Arrow takes no rows from views, nor from what nests them.
+        return pa.concat_arrays([column.slice(row, 1) for row in rows])
 
 
 def _for_json(column: pa.Array) -> list[Any]:
@@ -71,4 +81,16 @@ def _for_json(column: pa.Array) -> list[Any]:
     if is_text(column.type):
         texts = column.cast(pa.large_binary()).to_pylist()
         return [None if text is None else show_bytes(text) for text in texts]
-    return [value.hex() if isinstance(value, bytes) else value for value in column.to_pylist()]
+    try:
+        values = column.to_pylist()
+    except (ValueError, OverflowError, LookupError):
+        # Times that Python can't hold, or of a zone that it doesn't know.
+        return list(validate.as_text(column).to_pylist())
+    return [_strict(value) for value in values]
+
+
+def _strict(value: Any) -> Any:
+    """A value that JSON has: bytes become hexadecimal, NaN and the infinities text."""
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -16,10 +16,15 @@ from penguin_model import validate
 from pipelines.blocks import Block, Reject, Wanted
 from pipelines.parquet_rows import ARROW_ERRORS, RawRows
 from pipelines.spans import UnreadableFile, check_columns
-from pipelines.texts import is_text, undecodable_rows
+from pipelines.texts import filterable, is_text, undecodable_rows
 
-# A row group may be larger than memory: its pages are read as they are needed.
-_STREAMED: dict[str, Any] = {"buffer_size": 4 << 20, "pre_buffer": False}
+# A row group may be larger than memory: its pages are read as they are needed. Nanoseconds, the
+# default for INT96, wrap after the year 2262.
+_OPTIONS: dict[str, Any] = {
+    "buffer_size": 4 << 20,
+    "pre_buffer": False,
+    "coerce_int96_timestamp_unit": "us",
+}
 
 
 def open_file(source: pa.NativeFile, wanted: Wanted) -> pq.ParquetFile:
@@ -29,14 +34,14 @@ def open_file(source: pa.NativeFile, wanted: Wanted) -> pq.ParquetFile:
       UnreadableFile: it is no Parquet, or a column is missing.
     """
     try:
-        file = pq.ParquetFile(source, **_STREAMED)
+        file = pq.ParquetFile(source, **_OPTIONS)
         names = file.schema_arrow.names
         counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         labels = [name for name in wanted.in_file(names) if name not in wanted.columns]
         if labels and is_text(file.schema_arrow.field(labels[0]).type):
             # A few spellings that many rows share: their indices are quicker to read than they are.
             file = pq.ParquetFile(
-                source, metadata=file.metadata, read_dictionary=labels, **_STREAMED
+                source, metadata=file.metadata, read_dictionary=labels, **_OPTIONS
             )
     except ARROW_ERRORS as error:
         raise UnreadableFile(f"no readable Parquet file: {_one_line(error)}") from error
@@ -155,11 +160,9 @@ def check_dictionaries(batch: pa.RecordBatch) -> None:
 def _block(
     batch: pa.RecordBatch, row: int, wanted: Wanted, raw_rows: RawRows, position: int
 ) -> Block:
-    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    columns = dict(zip(batch.schema.names, map(filterable, batch.columns), strict=True))
     places = np.arange(batch.num_rows)
-    undecodable = undecodable_rows(
-        {name: columns[name] for name in wanted.columns if is_text(columns[name].type)}
-    )
+    undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})
     broken: list[Reject] = []
     if undecodable:
         texts = raw_rows.get(position, batch.num_rows, list(undecodable))
