@@ -61,6 +61,10 @@ class Objects:
         content = storage.read_bytes(path)
         return Version(content, hashlib.sha256(content).hexdigest())
 
+    def put(self, path: str, content: bytes) -> None:
+        """Writes an object over any older one."""
+        storage.put_bytes(path, content)
+
     def create(self, path: str, content: bytes) -> bool:
         """Writes an object if there is none of this name.
 
@@ -102,11 +106,11 @@ class Objects:
             FileSystems.delete(there)
 
     def _create(self, path: str, content: bytes) -> bool:
-        storage.put_bytes(path, content)
+        self.put(path, content)
         return True
 
     def _replace(self, path: str, content: bytes, etag: str) -> bool:
-        storage.put_bytes(path, content)
+        self.put(path, content)
         return True
 
 
@@ -119,6 +123,9 @@ class S3Objects(Objects):
     def read(self, path: str) -> Version | None:
         found = s3.read(path)
         return None if found is None else Version(*found)
+
+    def put(self, path: str, content: bytes) -> None:
+        s3.put(path, content)
 
     def ignores_conditions(self, path: str) -> bool:
         found = self.read(path)
