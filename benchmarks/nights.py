@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pipelines import files, ledger, schemas
 from pipelines.files import InputFile, Matching
-from pipelines.layout import FILES, Layout, shard_name
+from pipelines.layout import FILES, Layout, numbered_names
 
 SHA256 = "0" * 64
 
@@ -50,7 +50,7 @@ def publish(output: str, run_id: str, listed: Sequence[InputFile]) -> None:
     folder = paths.published(FILES)
     os.makedirs(folder)
     table = pa.Table.from_pylist(rows, schema=schemas.FILES)
-    pq.write_table(table, os.path.join(folder, shard_name(0)), store_schema=False)
+    pq.write_table(table, os.path.join(folder, numbered_names(1)[0]), store_schema=False)
     manifest = {
         "run_id": run_id,
         "end": datetime.datetime.now(datetime.UTC).isoformat(),

@@ -133,7 +133,7 @@ def read_csv(path: str) -> int:
 def publish(source: str, target: str) -> int:
     """Moves a folder of shards into place; returns how many there are."""
     names = [path.rsplit("/", 1)[-1] for path in storage.list_files(source)]
-    storage.put_folder(source, target, names)
+    storage.put_objects(source, target, names)
     return len(storage.list_files(target))
 
 

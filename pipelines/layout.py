@@ -33,14 +33,17 @@ def check_run_id(run_id: str) -> str:
     return run_id
 
 
-def shard_name(number: int) -> str:
-    """The published name of one shard of a data set."""
-    return f"part-{number:05d}.parquet"
+def numbered_names(count: int) -> list[str]:
+    """Names for so many shards of a data set; their text sorts as their numbers do."""
+    digits = max(5, len(str(count - 1)))
+    return [f"part-{number:0{digits}d}.parquet" for number in range(count)]
 
 
 def shard_names(manifest: Mapping[str, Any], dataset: str) -> list[str]:
     """The published names of all shards of a data set, in order."""
-    return [shard_name(number) for number in range(manifest["shards"][dataset]["files"])]
+    shards = manifest["shards"][dataset]
+    # The first release named none.
+    return list(shards.get("names", numbered_names(shards["files"])))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,26 @@ class Layout:
     def progress(self) -> str:
         """Where the workers of this attempt tell how far they are."""
         return storage.join(self.staging, "progress")
+
+    @property
+    def failures(self) -> str:
+        """Where steps of this attempt say why they failed."""
+        return storage.join(self.staging, "failures")
+
+    @property
+    def model(self) -> str:
+        """Holds this attempt's copy of the model."""
+        return storage.join(self.staging, "model")
+
+    @property
+    def staging_folders(self) -> tuple[str, ...]:
+        """Every folder that workers of this attempt write into; nothing else makes them."""
+        return (
+            *map(self.staged, DATASETS),
+            self.progress,
+            self.failures,
+            self.model,
+        )
 
     @property
     def all_held(self) -> str:

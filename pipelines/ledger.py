@@ -7,7 +7,7 @@ and the same model. What is asked about is held in memory, the ledger only passe
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -59,11 +59,15 @@ def find_done(
     return done
 
 
-def read_fingerprints(folder: str) -> set[Fingerprint]:
-    """The files that the shards of one `files` data set list."""
+def read_fingerprints(shards: Iterable[str]) -> set[Fingerprint]:
+    """The files that the shards of a `files` data set list.
+
+    Args:
+      shards: their paths.
+    """
     return {
         fingerprint
-        for path in storage.list_files(folder)
+        for path in shards
         for batch in _read_shard(path)
         for fingerprint in _fingerprints(batch)
     }

@@ -1,7 +1,7 @@
 """Publication: verify what was staged, decide, make it visible, the manifest last.
 
-The step may run more than once, since a runner retries it: until the decision is written all of
-it is done again, afterwards `commit` takes only the steps that have not been taken.
+The step may run more than once, since a runner retries it: until the decision is recorded all of
+it is done again, afterwards `publishing` takes only the steps that have not been taken.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from penguin_model.card import ModelCard, Reference
 from penguin_model.errors import ConflictError
-from pipelines import commit, drift, histograms, labels, layout, ledger, staged, storage
+from pipelines import drift, histograms, labels, layout, ledger, publishing, staged
 from pipelines.histograms import Figures
 from pipelines.layout import Layout
+from pipelines.publishing import Decision
+from pipelines.publishing.commit import describe
 from pipelines.shards import Shard
 
 PUBLISHED = "published"
 HELD = "held"
-_DECISION = "decision.json"
 _TOTALS = (
     "files",
     "files_unreadable",
@@ -77,49 +77,36 @@ def publish(publication: Publication, shards: Iterable[Shard], figures: Figures)
       ReconcileError: the shards on disk do not hold what was counted.
       RunExistsError: a run of this name was published meanwhile.
     """
-    paths = publication.layout
-    manifest = read_outcome(paths) or _publish(publication, shards, figures)
+    commit = publishing.of(publication.layout)
+    manifest = commit.read_outcome()
+    if manifest is None:
+        decision = commit.decide(lambda: _decide(publication, list(shards), figures))
+        manifest = dict(decision.manifest)
+        if manifest["status"] == HELD:
+            commit.hold(decision)
+        else:
+            check = functools.partial(_refuse_done, publication, manifest)
+            commit.make_visible(decision, replace=publication.replace, check=check)
     if publication.is_last:
-        commit.finish(paths)
-    return manifest
-
-
-def _publish(publication: Publication, shards: Iterable[Shard], figures: Figures) -> dict[str, Any]:
-    paths = publication.layout
-    decision_path = storage.join(paths.staging, _DECISION)
-    if not storage.exists(decision_path):
-        storage.write_json(decision_path, _decide(publication, list(shards), figures))
-    manifest: dict[str, Any] = json.loads(storage.read_bytes(decision_path))
-    if manifest["status"] == HELD:
-        _hold(paths, manifest)
-    else:
-        commit.make_visible(
-            paths,
-            manifest,
-            replace=publication.replace,
-            check=functools.partial(_refuse_done, publication, manifest),
-        )
+        commit.finish()
     return manifest
 
 
 def read_outcome(paths: Layout) -> dict[str, Any] | None:
     """The manifest that this attempt published or held, None while it has done neither."""
-    for path in (paths.manifest, paths.held_manifest):
-        if storage.exists(path):
-            manifest: dict[str, Any] = json.loads(storage.read_bytes(path))
-            if manifest.get("attempt") == paths.attempt:
-                return manifest
-    return None
+    return publishing.of(paths).read_outcome()
 
 
-def _refuse_done(publication: Publication, manifest: Mapping[str, Any]) -> None:
+def _refuse_done(
+    publication: Publication, manifest: Mapping[str, Any], shards: Sequence[str]
+) -> None:
     """Refuses files that another run has published since this one looked at the ledger."""
     if not publication.new_only:
         return
     paths = publication.layout
     # Clocks of two machines may differ; a day is more than they do.
     start = datetime.datetime.fromisoformat(manifest["start"]) - datetime.timedelta(days=1)
-    mine = ledger.read_fingerprints(commit.ready_folder(paths, layout.FILES))
+    mine = ledger.read_fingerprints(shards)
     sha256 = manifest["model"]["sha256"]
     done = ledger.find_done(paths.output, sha256, mine, ended_after=start.isoformat())
     if done:
@@ -140,19 +127,19 @@ def reject_fraction(totals: Mapping[str, int]) -> float:
     return rejected / possible if possible else 0.0
 
 
-def _decide(publication: Publication, shards: Sequence[Shard], figures: Figures) -> dict[str, Any]:
-    """Verifies the shards, gives them their published names, and writes up the run."""
+def _decide(publication: Publication, shards: Sequence[Shard], figures: Figures) -> Decision:
+    """Verifies the shards, names them, and writes up the run."""
     totals = dict.fromkeys(_TOTALS, 0) | _group(figures, "totals")
-    described = {
-        dataset: staged.make_ready(publication.layout, dataset, shards)
-        for dataset in layout.DATASETS
+    placed = {
+        dataset: staged.check(publication.layout, dataset, shards) for dataset in layout.DATASETS
     }
+    described = describe(placed)
     staged.verify(described, totals)
     fraction = reject_fraction(totals)
     tonight = histograms.of_run(figures, publication.card)
     drifted = _measure_drift(publication, tonight)
     held = fraction > publication.max_reject_fraction or (drifted and drifted.is_over)
-    return {
+    manifest = {
         "status": HELD if held else PUBLISHED,
         "run_id": publication.layout.run_id,
         "attempt": publication.layout.attempt,
@@ -169,6 +156,7 @@ def _decide(publication: Publication, shards: Sequence[Shard], figures: Figures)
         "labels": labels.report(figures, publication.card.classes, totals["rows_scored"]),
         "shards": described,
     }
+    return Decision(manifest=manifest, shards=placed)
 
 
 def _measure_drift(publication: Publication, tonight: Reference | None) -> drift.Drift | None:
@@ -183,17 +171,6 @@ def _measure_drift(publication: Publication, tonight: Reference | None) -> drift
         previous=(last["run_id"], histograms.from_json(last["histograms"])) if last else None,
         max_drift=publication.max_drift,
     )
-
-
-def _hold(paths: Layout, manifest: Mapping[str, Any]) -> None:
-    """Keeps a run that may not be published where a person can read it, the manifest last."""
-    storage.delete_tree(paths.held)
-    for dataset in layout.DATASETS:
-        ready = commit.ready_folder(paths, dataset)
-        names = layout.shard_names(manifest, dataset)
-        if storage.list_files(ready):
-            storage.put_folder(ready, storage.join(paths.held, dataset), names)
-    storage.write_json(paths.held_manifest, manifest)
 
 
 def _group(figures: Figures, group: str) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -33,6 +34,8 @@ def write(
     found = report_data.gather(storage.absolute(output), run_id, model)
     name = f"{found.manifest['run_id']}.html"
     path = storage.absolute(to or storage.join(output, "reports", name))
+    if storage.is_local(path):
+        storage.make_folder(os.path.dirname(path))
     storage.write_bytes(path, report_page.page(found).encode())
     return path
 

@@ -1,41 +1,37 @@
-"""Staged shards on their way to publication: checked by their own footers, named as published."""
+"""Staged shards on their way to publication: checked by their own footers, in published order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from penguin_model.errors import ReconcileError
-from pipelines import commit, layout, storage
+from pipelines import layout, publishing, storage
 from pipelines.layout import Layout
+from pipelines.publishing import PlacedShard
 from pipelines.shards import Shard
 
 
-def make_ready(paths: Layout, dataset: str, shards: Iterable[Shard]) -> dict[str, int]:
-    """Checks a data set's shards by their footers and gives them their published names.
-
-    Returns:
-      The number of files, their rows and bytes.
+def check(paths: Layout, dataset: str, shards: Iterable[Shard]) -> tuple[PlacedShard, ...]:
+    """Checks a data set's shards by their footers, where they are staged, and names them.
 
     Raises:
       ReconcileError: a shard holds other rows than were written.
     """
     mine = sorted((shard for shard in shards if shard.dataset == dataset), key=_by_place)
-    ready = commit.ready_folder(paths, dataset)
-    named = [
-        (shard, storage.join(ready, layout.shard_name(number))) for number, shard in enumerate(mine)
-    ]
-    sizes = storage.for_each(ready, lambda each: _make_ready(*each), named)
-    return {"files": len(mine), "rows": sum(shard.rows for shard in mine), "bytes": sum(sizes)}
+    sizes = storage.for_each(paths.staging, _check, mine)
+    names = publishing.of(paths).published_names(len(mine))
+    return tuple(
+        PlacedShard(shard.path, name, shard.rows, size)
+        for shard, name, size in zip(mine, names, sizes, strict=True)
+    )
 
 
-def _make_ready(shard: Shard, target: str) -> int:
-    """Moves one shard, checks its rows and returns its bytes."""
-    # An interrupted try may have moved it already.
-    if storage.exists(shard.path):
-        storage.move_file(shard.path, target)
-    with storage.open_input(target) as source:
+def _check(shard: Shard) -> int:
+    """Checks one shard's rows, and returns its bytes."""
+    with storage.open_input(shard.path) as source:
         found = pq.ParquetFile(source).metadata.num_rows
         size: int = source.size()
     if found != shard.rows:
@@ -46,7 +42,7 @@ def _make_ready(shard: Shard, target: str) -> int:
     return size
 
 
-def verify(described: Mapping[str, Mapping[str, int]], totals: Mapping[str, int]) -> None:
+def verify(described: Mapping[str, Mapping[str, Any]], totals: Mapping[str, int]) -> None:
     """Checks that the data sets hold as many rows as were counted on the way.
 
     Raises:

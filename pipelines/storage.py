@@ -78,9 +78,8 @@ def open_small(path: str) -> pa.NativeFile:
 
 
 def open_output(path: str) -> Any:
-    """Opens a new file for writing, its folder made where needed."""
+    """Opens a new file for writing; a local folder must be there."""
     if is_local(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         return pa.OSFile(path, "wb")
     return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
@@ -94,17 +93,17 @@ def read_bytes(path: str) -> bytes:
 def write_bytes(path: str, content: bytes) -> None:
     """Writes a whole small file; a reader of a local one sees all of it or nothing.
 
+    A local folder must be there: what writes into a staging that has gone must not bring it back.
+
     Raises:
       OutputError: the place cannot be written.
     """
     with writing(path):
-        if is_local(path):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
         put_bytes(path, content)
 
 
 def put_bytes(path: str, content: bytes) -> None:
-    """Like `write_bytes`, into a folder that must be there.
+    """Like `write_bytes`, with the filesystem's own errors.
 
     Raises:
       OSError: or another of `ERRORS`: the place cannot be written.
@@ -200,11 +199,14 @@ def delete_empty(folder: str) -> None:
 def move_file(source: str, target: str) -> None:
     """Moves one file over any older target."""
     with writing(target):
-        if is_local(target):
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            os.replace(source, target)
-        else:
-            FileSystems.rename([source], [target])
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.replace(source, target)
+
+
+def move_object(source: str, target: str) -> None:
+    """Moves one object."""
+    with writing(target):
+        FileSystems.rename([source], [target])
 
 
 def for_each(path: str, work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
@@ -228,22 +230,27 @@ def for_each(path: str, work: Callable[[_Item], _Result], items: Iterable[_Item]
             raise
 
 
-def put_folder(source: str, target: str, names: Collection[str]) -> None:
-    """Moves a folder of files to its place, and replaces what is there; safe to repeat.
+def put_objects(source: str, target: str, names: Collection[str]) -> None:
+    """Moves all objects below one path to another, and deletes others than the named there."""
+    with writing(target):
+        # What an interrupted try has moved is no longer at the source.
+        for_each(
+            target,
+            lambda path: FileSystems.rename([path], [join(target, path.rsplit("/", 1)[-1])]),
+            list_files(source),
+        )
+        stale = sorted(set(list_files(target)) - {join(target, name) for name in names})
+        if stale:
+            FileSystems.delete(stale)
 
-    A reader of a local folder sees the old one or the new one: the two are exchanged in one step
-    where the system can (Linux), and the old one then lies at the source. On an object store the
-    files move one by one, and others than the named are deleted.
 
-    Args:
-      source: the folder, gone or holding the old files afterwards.
-      target: its place.
-      names: the files that the folder holds.
+def put_folder(source: str, target: str) -> None:
+    """Moves a local folder to its place, and replaces what is there; safe to repeat.
+
+    A reader sees the old one or the new one: the two are exchanged in one step where the system
+    can (Linux), and the old one then is at the source.
     """
     with writing(target):
-        if not is_local(target):
-            _put_objects(source, target, names)
-            return
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if not os.path.isdir(target):
             os.rename(source, target)
@@ -269,18 +276,6 @@ def folder_identity(folder: str) -> list[int] | None:
         return None
     found = os.stat(folder)
     return [found.st_dev, found.st_ino]
-
-
-def _put_objects(source: str, target: str, names: Collection[str]) -> None:
-    # What an interrupted try has moved is no longer at the source.
-    for_each(
-        target,
-        lambda path: FileSystems.rename([path], [join(target, path.rsplit("/", 1)[-1])]),
-        list_files(source),
-    )
-    stale = sorted(set(list_files(target)) - {join(target, name) for name in names})
-    if stale:
-        FileSystems.delete(stale)
 
 
 def _exchange(first: str, second: str) -> bool:

@@ -132,7 +132,11 @@ class ScoreObservations(beam.PTransform):
             layout.FILES: schemas.FILES,
         }[dataset]
         paths = self.publication.layout
-        metadata = {"run_id": paths.run_id, "model_sha256": self.card.sha256}
+        metadata = {
+            "run_id": paths.run_id,
+            "model_sha256": self.card.sha256,
+            "attempt": paths.attempt,
+        }
         return with_outputs(
             WriteShardsFn(paths.staged(dataset), dataset, schema, metadata, self.sizes), Any
         )

@@ -31,14 +31,14 @@ def test_a_folder_takes_the_place_of_another(
         monkeypatch.setattr(storage, "_exchange", lambda *_: False)
     new = make(tmp_path / "staging/new", a="new")
     old = make(tmp_path / "place", a="old", b="old")
-    storage.put_folder(str(new), str(old), ["a"])
+    storage.put_folder(str(new), str(old))
     assert texts(tmp_path / "place") == {"a": "new"}
 
 
 def test_a_folder_moves_to_an_empty_place_and_keeps_its_identity(tmp_path: Path) -> None:
     new = make(tmp_path / "new", a="x")
     identity = storage.folder_identity(str(new))
-    storage.put_folder(str(new), str(tmp_path / "deep/place"), ["a"])
+    storage.put_folder(str(new), str(tmp_path / "deep/place"))
     assert storage.folder_identity(str(tmp_path / "deep/place")) == identity
     assert storage.folder_identity(str(new)) is None
 
