@@ -85,7 +85,8 @@ def publish(publication: Publication, shards: Iterable[Shard], figures: Figures)
         if manifest["status"] == HELD:
             commit.hold(decision)
         else:
-            check = functools.partial(_refuse_done, publication, manifest)
+            refuse = functools.partial(_refuse_done, publication, manifest)
+            check = refuse if publication.new_only else None
             commit.make_visible(decision, replace=publication.replace, check=check)
     if publication.is_last:
         commit.finish()
@@ -101,8 +102,6 @@ def _refuse_done(
     publication: Publication, manifest: Mapping[str, Any], shards: Sequence[str]
 ) -> None:
     """Refuses files that another run has published since this one looked at the ledger."""
-    if not publication.new_only:
-        return
     paths = publication.layout
     # Clocks of two machines may differ; a day is more than they do.
     start = datetime.datetime.fromisoformat(manifest["start"]) - datetime.timedelta(days=1)

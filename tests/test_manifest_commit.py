@@ -1,4 +1,4 @@
-"""Publication on a store: whatever dies when, readers by manifest see whole runs, and nothing stays.
+"""Publication on a store: whatever dies when, readers by manifest see whole runs.
 
 The store is one in memory with conditions; `test_s3.py` has real ones.
 """
@@ -8,7 +8,6 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,8 @@ from penguin_model.errors import ConflictError, PenguinError, RunExistsError
 from pipelines import layout, objects
 from pipelines.layout import Layout
 from pipelines.publishing import leases, manifest_commit
-from pipelines.publishing.manifest_commit import HOLD, PUBLISH
+from pipelines.publishing.commit import Decision, PlacedShard, describe
+from pipelines.publishing.manifest_commit import ManifestCommit
 from tests.stores.memory import Memory
 
 OUTPUT = "s3://results"
@@ -50,13 +50,15 @@ def use(monkeypatch: pytest.MonkeyPatch, store: Memory) -> Memory:
 class Run:
     """One attempt at a run: the shards of each hold the attempt's name and number."""
 
-    def __init__(self, store: Memory, run_id: str = "r", **decided: Any) -> None:
+    def __init__(
+        self, store: Memory, run_id: str = "r", *, shards: int = 2, replace: bool = False,
+        held: bool = False, hands_over: bool = False,
+    ) -> None:  # fmt: skip
         self.store = store
         self.paths = Layout(output=OUTPUT, run_id=run_id, attempt=uuid.uuid4().hex)
-        self.shards = decided.pop("shards", 2)
-        self.hands_over = decided.pop("hands_over", False)
+        self.commit = ManifestCommit(self.paths)
+        self.shards, self.replace, self.held, self.hands_over = shards, replace, held, hands_over
         self.opened = contextlib.ExitStack()
-        self.decided = {"status": PUBLISH, "replace": False, **decided}
         begun.append(self)
 
     def stage(self) -> None:
@@ -65,29 +67,37 @@ class Run:
                 path = f"{self.paths.staged(dataset)}/{number}"
                 self.store.put(path, f"{self.paths.attempt} {number}".encode())
 
-    def make(self) -> dict[str, Any]:
-        held = self.decided["status"] == HOLD
-        copies, shards = [], {}
+    def make(self) -> Decision:
+        shards = {}
         for dataset in layout.DATASETS:
             staged = self.store.list(self.paths.staged(dataset))
-            names = [manifest_commit.shard_name(self.paths, n) for n in range(len(staged))]
-            target = f"{self.paths.held}/{dataset}" if held else self.paths.published(dataset)
-            shards[dataset] = {"files": len(names), "names": names}
-            copies += [
-                (each.path, f"{target}/{name}", each.size)
+            names = self.commit.published_names(len(staged))
+            shards[dataset] = [
+                PlacedShard(each.path, name, 1, each.size)
                 for each, name in zip(staged, names, strict=True)
             ]
-        manifest = {"run_id": self.paths.run_id, "attempt": self.paths.attempt, "shards": shards}
-        return {**self.decided, "manifest": manifest, "copies": copies}
+        manifest = {
+            "status": "held" if self.held else "published",
+            "run_id": self.paths.run_id,
+            "attempt": self.paths.attempt,
+            "shards": describe(shards),
+        }
+        return Decision(manifest=manifest, shards=shards)
 
     def step(self, check: Callable[[], None] | None = None) -> None:
         """The publishing step."""
-        decision = manifest_commit.decide(self.paths, self.make, check)
-        manifest_commit.carry_out(self.paths, decision)
+        decision = self.commit.decide(self.make)
+        if self.held:
+            self.commit.hold(decision)
+        else:
+            late = (lambda _: check()) if check else None
+            self.commit.make_visible(decision, replace=self.replace, check=late)
 
     def begin(self) -> None:
         """Up to the publishing step."""
-        self.opened.enter_context(manifest_commit.attempt(self.paths, hands_over=self.hands_over))
+        self.opened.enter_context(self.commit.attempt(hands_over=self.hands_over))
+        if not self.replace:
+            self.commit.refuse_published()
         self.stage()
 
     def end(self) -> None:
@@ -105,16 +115,16 @@ class Run:
         return None
 
     def run(self) -> None:
-        with manifest_commit.attempt(self.paths):
-            if not self.decided["replace"] and self.store.read(self.paths.manifest):
-                raise manifest_commit.exists_already(self.paths)
+        with self.commit.attempt():
+            if not self.replace:
+                self.commit.refuse_published()
             self.stage()
             self.step()
 
     def die(self) -> None:
         """The process is gone, and its `finally` never ran."""
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(manifest_commit, "finish", lambda _: None)
+            patched.setattr(ManifestCommit, "finish", lambda _: None)
             self.end()
 
 
@@ -186,14 +196,14 @@ def test_a_crash_at_any_step_loses_and_mixes_nothing(
         with pytest.MonkeyPatch.context() as patched, doomed():
             steps = crash_at(store, stop, after=after)
             # The end of the attempt may crash too; it isn't tried twice.
-            patched.setattr(manifest_commit, "finish", lambda _: None)
+            patched.setattr(ManifestCommit, "finish", lambda _: None)
             crashed = True
             try:
                 new.begin()
                 new.step()
                 new.end()
                 patched.undo()
-                manifest_commit.finish(new.paths)
+                new.commit.finish()
                 crashed = False
             except Crash:
                 pass
@@ -207,7 +217,7 @@ def test_a_crash_at_any_step_loses_and_mixes_nothing(
         if again == "retry":
             try:
                 new.step()
-                manifest_commit.finish(new.paths)
+                new.commit.finish()
             except ConflictError:
                 # It died before its lease said enough, or after its end.
                 Run(store, run_id="s").run()
@@ -321,7 +331,7 @@ def test_an_attempt_elsewhere_is_dead_when_its_lease_is_old(
     error = run.finish()
     assert isinstance(error, ConflictError) == swept
     # Nobody but its publishing step ends one that is handed over.
-    manifest_commit.finish(run.paths)
+    run.commit.finish()
     assert_clean(store)
     assert (seen(store) is None) == swept
 
@@ -363,18 +373,18 @@ def test_a_step_that_wakes_up_after_the_sweep_publishes_nothing(store: Memory) -
     decision = late.make()
     Run(store, run_id="s").run()
 
-    def make() -> Any:
+    def make() -> Decision:
         return decision
 
     with pytest.raises(ConflictError, match="took this attempt for dead"):
-        manifest_commit.decide(late.paths, make)
+        late.commit.decide(make)
     # The same in the moment after it has looked for its lease.
     lease = {"seen": None, "process": None, "watched": True}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(manifest_commit, "_read_lease", lambda *_: lease)
-        found = manifest_commit.decide(late.paths, make)
-    with pytest.raises(ConflictError, match="took this attempt for dead"):
-        manifest_commit.carry_out(late.paths, found)
+        found = late.commit.decide(make)
+        with pytest.raises(ConflictError, match="took this attempt for dead"):
+            late.commit.make_visible(found, replace=False, check=None)
     Run(store, run_id="t").run()
     assert_clean(store)
     assert seen(store) is None
@@ -390,11 +400,14 @@ def test_a_step_that_goes_on_beside_a_later_run_changes_nothing(
             with doomed():
                 slow = Run(store)
                 slow.begin()
-            decision = manifest_commit.decide(slow.paths, slow.make)
+            decision = slow.commit.decide(slow.make)
+            slow.commit._record(manifest_commit._Verdict("publish"))
             last = slow.paths.attempt
             count = 0
 
-            def between(_: str, store: Memory = store, stop: int = stop) -> None:
+            def between(
+                _: str, store: Memory = store, stop: int = stop, replaced: bool = replaced
+            ) -> None:
                 nonlocal count, last
                 count += 1
                 if count != stop:
@@ -409,10 +422,10 @@ def test_a_step_that_goes_on_beside_a_later_run_changes_nothing(
 
             store.before = between
             with contextlib.suppress(PenguinError, OSError):
-                manifest_commit.carry_out(slow.paths, decision)
+                slow.commit.make_visible(decision, replace=False, check=None)
             if count < stop:
                 break
-            manifest_commit.finish(slow.paths)
+            slow.commit.finish()
             assert seen(store) == last
             store.now += HOUR
             Run(store, run_id="t").run()

@@ -120,15 +120,15 @@ class Commit(Protocol):
         """
 
     def make_visible(
-        self, decision: Decision, *, replace: bool, check: Callable[[Sequence[str]], None]
+        self, decision: Decision, *, replace: bool, check: Callable[[Sequence[str]], None] | None
     ) -> None:
         """Publishes the run, the manifest last; safe to repeat.
 
         Args:
           decision: the recorded one.
           replace: whether a published run of this name may be replaced.
-          check: a last check, called as late as it can still refuse, with the paths that the
-            shards of the `files` data set have at that moment.
+          check: a last check, if any, called as late as it can still refuse, with the paths that
+            the shards of the `files` data set have at that moment.
 
         Raises:
           RunExistsError: a run of this name was published meanwhile.

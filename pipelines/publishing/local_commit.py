@@ -81,7 +81,7 @@ class LocalCommit:
         return Decision.from_json(storage.read_bytes(path))
 
     def make_visible(
-        self, decision: Decision, *, replace: bool, check: Callable[[Sequence[str]], None]
+        self, decision: Decision, *, replace: bool, check: Callable[[Sequence[str]], None] | None
     ) -> None:
         """See `Commit`."""
         paths = self._paths
@@ -91,7 +91,8 @@ class LocalCommit:
                 _make_ready(paths, decision)
                 if not replace:
                     self.refuse_published()
-                check(storage.list_files(_ready(paths, layout.FILES)))
+                if check is not None:
+                    check(storage.list_files(_ready(paths, layout.FILES)))
                 folders = {
                     dataset: _identity_of_ready(paths, decision, dataset)
                     for dataset in layout.DATASETS

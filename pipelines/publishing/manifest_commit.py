@@ -153,7 +153,7 @@ class ManifestCommit:
         decision: Decision,
         *,
         replace: bool,
-        check: Callable[[Sequence[str]], None] | None = None,
+        check: Callable[[Sequence[str]], None] | None,
     ) -> None:
         """See `Commit`.
 
@@ -529,7 +529,7 @@ def _read_lease(paths: Layout, store: Objects) -> dict[str, Any] | None:
 
 
 def _need_lease(paths: Layout, store: Objects) -> dict[str, Any]:
-    """Reads an attempt's lease, without which it has been swept away: its staging must stay gone."""
+    """Reads an attempt's lease; without one it was swept away, and its staging must stay gone."""
     lease = _read_lease(paths, store)
     if lease is None:
         raise _swept(paths)
