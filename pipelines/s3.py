@@ -63,14 +63,14 @@ def list_objects(folder: str) -> list[tuple[str, int, float]]:
 
 
 def read(path: str) -> tuple[bytes, str] | None:
-    """Reads an object: its content and etag; None if there is none."""
+    """Reads an object: its content and etag; None if there is none, or no bucket."""
     bucket, key = s3io.parse_s3_path(path)
     try:
         with _errors():
             answer = _of(path).get_object(Bucket=bucket, Key=key)
             return answer["Body"].read(), answer["ETag"]
     except S3ClientError as error:
-        if error.code == 404 and "NoSuchBucket" not in str(error.message):
+        if error.code == 404:
             return None
         raise
 

@@ -8,6 +8,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -431,3 +432,234 @@ def test_a_step_that_goes_on_beside_a_later_run_changes_nothing(
             Run(store, run_id="t").run()
             assert_clean(store)
         assert stop > 4
+
+
+def put_orphan(store: Memory, run_id: str, name: str, dataset: str = "predictions") -> str:
+    path = f"{OUTPUT}/{dataset}/run_id={run_id}/{name}"
+    store.put(path, b"orphan")
+    return path
+
+
+def test_shards_that_nobody_owns_are_swept_in_time(store: Memory) -> None:
+    run = Run(store)
+    run.run()
+    orphans = {
+        put_orphan(store, "r", f"part-{'ab' * 6}-00000.parquet"),
+        put_orphan(store, "gone", f"part-{'cd' * 6}-00007.parquet"),
+    }
+    # As the first release named them, and what isn't ours.
+    others = {put_orphan(store, "old", "part-00000.parquet"), put_orphan(store, "r", "notes.txt")}
+    Run(store, run_id="s").run()
+    assert orphans | others < set(store.content)
+    store.now += HOUR
+    alive = Run(store, run_id="alive", hands_over=True)
+    alive.begin()
+    its = put_orphan(store, "alive", f"part-{alive.paths.attempt[:12]}-00000.parquet")
+    store.now += HOUR
+    Run(store, run_id="t").run()
+    assert its in store.content
+    assert not orphans & set(store.content)
+    assert others < set(store.content)
+    assert seen(store) == run.paths.attempt
+
+
+def test_a_run_that_wins_leaves_nothing_else_in_its_folders(store: Memory) -> None:
+    for replace in (False, True):
+        for name in ("part-00003.parquet", f"part-{'ab' * 6}-00000.parquet"):
+            put_orphan(store, "r", name, "rejects")
+        Run(store, replace=replace).run()
+        assert_clean(store)
+
+
+def test_a_run_that_was_replaced_meanwhile_sweeps_nothing_of_the_new_one(
+    store: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new one is listed, then it ends; so its staging is gone when that is looked for."""
+    late, new = Run(store), Run(store, replace=True)
+    late.begin()
+    late.step()
+    new.begin()
+    attempts = manifest_commit._list_attempts
+
+    def meanwhile(*arguments: Any) -> Any:
+        monkeypatch.setattr(manifest_commit, "_list_attempts", attempts)
+        new.end()
+        return attempts(*arguments)
+
+    new.step()
+    monkeypatch.setattr(manifest_commit, "_list_attempts", meanwhile)
+    manifest_commit._sweep_run(late.paths, [], store)
+    assert seen(store) == new.paths.attempt
+
+
+def test_a_held_run_is_kept_until_one_is_published(store: Memory) -> None:
+    for shards in (3, 1):
+        held = Run(store, held=True, shards=shards)
+        held.run()
+        prefix = f"{OUTPUT}/_held/r/"
+        names = held.commit.published_names(shards)
+        assert {path.removeprefix(prefix) for path in store.content} == {
+            "manifest.json",
+            *(f"{dataset}/{name}" for dataset in ("predictions", "files") for name in names),
+        }
+        outcome = held.commit.read_outcome()
+        assert outcome is not None
+        assert outcome["status"] == "held"
+    Run(store).run()
+    assert_clean(store)
+
+
+def test_a_dead_run_that_was_held_is_kept_too(store: Memory) -> None:
+    for stop in range(1, 50):
+        with doomed():
+            held = Run(store, held=True)
+            held.begin()
+            steps = crash_at(store, stop, after=False)
+            with contextlib.suppress(Crash):
+                held.step()
+            held.die()
+            store.before = lambda _: None
+        Run(store, run_id="s").run()
+        assert not any("/_staging/" in path for path in store.content)
+        outcome = held.commit.read_outcome()
+        kept = [path for path in store.content if "/_held/r/" in path]
+        assert len(kept) == (5 if outcome else 0)
+        if steps() < stop:
+            break
+        store.delete(kept)
+        store.delete([path for path in store.content if path.endswith("/s.json")])
+    assert stop > 5
+    assert outcome is not None
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"attempt": ', b"[]", b"{}", b"\xff"])
+def test_a_damaged_manifest_stops_its_own_run_alone(store: Memory, damage: bytes) -> None:
+    with doomed():
+        dead = Run(store)
+        dead.begin()
+        dead.commit._record(manifest_commit._Verdict("publish"))
+        dead.commit.decide(dead.make)
+    path = dead.paths.manifest
+    store.put(path, damage)
+    Run(store, run_id="s").run()
+    assert store.content[path] == damage
+    with pytest.raises(PenguinError, match=r"runs/r\.json"):
+        Run(store).run()
+    store.delete([path])
+    Run(store, run_id="t").run()
+    assert seen(store) == dead.paths.attempt
+    assert_clean(store)
+
+
+def refuse_others(store: Memory) -> Callable[[], None]:
+    """The check of a run that may publish only what no other has."""
+
+    def check() -> None:
+        if store.list(f"{OUTPUT}/runs"):
+            raise ConflictError("another run published the file")
+
+    return check
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest_commit, "_CLAIM_WAIT_SECONDS", 0.002)
+
+
+def test_of_runs_that_check_at_once_one_publishes(
+    monkeypatch: pytest.MonkeyPatch, hurry: None
+) -> None:
+    for _ in range(20):
+        store = use(monkeypatch, Memory())
+        runs = [Run(store, run_id=f"r{number}") for number in range(4)]
+        for run in runs:
+            run.begin()
+        ready = threading.Barrier(len(runs), timeout=30)
+        ended: list[PenguinError | None] = []
+
+        def publish(
+            run: Run, store: Memory = store, ready: Any = ready, ended: list[Any] = ended
+        ) -> None:
+            ready.wait()
+            ended.append(run.finish(refuse_others(store)))
+
+        threads = [threading.Thread(target=publish, args=[run]) for run in runs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(store.list(f"{OUTPUT}/runs")) == 1
+        assert sum(error is None for error in ended) == 1
+        assert_clean(store)
+
+
+@pytest.mark.parametrize("moment", ["checks", "publishes"])
+def test_a_run_waits_while_another_checks_or_publishes(
+    store: Memory, monkeypatch: pytest.MonkeyPatch, hurry: None, moment: str
+) -> None:
+    monkeypatch.setattr(manifest_commit, "_MOST_CLAIM_SECONDS", 0)
+    first, second = Run(store, run_id="r"), Run(store, run_id="s")
+    first.begin()
+    second.begin()
+    errors: list[PenguinError | None] = []
+
+    def meanwhile(path: str = "") -> None:
+        store.before = lambda _: None
+        errors.append(second.finish(lambda: None))
+
+    def at_manifest(path: str) -> None:
+        if path == first.paths.manifest:
+            meanwhile()
+
+    if moment == "publishes":
+        store.before = at_manifest
+    assert first.finish(meanwhile if moment == "checks" else lambda: None) is None
+    (error,) = errors
+    assert isinstance(error, ConflictError)
+    assert "run r has been publishing" in str(error)
+    assert_clean(store)
+
+
+@pytest.mark.parametrize("moment", ["checks", "publishes"])
+def test_a_dead_run_is_not_waited_for(store: Memory, hurry: None, moment: str) -> None:
+    with doomed():
+        dead = Run(store, run_id="r")
+        dead.begin()
+
+    def crash(path: str = "") -> None:
+        if moment == "checks" or path == dead.paths.manifest:
+            # Nor does it take its claim back.
+            store.before = crash
+            raise Crash
+
+    later = Run(store, run_id="s")
+    with pytest.MonkeyPatch.context() as patched:
+        # It began before the other was dead.
+        patched.setattr(leases, "has_ended", lambda _: False)
+        later.begin()
+    if moment == "publishes":
+        store.before = crash
+    with pytest.raises(Crash):
+        dead.step(crash if moment == "checks" else lambda: None)
+    store.before = lambda _: None
+    error = later.finish(refuse_others(store))
+    # What was decided is published, and counts.
+    assert (error is None) == (moment == "checks")
+    assert (seen(store) is None) == (moment == "checks")
+    assert_clean(store)
+
+
+def test_a_run_says_that_the_store_ignores_conditions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = use(monkeypatch, Memory(honours_conditions=False))
+    Run(store).run()
+    assert_clean(store)
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert err.startswith(f"penguin-score: note: {OUTPUT} ignores conditional writes")
+    # What a look can tell still counts.
+    with pytest.raises(RunExistsError):
+        Run(store).run()
+    Run(store, replace=True).run()
+    assert_clean(store)

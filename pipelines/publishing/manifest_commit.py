@@ -118,13 +118,15 @@ class ManifestCommit:
 
     def refuse_published(self) -> None:
         """See `Commit`."""
-        if self._store.read(self._paths.manifest) is not None:
-            raise _exists(self._paths)
+        with storage.writing(self._paths.manifest):
+            if self._store.read(self._paths.manifest) is not None:
+                raise _exists(self._paths)
 
     def read_outcome(self) -> dict[str, Any] | None:
         """See `Commit`."""
         for path in (self._paths.manifest, self._paths.held_manifest):
-            manifest = _read_manifest(path, self._store)
+            with storage.writing(path):
+                manifest = _read_manifest(path, self._store)
             if manifest is not None and manifest["attempt"] == self._paths.attempt:
                 return manifest
         return None
@@ -138,12 +140,14 @@ class ManifestCommit:
     def decide(self, make: Callable[[], Decision]) -> Decision:
         """See `Commit`."""
         path = storage.join(self._paths.staging, _DECISION)
-        found = self._store.read(path)
+        with storage.writing(path):
+            found = self._store.read(path)
         if found is None:
             content = make().to_json().encode()
-            _need_lease(self._paths, self._store)
-            self._store.create(path, content)
-            found = self._store.read(path)
+            with storage.writing(path):
+                _need_lease(self._paths, self._store)
+                self._store.create(path, content)
+                found = self._store.read(path)
         if found is None:
             raise _swept(self._paths)
         return Decision.from_json(found.content)
@@ -374,7 +378,9 @@ def _recover(mine: Layout, store: Objects) -> None:
     now = staged[mine.staging].modified(_LEASE) if mine.staging in staged else 0
     for found in staged.values():
         if found.paths.staging != mine.staging and _is_dead(found, store, now):
-            _settle(found, store)
+            # A damaged manifest of another run is in nobody's way but that run's.
+            with contextlib.suppress(OutputError):
+                _settle(found, store)
     alive = {(each.paths.run_id, each.paths.attempt[:_IN_NAMES]) for each in staged.values()}
     orphans: dict[str, list[Object]] = {}
     for each in (each for listed in published.values() for each in listed):
@@ -394,8 +400,9 @@ def _sweep_orphans(mine: Layout, suspects: Mapping[str, list[Object]], store: Ob
         paths = dataclasses.replace(mine, run_id=run_id)
         if paths.manifest in runs and len({_place(each.path)[1] for each in listed}) == 1:
             continue
-        owner = (_owner(paths.manifest, store) or "")[:_IN_NAMES]
-        store.delete(each.path for each in listed if _place(each.path)[1] != owner)
+        with contextlib.suppress(OutputError):
+            owner = (_owner(paths.manifest, store) or "")[:_IN_NAMES]
+            store.delete(each.path for each in listed if _place(each.path)[1] != owner)
 
 
 def _sweep_run(paths: Layout, mine: Collection[str], store: Objects) -> None:
