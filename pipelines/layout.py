@@ -25,12 +25,17 @@ def check_run_id(run_id: str) -> str:
     Raises:
       UsageError: it is empty, too long, or has other characters than letters, digits, ``._-``.
     """
-    if not _RUN_ID.fullmatch(run_id):
+    if not is_run_id(run_id):
         raise UsageError(
             f"--run_id {run_id!r}: use 1 to 128 letters, digits, '.', '_' or '-', "
             "a letter or digit first"
         )
     return run_id
+
+
+def is_run_id(name: str) -> bool:
+    """Whether a name is safe to use as a path name."""
+    return _RUN_ID.fullmatch(name) is not None
 
 
 def numbered_names(count: int) -> list[str]:
