@@ -146,11 +146,21 @@ class Commit(Protocol):
 def read_outcome(paths: Layout) -> dict[str, Any] | None:
     """The manifest that an attempt published or held, None while it has done neither."""
     for path in (paths.manifest, paths.held_manifest):
-        if storage.exists(path):
-            manifest: dict[str, Any] = json.loads(storage.read_bytes(path))
-            if manifest.get("attempt") == paths.attempt:
-                return manifest
+        manifest = read_manifest(path)
+        if manifest is not None and manifest.get("attempt") == paths.attempt:
+            return manifest
     return None
+
+
+def read_manifest(path: str) -> dict[str, Any] | None:
+    """A manifest as it is; None if there is none, or it can't be read as a JSON object."""
+    if not storage.exists(path):
+        return None
+    try:
+        found = json.loads(storage.read_bytes(path))
+    except (ValueError, RecursionError, IsADirectoryError, PermissionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def refuse_published(paths: Layout) -> None:

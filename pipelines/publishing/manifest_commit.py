@@ -133,9 +133,7 @@ class ManifestCommit:
 
     def published_names(self, count: int) -> list[str]:
         """See `Commit`; the names are unlike those of any other attempt."""
-        digits = max(5, len(str(count - 1)))
-        attempt = self._paths.attempt[:_IN_NAMES]
-        return [f"part-{attempt}-{number:0{digits}}.parquet" for number in range(count)]
+        return layout.numbered_names(count, self._paths.attempt[:_IN_NAMES])
 
     def decide(self, make: Callable[[], Decision]) -> Decision:
         """See `Commit`."""
