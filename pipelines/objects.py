@@ -87,13 +87,13 @@ class Objects:
             return found is not None and found.content == content
         return self._replace(path, content, etag)
 
-    def ignores_conditions(self, path: str) -> bool:
-        """Whether another could come between a look and a write, tried with an existing object.
+    def lacks_conditions(self, path: str) -> str | None:
+        """Says whether another could come between a look and a write; None if not.
 
         Args:
-          path: an object that may be written again with what it holds.
+          path: an existing object, to try it with; what it holds is written again.
         """
-        return True
+        return "is written without conditions"
 
     def copy(self, source: str, target: str) -> None:
         """Copies an object over any older target."""
@@ -127,9 +127,10 @@ class S3Objects(Objects):
     def put(self, path: str, content: bytes) -> None:
         s3.put(path, content)
 
-    def ignores_conditions(self, path: str) -> bool:
+    def lacks_conditions(self, path: str) -> str | None:
         found = self.read(path)
-        return found is None or s3.put(path, found.content, absent=True)
+        ignored = found is None or s3.put(path, found.content, absent=True)
+        return "ignores conditional writes" if ignored else None
 
     def copy(self, source: str, target: str) -> None:
         s3.copy(source, target)

@@ -16,7 +16,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import objects, score, storage
-from pipelines.objects import S3Objects
+from pipelines.objects import Objects, S3Objects
 from tests import test_manifest_commit as steps
 from tests.running import ONE_WORKER, PROJECT, command, run_command
 from tests.stores import servers
@@ -91,6 +91,19 @@ def test_a_run_is_published_refused_and_replaced(
     assert second["totals"] == first["totals"]
     assert score.main(arguments(server, "--new_only", run_id="s")) == 0
     assert assert_whole(client, "r", "s")["s"]["totals"]["rows_read"] == 0
+
+
+def test_a_filesystem_that_only_beam_knows_is_written_without_conditions(
+    server: Server, client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(objects, "of", lambda _: Objects())
+    for more in ([], ["--replace"]):
+        assert score.main(arguments(server, *more)) == 0
+        err = capsys.readouterr().err
+        assert err.startswith("penguin-score: note: s3://results is written without conditions")
+        assert err.count("\n") == 1
+        assert_whole(client, "r")
+    assert score.main(arguments(server)) == 2
 
 
 def start(server: Server, *more: str, run_id: str = "r") -> subprocess.Popen[str]:

@@ -207,7 +207,7 @@ class ManifestCommit:
         try:
             with storage.writing(paths.output):
                 store.create(path, _json(lease))
-                ignores = store.ignores_conditions(path)
+                lacks = store.lacks_conditions(path)
                 _recover(paths, store)
                 # From now on, the manifest that is there is the one that this run may replace.
                 seen = store.read(paths.manifest)
@@ -218,10 +218,10 @@ class ManifestCommit:
             with contextlib.suppress(*storage.ERRORS):
                 store.delete([path])
             raise
-        if ignores:
+        if lacks:
             print(
-                f"penguin-score: note: {paths.output} ignores conditional writes: don't let two "
-                "runs publish to it at the same time",
+                f"penguin-score: note: {paths.output} {lacks}: don't let two runs publish to it at "
+                "the same time",
                 file=sys.stderr,
             )
         etag = written.etag if written else ""

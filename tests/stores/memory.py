@@ -41,8 +41,8 @@ class Memory(Objects):
     def put(self, path: str, content: bytes) -> None:
         self._change(path, content, lambda _: True)
 
-    def ignores_conditions(self, path: str) -> bool:
-        return not self._honours_conditions
+    def lacks_conditions(self, path: str) -> str | None:
+        return None if self._honours_conditions else "ignores conditional writes"
 
     def copy(self, source: str, target: str) -> None:
         found = self.read(source)
