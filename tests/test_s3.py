@@ -1,6 +1,7 @@
 """The job on a real second filesystem: Beam's S3 against a local S3 server, input and output."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.io.aws import s3io
 from apache_beam.options.pipeline_options import PipelineOptions
+from pyarrow import fs
 
 from penguin_model.card import card_path
 from pipelines import report, s3, score, storage
@@ -211,3 +213,20 @@ def test_a_report_is_written_beside_the_run(client: Any, flags: list[str]) -> No
     assert report.main(["--output", "s3://results", *keys]) == 0
     body = client.get_object(Bucket="results", Key="reports/test.html")["Body"].read().decode()
     assert "missing_value: 2 of 2" in body
+
+
+def test_the_reader_of_the_docs_sees_what_is_published(
+    client: Any, endpoint: str, flags: list[str], project: Path
+) -> None:
+    assert run(flags, *INPUT) == 0
+    client.put_object(Bucket="results", Key="predictions/run_id=test/part-7.parquet", Body=b"torn")
+    page = (project / "docs/filesystems.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    places = 'fs.FileSystem.from_uri("s3://results/root")'
+    assert places in code
+    store = fs.S3FileSystem(
+        endpoint_override=endpoint, access_key="test", secret_key="test", region="us-east-1"
+    )
+    found: dict[str, Any] = {"here": (store, "results")}
+    exec(code.replace(places, "here"), found)
+    assert found["predictions"].num_rows == 342

@@ -26,7 +26,7 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from penguin_model.errors import ConflictError, OutputError, RunExistsError
@@ -301,7 +301,7 @@ def _copy(paths: Layout, folders: Collection[str], copies: Sequence[_Copy], stor
     """Makes the copies that are missing, and looks whether all are there."""
 
     def missing() -> list[_Copy]:
-        there = {each.path: each.size for folder in folders for each in store.list(folder)}
+        there = {each.path: each.size for each in _list(paths, folders, store)}
         return [copy for copy in copies if there.get(copy.target) != copy.bytes]
 
     left = missing()
@@ -371,7 +371,8 @@ def _settle(found: _Attempt, store: Objects) -> None:
 
 def _recover(mine: Layout, store: Objects) -> None:
     """Settles what dead attempts left, whatever their run, and deletes what nobody owns."""
-    published = {dataset: _list_published(mine, dataset, store) for dataset in layout.DATASETS}
+    folders = [storage.join(mine.output, dataset) for dataset in layout.DATASETS]
+    published = _list(mine, folders, store)
     staged = _list_attempts(mine.output, store)
     now = staged[mine.staging].modified(_LEASE) if mine.staging in staged else 0
     for found in staged.values():
@@ -381,7 +382,7 @@ def _recover(mine: Layout, store: Objects) -> None:
                 _settle(found, store)
     alive = {(each.paths.run_id, each.paths.attempt[:_IN_NAMES]) for each in staged.values()}
     orphans: dict[str, list[Object]] = {}
-    for each in (each for listed in published.values() for each in listed):
+    for each in published:
         run_id, name = _place(each.path)
         if name and (run_id, name) not in alive and 0 < each.modified < now - leases.DEAD_SECONDS:
             orphans.setdefault(run_id, []).append(each)
@@ -409,9 +410,7 @@ def _sweep_run(paths: Layout, mine: Collection[str], store: Objects) -> None:
     In this order: what is listed before the stagings, and has none, was published or left earlier
     than the manifest that is read at last.
     """
-    listed = [
-        each.path for dataset in layout.DATASETS for each in store.list(paths.published(dataset))
-    ]
+    listed = [each.path for each in _list(paths, map(paths.published, layout.DATASETS), store)]
     others = [path for path in listed if path not in mine]
     if not others:
         return
@@ -498,8 +497,10 @@ def _list_attempts(output: str, store: Objects, run_id: str = "") -> dict[str, _
     return {each.paths.staging: each for each in attempts}
 
 
-def _list_published(paths: Layout, dataset: str, store: Objects) -> list[Object]:
-    return store.list(storage.join(paths.output, dataset))
+def _list(paths: Layout, folders: Iterable[str], store: Objects) -> list[Object]:
+    """All objects below some folders."""
+    listed = storage.for_each(paths.output, store.list, folders)
+    return [each for found in listed for each in found]
 
 
 def _place(path: str) -> tuple[str, str]:
