@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -143,22 +144,22 @@ def test_a_filesystem_without_locks_is_named(
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become another user"
 )
-def test_who_may_only_read_holds_nobody_up(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_who_may_only_read_holds_nobody_up() -> None:
     """As `nobody` takes the lock of every file and folder that it can open."""
-    output = tmp_path_factory.mktemp("shared") / "out"
-    for folder in (output.parent, *output.parent.parents):
-        if folder.owner() == "root" and folder.name.startswith("pytest-"):
-            folder.chmod(0o755)
-    publish_new(new(output))
-    publication = new(output, run_id="s")
-    with commit.attempt(publication.layout):
-        places = [str(output), *map(str, output.rglob("*"))]
-        with running(*AS_NOBODY, sys.executable, "-c", FLOCK, *places) as other:
-            told = []
-            while (line := first_line(other)) not in ("end", ""):
-                told.append(line)
-            assert f"locked {output}" in told
-            assert any(line.startswith("Permission denied") and ".lock" in line for line in told)
-            publish_new(new(output, run_id="t"))
-    assert check_whole(output, "t") == 5
-    assert not (output / "_staging").exists()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        output = Path(folder) / "out"
+        publish_new(new(output))
+        publication = new(output, run_id="s")
+        with commit.attempt(publication.layout):
+            places = [str(output), *map(str, output.rglob("*"))]
+            with running(*AS_NOBODY, sys.executable, "-c", FLOCK, *places) as other:
+                told = []
+                while (line := first_line(other)) not in ("end", ""):
+                    told.append(line)
+                assert f"locked {output}" in told
+                refused = f"Permission denied {publication.layout.staging}/.lock"
+                assert refused in told
+                publish_new(new(output, run_id="t"))
+        assert check_whole(output, "t") == 5
+        assert not (output / "_staging").exists()
