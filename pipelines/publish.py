@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from penguin_model.card import ModelCard, Reference
-from penguin_model.errors import ConflictError
+from penguin_model.errors import ConflictError, DamagedError
 from pipelines import drift, histograms, labels, layout, ledger, publishing, staged
 from pipelines.histograms import Figures
 from pipelines.layout import Layout
@@ -136,7 +136,8 @@ def _decide(publication: Publication, shards: Sequence[Shard], figures: Figures)
     staged.verify(described, totals)
     fraction = reject_fraction(totals)
     tonight = histograms.of_run(figures, publication.card)
-    drifted = _measure_drift(publication, tonight)
+    damaged: list[DamagedError] = []
+    drifted = _measure_drift(publication, tonight, damaged)
     held = fraction > publication.max_reject_fraction or (drifted and drifted.is_over)
     manifest = {
         "status": HELD if held else PUBLISHED,
@@ -154,16 +155,20 @@ def _decide(publication: Publication, shards: Sequence[Shard], figures: Figures)
         "drift": drifted.to_json() if drifted else None,
         "labels": labels.report(figures, publication.card.classes, totals["rows_scored"]),
         "shards": described,
+        **({"notes": [f"not compared with: {error}" for error in damaged]} if damaged else {}),
     }
     return Decision(manifest=manifest, shards=placed)
 
 
-def _measure_drift(publication: Publication, tonight: Reference | None) -> drift.Drift | None:
-    """Compares the night with the training and the last published run."""
+def _measure_drift(
+    publication: Publication, tonight: Reference | None, damaged: list[DamagedError]
+) -> drift.Drift | None:
+    """Compares the night with the training and the last published run that isn't damaged."""
     card, paths = publication.card, publication.layout
     if tonight is None or card.reference is None:
         return None
-    last = drift.find_previous(ledger.published_runs(paths.output), card.sha256, paths.run_id)
+    runs = ledger.published_runs(paths.output, damaged.append)
+    last = drift.find_previous(runs, card.sha256, paths.run_id)
     return drift.measure(
         tonight,
         card.reference,

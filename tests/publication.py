@@ -43,7 +43,6 @@ PUBLISHED_LISTING = [
 # What changes the disk while a run is published, in `publishing.disk`.
 STEPS = (
     "sync_file", "sync_folder", "make_folder", "create", "rename", "exchange", "remove_file",
-    "remove_tree",
 )  # fmt: skip
 
 

@@ -158,7 +158,12 @@ def read_manifest(path: str) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(storage.read_bytes(path))
-    except (ValueError, RecursionError, IsADirectoryError, PermissionError):
+    except (ValueError, RecursionError):
+        return None
+    except OSError:
+        # A store that doesn't answer now may have it; a local path that can't be read is none.
+        if not storage.is_local(path):
+            raise
         return None
     return found if isinstance(found, dict) else None
 

@@ -127,10 +127,12 @@ class Attempt:
             published = self.paths.published(dataset)
             ready, replaced = self.ready(dataset), self.replaced(dataset)
             if self._is_mine(published):
+                # Not into `ready`, which may be gone if the leftovers are damaged.
+                withdrawn = os.path.join(self.paths.staging, f"withdrawn-{dataset}")
                 if disk.list_names(ready):
-                    disk.replace_folder(ready, published, self.replaced(f"new-{dataset}"))
+                    disk.replace_folder(ready, published, withdrawn)
                 else:
-                    disk.rename(published, ready)
+                    disk.rename(published, withdrawn)
             if disk.list_names(replaced) and not disk.list_names(published):
                 disk.rename(replaced, published)
             if os.path.isdir(self.parent(dataset)):
@@ -196,7 +198,8 @@ class Attempt:
     def sweep(self) -> None:
         """Removes all that an attempt left, but for what is published or held."""
         paths = self.paths
-        disk.remove_file(self.temporary_manifest())
+        with contextlib.suppress(OSError):
+            disk.remove_file(self.temporary_manifest())
         places = [*map(self.parent, layout.DATASETS), paths.all_held]
         for place in (paths.output, *places):
             disk.remove_empty(self.probe_in(place))
