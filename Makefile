@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything runs in .venv, made on first use; ARGS='…' passes further flags on.
 
 .DEFAULT_GOAL := help
-.PHONY: score test train bench flink torture lint format lock clean help
+.PHONY: score test train bench flink stores torture lint format lock clean help
 
 python := .venv/bin/python
 # The same result on any machine: no local wheels or settings, for the oldest Python of pyproject.toml and on.
@@ -27,6 +27,10 @@ bench: ## Compare our rate with the peers' (docs/performance.md); fetches 6 GB i
 flink: ## Fetch Flink and Beam's job server into .flink/, checked; needs Java (docs/flink.md)
 	@sh scripts/setup_venv.sh runtime
 	$(python) -m deploy.flink.parts
+
+stores: ## Make the S3 servers that the tests use beside moto, in .stores/; needs Go and npm (docs/filesystems.md)
+	@sh scripts/setup_venv.sh dev
+	$(python) -m tests.stores.fetch
 
 torture: ## Kill, fill, mutate: ten minutes that must lose no row (docs/reliability.md)
 	@sh scripts/setup_venv.sh dev
@@ -57,7 +61,7 @@ lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer re
 		--output-file deploy/nightly/airflow.lock $(ARGS)
 
 clean: ## Remove .venv, output/, builds and caches
-	rm -rf .venv .airflow .bench .flink lab output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .airflow .bench .flink .stores lab output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 help:

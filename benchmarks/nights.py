@@ -53,8 +53,13 @@ def publish(output: str, run_id: str, listed: Sequence[InputFile]) -> None:
     pq.write_table(table, os.path.join(folder, numbered_names(1)[0]), store_schema=False)
     manifest = {
         "run_id": run_id,
+        "status": "published",
         "end": datetime.datetime.now(datetime.UTC).isoformat(),
         "model": {"sha256": SHA256},
+        "totals": {},
+        "reject_fraction": 0.0,
+        "rejects_by_reason": {},
+        "species": {},
         "shards": {FILES: {"files": 1, "rows": len(rows)}},
     }
     os.makedirs(os.path.dirname(paths.manifest), exist_ok=True)

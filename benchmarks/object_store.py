@@ -13,6 +13,7 @@ import functools
 import multiprocessing
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
@@ -24,11 +25,15 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from benchmarks import generate
 from penguin_model.card import read_card
-from pipelines import csv_ranges, csv_spans, files, packs, parquet_spans, storage
+from pipelines import csv_ranges, csv_spans, files, packs, parquet_spans, publishing, storage
 from pipelines.blocks import Wanted
+from pipelines.layout import DATASETS, PREDICTIONS, Layout
+from pipelines.publishing import Decision, PlacedShard
+from pipelines.publishing.commit import describe
 from pipelines.sizes import DEFAULT_SIZES
 
 WANTED = Wanted.of_card(read_card("models/penguin-classifier.keras"), ())
+SHARD = b"x" * 100_000
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
 
 
@@ -130,11 +135,28 @@ def read_csv(path: str) -> int:
     return rows
 
 
-def publish(source: str, target: str) -> int:
-    """Moves a folder of shards into place; returns how many there are."""
-    names = [path.rsplit("/", 1)[-1] for path in storage.list_files(source)]
-    storage.put_objects(source, target, names)
-    return len(storage.list_files(target))
+@contextlib.contextmanager
+def staged(run_id: str, shards: int) -> Iterator[Callable[[], int]]:
+    """An attempt with staged shards; yields what publishes it as the job does."""
+    paths = Layout(output="s3://night", run_id=run_id, attempt=uuid.uuid4().hex)
+    commit = publishing.of(paths)
+    placed: dict[str, list[PlacedShard]] = {dataset: [] for dataset in DATASETS}
+    for number, name in enumerate(commit.published_names(shards)):
+        path = f"{paths.staged(PREDICTIONS)}/{number}"
+        placed[PREDICTIONS].append(PlacedShard(path, name, 1, len(SHARD)))
+    manifest = {"attempt": paths.attempt, "shards": describe(placed)}
+
+    def publish() -> int:
+        decision = commit.decide(lambda: Decision(manifest=manifest, shards=placed))
+        commit.make_visible(decision, replace=False, check=None)
+        commit.finish()
+        return shards
+
+    with commit.attempt():
+        storage.for_each(
+            paths.output, lambda shard: storage.put_bytes(shard.path, SHARD), placed[PREDICTIONS]
+        )
+        yield publish
 
 
 class Store:
@@ -199,15 +221,14 @@ def main() -> None:
         for words in ("", ", one by one"):
             if words:
                 vars(storage)["_CALLS_AT_ONCE"] = 1
-            name = "one" if words else "many"
-            store.put([f"{name}/{n}.parquet" for n in range(given.shards)], b"x" * 100_000)
-            folder = f"s3://night/{name}"
-            for name, step in (
-                (f"{given.files} small files", lambda: read_small("s3://night/csv/100/*")),
-                (f"{given.shards} shards", functools.partial(publish, folder, f"{folder}-out")),
-            ):
-                seconds, requests, _ = store.measure(step)
-                print(f"{name + words:<28}{seconds:7.2f} s, {requests} requests", flush=True)
+            run_id = "one" if words else "many"
+            with staged(run_id, given.shards) as publish:
+                for name, step in (
+                    (f"{given.files} small files", lambda: read_small("s3://night/csv/100/*")),
+                    (f"{given.shards} shards", publish),
+                ):
+                    seconds, requests, _ = store.measure(step)
+                    print(f"{name + words:<28}{seconds:7.2f} s, {requests} requests", flush=True)
 
 
 if __name__ == "__main__":

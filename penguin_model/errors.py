@@ -4,6 +4,7 @@ Each class knows the exit code that a command ends with when the error reaches `
 
     PenguinError          1  the job could not do its work
     ├── OutputError       1  the output cannot be written
+    ├── DamagedError      1  a file of an earlier run is damaged
     ├── ConflictError     1  another run published the same file meanwhile
     ├── ReconcileError    1  counts do not add up: rows would be lost, so nothing is published
     ├── ChangedFileError  1  an input file changed while it was read
@@ -26,6 +27,10 @@ class PenguinError(Exception):
 
 class OutputError(PenguinError):
     """The output cannot be written or published."""
+
+
+class DamagedError(PenguinError):
+    """A file of an earlier run, below the output root, cannot be what its name says."""
 
 
 class ConflictError(PenguinError):

@@ -25,7 +25,7 @@ def check_run_id(run_id: str) -> str:
     Raises:
       UsageError: it is empty, too long, or has other characters than letters, digits, ``._-``.
     """
-    if not _RUN_ID.fullmatch(run_id):
+    if not is_run_id(run_id):
         raise UsageError(
             f"--run_id {run_id!r}: use 1 to 128 letters, digits, '.', '_' or '-', "
             "a letter or digit first"
@@ -33,10 +33,21 @@ def check_run_id(run_id: str) -> str:
     return run_id
 
 
-def numbered_names(count: int) -> list[str]:
-    """Names for so many shards of a data set; their text sorts as their numbers do."""
+def is_run_id(name: str) -> bool:
+    """Whether a name is safe to use as a path name."""
+    return _RUN_ID.fullmatch(name) is not None
+
+
+def numbered_names(count: int, attempt: str = "") -> list[str]:
+    """Names for so many shards of a data set; their text sorts as their numbers do.
+
+    Args:
+      count: how many.
+      attempt: an attempt, whose name all of them are to hold.
+    """
     digits = max(5, len(str(count - 1)))
-    return [f"part-{number:0{digits}d}.parquet" for number in range(count)]
+    prefix = f"part-{attempt}-" if attempt else "part-"
+    return [f"{prefix}{number:0{digits}d}.parquet" for number in range(count)]
 
 
 def shard_names(manifest: Mapping[str, Any], dataset: str) -> list[str]:

@@ -6,26 +6,47 @@ and the same model. What is asked about is held in memory, the ledger only passe
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines import layout, storage
+from penguin_model.errors import DamagedError
+from pipelines import layout, manifest, storage
 
 Fingerprint = tuple[str, int, int]  # path, size, modified in microseconds
 
-_COLUMNS = ["source_file", "size", "modified"]
+_KINDS = {
+    "source_file": (pa.string(), pa.large_string()),
+    "size": (pa.int64(),),
+    "modified": (pa.timestamp("us", tz="UTC"), pa.int64()),
+}
+_STATUS = "status"
+# A file that could not be read for a passing reason is tried again.
+_NOT_DONE = "unreadable_for_now"
 
 
-def published_runs(output: str) -> Iterator[dict[str, Any]]:
-    """The manifests of all published runs."""
-    for path in storage.list_files(storage.join(output, "runs")):
-        if path.endswith(".json"):
-            yield json.loads(storage.read_bytes(path))
+def published_runs(
+    output: str, damaged: Callable[[DamagedError], object] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The manifests of all published runs.
+
+    Args:
+      output: the output root.
+      damaged: is told of each that is damaged, and left out; None means that none may be.
+
+    Raises:
+      DamagedError: one is damaged.
+    """
+    for path in manifest.published(output):
+        try:
+            yield manifest.read(path)
+        except DamagedError as error:
+            if damaged is None:
+                raise
+            damaged(error)
 
 
 def find_done(
@@ -41,21 +62,22 @@ def find_done(
 
     Returns:
       The run id by file, for those that are done.
+
+    Raises:
+      DamagedError: a manifest or a shard is damaged, so nobody knows which files are done.
     """
     done: dict[Fingerprint, str] = {}
     remaining = set(asked)
-    for manifest in published_runs(output):
-        if not remaining:
-            break
-        if manifest["model"]["sha256"] != model_sha256 or manifest["end"] < ended_after:
+    for run in published_runs(output):
+        if not remaining or run["model"].get("sha256") != model_sha256 or run["end"] < ended_after:
             continue
-        for batch in _read_files(output, manifest):
+        for batch in _read_files(output, run):
             paths = pa.array({path for path, _, _ in remaining}, pa.string())
             hits = batch.filter(pc.is_in(batch.column("source_file"), value_set=paths))
             for fingerprint in _fingerprints(hits):
                 if fingerprint in remaining:
                     remaining.discard(fingerprint)
-                    done[fingerprint] = manifest["run_id"]
+                    done[fingerprint] = run["run_id"]
     return done
 
 
@@ -73,18 +95,47 @@ def read_fingerprints(shards: Iterable[str]) -> set[Fingerprint]:
     }
 
 
-def _read_files(output: str, manifest: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
-    paths = layout.Layout(output=output, run_id=manifest["run_id"], attempt="")
-    for name in layout.shard_names(manifest, layout.FILES):
-        yield from _read_shard(storage.join(paths.published(layout.FILES), name))
+def _read_files(output: str, run: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
+    run_id = run["run_id"]
+    paths = layout.Layout(output=output, run_id=run_id, attempt="")
+    rows, path = 0, paths.published(layout.FILES)
+    try:
+        for name in layout.shard_names(run, layout.FILES):
+            path = storage.join(paths.published(layout.FILES), name)
+            for batch in _read_shard(path):
+                rows += batch.num_rows
+                yield batch
+    except (*storage.ERRORS, pa.ArrowException, KeyError, ValueError) as error:
+        raise _damaged(path, storage.reason_of(error), run_id) from error
+    expected = run["shards"][layout.FILES].get("rows", rows)
+    if rows != expected:
+        folder = paths.published(layout.FILES)
+        raise _damaged(folder, f"{rows} files instead of {expected}", run_id)
+
+
+def _damaged(path: str, reason: str, run_id: str) -> DamagedError:
+    return DamagedError(
+        f"{path} is damaged ({reason}), so --new_only can't tell which files run {run_id} scored; "
+        f"restore it, or publish that run again: --run_id {run_id} --replace without --new_only"
+    )
 
 
 def _read_shard(path: str) -> Iterator[pa.RecordBatch]:
     with storage.open_input(path) as source:
-        yield from pq.ParquetFile(source).iter_batches(columns=_COLUMNS, use_threads=False)
+        file = pq.ParquetFile(source)
+        for name, kinds in _KINDS.items():
+            if file.schema_arrow.field(name).type not in kinds:
+                raise ValueError(f"column {name} is of the wrong type")
+        # Runs of the first release have no status.
+        columns = [*_KINDS, *({_STATUS} & set(file.schema_arrow.names))]
+        yield from file.iter_batches(columns=columns, use_threads=False)
 
 
 def _fingerprints(batch: pa.RecordBatch) -> Iterator[Fingerprint]:
+    """The files of a batch that need not be read again."""
+    if _STATUS in batch.schema.names:
+        later = pc.equal(batch.column(_STATUS), _NOT_DONE)
+        batch = batch.filter(pc.invert(later.fill_null(False)))
     modified = batch.column("modified").cast(pa.int64())
     yield from zip(
         batch.column("source_file").to_pylist(),

@@ -1,46 +1,179 @@
-"""The kernel's locks on local folders: they end with their process, however it ends."""
+"""The kernel's locks on files of ours: they end with their process, however it ends.
+
+A lock is held on a file that only those may open who may write the folder it guards: whoever can
+merely read the output can't hold its lock. The file is opened for writing, which NFS asks for.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
+import sys
+import time
 from collections.abc import Iterator
 
-from pipelines import storage
+from penguin_model.errors import OutputError
 
-
-def exist(path: str) -> bool:
-    """Whether a lock means anything for this path; object stores have none."""
-    return storage.is_local(path)
-
-
-@contextlib.contextmanager
-def hold(folder: str) -> Iterator[None]:
-    """Holds the lock of an existing local folder, waiting for it; does nothing for a remote one."""
-    with _locked(folder, wait=True):
-        yield
+# The lock is held for milliseconds, or while shards are renamed: longer is worth a word.
+_NOTE_SECONDS = 3.0
+_MOST_SECONDS = 600.0
+_PAUSE_SECONDS = 0.02
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 @contextlib.contextmanager
-def try_to_hold(folder: str) -> Iterator[bool]:
-    """Holds the lock of a local folder if nobody else does; yields whether it is held."""
-    with _locked(folder, wait=False) as held:
-        yield held
+def hold(path: str, guarded: str) -> Iterator[None]:
+    """Holds a lock, waiting for it; its file and folder are gone afterwards if nothing is beside.
 
+    Args:
+      path: the lock's file, made where needed, and its folder as well.
+      guarded: the folder that the lock guards: who may write it may hold the lock.
 
-@contextlib.contextmanager
-def _locked(folder: str, *, wait: bool) -> Iterator[bool]:
-    if not exist(folder):
-        yield wait
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+    Raises:
+      OutputError: another process has held it for ten minutes, or there can be none.
+    """
+    with _refusals(path):
+        descriptor = _wait(path, guarded)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield
+    finally:
+        folder = os.path.dirname(path)
+        # The last thing done under the lock: whoever waits for the file sees that it has gone.
+        with contextlib.suppress(OSError):
+            if os.listdir(folder) == [os.path.basename(path)]:
+                os.unlink(path)
+                os.rmdir(folder)
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def keep(path: str, guarded: str) -> Iterator[None]:
+    """Holds the lock of a new file while the body lasts; the file stays."""
+    with _refusals(path):
+        descriptor = _create(path, guarded)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def try_to_hold(path: str) -> Iterator[bool]:
+    """Holds a lock if nobody else does, as with an absent file; yields whether nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        yield True
+        return
+    except OSError:
+        # Another user's, who alone can tell.
+        yield False
+        return
+    try:
+        with _refusals(path):
+            free = _try(descriptor)
+        yield free
+    finally:
+        os.close(descriptor)
+
+
+def _wait(path: str, guarded: str) -> int:
+    """The descriptor of the locked file, which is the one at the path."""
+    started = time.monotonic()
+    noted = False
+    while True:
+        waited = time.monotonic() - started
+        # Another user's file has its mode only when it has been made.
+        descriptor = _open(path, guarded, patient=waited < _NOTE_SECONDS)
+        if descriptor is not None:
+            if _try(descriptor) and _is_at(descriptor, path):
+                return descriptor
+            found = os.fstat(descriptor)
+            os.close(descriptor)
+            if waited > _NOTE_SECONDS and not noted:
+                noted = True
+                print(
+                    f"penguin-score: note: waiting for the lock of {guarded}, "
+                    f"held by {_holder(found)}",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            if waited > _MOST_SECONDS:
+                raise OutputError(
+                    f"{guarded}: {_holder(found)} has held its lock ({path}) for "
+                    f"{_MOST_SECONDS / 60:.0f} minutes; end that process if it hangs, "
+                    "then run again"
+                )
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _open(path: str, guarded: str, *, patient: bool) -> int | None:
+    """Opens the file of a lock; None if it comes and goes just now."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except PermissionError:
+        if not patient:
+            raise
+    except FileNotFoundError:
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            return _create(path, guarded)
+    return None
+
+
+def _create(path: str, guarded: str) -> int:
+    """Makes the file of a lock, for those who may write what it guards."""
+    about = os.stat(guarded)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    mode = 0o600
+    with contextlib.suppress(OSError):
+        if about.st_mode & stat.S_IWGRP:
+            os.fchown(descriptor, -1, about.st_gid)
+            mode |= 0o060
+    if about.st_mode & stat.S_IWOTH:
+        mode |= 0o006
+    with contextlib.suppress(OSError):
+        os.fchmod(descriptor, mode)
+    return descriptor
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    """Whether a path still leads to the file: its last holder may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
+
+
+def _holder(found: os.stat_result) -> str:
+    """Who holds the lock of a file, where the system tells."""
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    with contextlib.suppress(OSError, ValueError), open("/proc/locks") as locks:
+        for line in locks:
+            fields = line.split()
+            if fields[1] == "FLOCK" and fields[5] == device and int(fields[4]) > 0:
+                return f"process {fields[4]}"
+    return "another process, perhaps on another machine"
+
+
+@contextlib.contextmanager
+def _refusals(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in _NO_LOCKS:
+            reason = f"its filesystem has no locks ({reason})"
+        raise OutputError(f"cannot write {path}: {reason}") from error

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from penguin_model.card import ModelCard, Reference
-from penguin_model.errors import ConflictError
+from penguin_model.errors import ConflictError, DamagedError
 from pipelines import drift, histograms, labels, layout, ledger, proof, publishing, staged
 from pipelines.histograms import Figures
 from pipelines.layout import Layout
@@ -85,7 +85,8 @@ def publish(publication: Publication, shards: Iterable[Shard], figures: Figures)
         if manifest["status"] == HELD:
             commit.hold(decision)
         else:
-            check = functools.partial(_refuse_done, publication, manifest)
+            refuse = functools.partial(_refuse_done, publication, manifest)
+            check = refuse if publication.new_only else None
             commit.make_visible(decision, replace=publication.replace, check=check)
     if publication.is_last:
         commit.finish()
@@ -101,8 +102,6 @@ def _refuse_done(
     publication: Publication, manifest: Mapping[str, Any], shards: Sequence[str]
 ) -> None:
     """Refuses files that another run has published since this one looked at the ledger."""
-    if not publication.new_only:
-        return
     paths = publication.layout
     # Clocks of two machines may differ; a day is more than they do.
     start = datetime.datetime.fromisoformat(manifest["start"]) - datetime.timedelta(days=1)
@@ -137,7 +136,8 @@ def _decide(publication: Publication, shards: Sequence[Shard], figures: Figures)
     proof.check(figures, totals, {name: each["rows"] for name, each in described.items()})
     fraction = reject_fraction(totals)
     tonight = histograms.of_run(figures, publication.card)
-    drifted = _measure_drift(publication, tonight)
+    damaged: list[DamagedError] = []
+    drifted = _measure_drift(publication, tonight, damaged)
     held = fraction > publication.max_reject_fraction or (drifted and drifted.is_over)
     manifest = {
         "status": HELD if held else PUBLISHED,
@@ -155,16 +155,20 @@ def _decide(publication: Publication, shards: Sequence[Shard], figures: Figures)
         "drift": drifted.to_json() if drifted else None,
         "labels": labels.report(figures, publication.card.classes, totals["rows_scored"]),
         "shards": described,
+        **({"notes": [f"not compared with: {error}" for error in damaged]} if damaged else {}),
     }
     return Decision(manifest=manifest, shards=placed)
 
 
-def _measure_drift(publication: Publication, tonight: Reference | None) -> drift.Drift | None:
-    """Compares the night with the training and the last published run."""
+def _measure_drift(
+    publication: Publication, tonight: Reference | None, damaged: list[DamagedError]
+) -> drift.Drift | None:
+    """Compares the night with the training and the last published run that isn't damaged."""
     card, paths = publication.card, publication.layout
     if tonight is None or card.reference is None:
         return None
-    last = drift.find_previous(ledger.published_runs(paths.output), card.sha256, paths.run_id)
+    runs = ledger.published_runs(paths.output, damaged.append)
+    last = drift.find_previous(runs, card.sha256, paths.run_id)
     return drift.measure(
         tonight,
         card.reference,

@@ -34,7 +34,7 @@ def write(
     found = report_data.gather(storage.absolute(output), run_id, model)
     name = f"{found.manifest['run_id']}.html"
     path = storage.absolute(to or storage.join(output, "reports", name))
-    if storage.is_local(path):
+    if to is None and storage.is_local(path):
         storage.make_folder(os.path.dirname(path))
     storage.write_bytes(path, report_page.page(found).encode())
     return path

@@ -6,20 +6,21 @@ manifests of the last runs.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import heapq
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from penguin_model.card import ModelCard, Reference, card_path, read_card
-from penguin_model.errors import CardError, UsageError
+from penguin_model.errors import CardError, DamagedError, UsageError
 from pipelines import excerpts, histograms, layout, ledger, publish, storage
 from pipelines.excerpts import Row
 from pipelines.layout import Layout
+from pipelines.manifest import read as read_manifest
 
 MOST_FILES = 20
 MOST_EXAMPLES = 5
@@ -27,9 +28,6 @@ MOST_RUNS = 30
 
 Manifest = Mapping[str, Any]
 T = TypeVar("T")
-
-# What every manifest has; what came after the first release may be missing.
-_KEYS = ("run_id", "status", "end", "totals", "reject_fraction", "rejects_by_reason", "species")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,32 +117,36 @@ def gather(output: str, run_id: str | None = None, model: str | None = None) -> 
         ),
         files=trying("files", lambda: excerpts.worst_files(shards(layout.FILES), MOST_FILES), []),
         history=history,
-        replaced=_end(_read(paths.manifest))
-        if is_held and storage.exists(paths.manifest)
-        else None,
+        replaced=_replaced(paths) if is_held else None,
         notes=notes,
     )
 
 
 def _find(output: str, run_id: str | None) -> tuple[Manifest, list[Manifest]]:
     """A run's manifest, and those of the runs that ended before it with its own."""
+    damaged: list[DamagedError] = []
     try:
         if run_id is None:
-            recent = heapq.nlargest(MOST_RUNS, map(_check, ledger.published_runs(output)), key=_end)
+            runs = ledger.published_runs(output, damaged.append)
+            recent: list[Manifest] = heapq.nlargest(MOST_RUNS, runs, key=_end)
             if not recent:
-                raise UsageError(f"{output}: no run is published there; --run_id names a held one")
+                raise UsageError(
+                    str(damaged[0])
+                    if damaged
+                    else f"{output}: no run is published there; --run_id names a held one"
+                )
             return recent[0], recent[::-1]
-        manifest = _named(output, layout.check_run_id(run_id))
+        found = _named(output, layout.check_run_id(run_id))
         before = (
             each
-            for each in map(_check, ledger.published_runs(output))
-            if _end(each) <= _end(manifest) and each["run_id"] != run_id
+            for each in ledger.published_runs(output, damaged.append)
+            if _end(each) <= _end(found) and each["run_id"] != run_id
         )
-        return manifest, [*heapq.nlargest(MOST_RUNS - 1, before, key=_end)[::-1], manifest]
+        return found, [*heapq.nlargest(MOST_RUNS - 1, before, key=_end)[::-1], found]
     except storage.ERRORS as error:
         raise UsageError(f"{output}: cannot be read: {storage.reason_of(error)}") from error
-    except ValueError as error:
-        raise UsageError(f"{output}: a manifest is damaged: {error}") from error
+    except DamagedError as error:
+        raise UsageError(str(error)) from error
 
 
 def _named(output: str, run_id: str) -> Manifest:
@@ -152,19 +154,15 @@ def _named(output: str, run_id: str) -> Manifest:
     # Publishing a run removes the held one of its name: where there are both, that came later.
     for path in (paths.held_manifest, paths.manifest):
         if storage.exists(path):
-            return _read(path)
+            return read_manifest(path)
     raise UsageError(f"{output}: no run {run_id} is published or held there")
 
 
-def _read(path: str) -> Manifest:
-    return _check(json.loads(storage.read_bytes(path)))
-
-
-def _check(manifest: Any) -> Manifest:
-    missing = [key for key in _KEYS if not isinstance(manifest, Mapping) or key not in manifest]
-    if missing:
-        raise ValueError(f"it has no {missing[0]}")
-    return dict(manifest)
+def _replaced(paths: Layout) -> str | None:
+    """The end of the published run of a held one's name, None where that can't be told."""
+    with contextlib.suppress(DamagedError):
+        return _end(read_manifest(paths.manifest)) if storage.exists(paths.manifest) else None
+    return None
 
 
 def _end(manifest: Manifest) -> str:

@@ -1,21 +1,33 @@
-"""One client of S3 for all of Beam's operations there."""
+"""S3: one client for all of Beam's operations there, and the operations that Beam lacks."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import time
 import types
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from apache_beam.io.aws import s3io
 from apache_beam.io.aws.clients.s3 import boto3_client
+from apache_beam.io.aws.clients.s3.messages import S3ClientError
+from apache_beam.io.filesystems import FileSystems
 
 try:
     import boto3
     import botocore.config
+    import botocore.exceptions
 except ImportError:
     boto3 = None
 
 # Kept for the next call, so that several workers of one process find theirs open.
 _CONNECTIONS = 64
+# S3 answers so while another writes or deletes the object; it wants the request again.
+_CONFLICT = 409
+_CONFLICT_TRIES = 6
+_CONFLICT_SECONDS = 0.05
+_MOST_DELETED_AT_ONCE = 1000
 
 
 def share_client() -> None:
@@ -28,6 +40,113 @@ def share_client() -> None:
         vars(boto3_client)["boto3"] = types.SimpleNamespace(
             session=types.SimpleNamespace(Session=lambda: sessions)
         )
+
+
+def list_objects(folder: str) -> list[tuple[str, int, float]]:
+    """Lists all objects below a folder.
+
+    Returns:
+      Path, bytes and time of the last change (seconds since the epoch, the store's clock) of each,
+      by path.
+
+    Raises:
+      S3ClientError: the store refused, as in all functions here.
+    """
+    bucket, prefix = s3io.parse_s3_path(f"{folder.rstrip('/')}/", object_optional=True)
+    with _errors():
+        pages = _of(folder).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return sorted(
+            (f"s3://{bucket}/{found['Key']}", found["Size"], found["LastModified"].timestamp())
+            for page in pages
+            for found in page.get("Contents", [])
+        )
+
+
+def read(path: str) -> tuple[bytes, str] | None:
+    """Reads an object: its content and etag; None if there is none, or no bucket."""
+    bucket, key = s3io.parse_s3_path(path)
+    try:
+        with _errors():
+            answer = _of(path).get_object(Bucket=bucket, Key=key)
+            return answer["Body"].read(), answer["ETag"]
+    except S3ClientError as error:
+        if error.code == 404:
+            return None
+        raise
+
+
+def put(path: str, content: bytes, *, absent: bool = False, etag: str | None = None) -> bool:
+    """Writes an object, under a condition if one is given.
+
+    Args:
+      path: the object's.
+      content: what it is to hold.
+      absent: only if there is none of this name.
+      etag: only if it still has this etag.
+
+    Returns:
+      Whether it was written; False if the condition isn't met. A store may ignore conditions.
+    """
+    bucket, key = s3io.parse_s3_path(path)
+    condition = {"IfNoneMatch": "*"} if absent else {"IfMatch": etag} if etag else {}
+    for attempt in range(_CONFLICT_TRIES):
+        try:
+            with _errors():
+                _of(path).put_object(Bucket=bucket, Key=key, Body=content, **condition)
+            return True
+        except S3ClientError as error:
+            if condition and error.code == 501:
+                # The store says that it knows no conditions.
+                condition = {}
+            elif condition and (error.code == 412 or (error.code == 404 and etag)):
+                return False
+            elif error.code != _CONFLICT or attempt == _CONFLICT_TRIES - 1:
+                raise
+            else:
+                time.sleep(_CONFLICT_SECONDS * 2**attempt)
+    raise AssertionError
+
+
+def copy(source: str, target: str) -> None:
+    """Copies an object of up to 5 GiB within the store, over any older target."""
+    bucket, key = s3io.parse_s3_path(target)
+    source_bucket, source_key = s3io.parse_s3_path(source)
+    with _errors():
+        _of(target).copy_object(
+            Bucket=bucket, Key=key, CopySource={"Bucket": source_bucket, "Key": source_key}
+        )
+
+
+def delete(paths: Iterable[str]) -> None:
+    """Deletes objects of one bucket; absent ones are fine."""
+    parsed = [s3io.parse_s3_path(path) for path in paths]
+    for first in range(0, len(parsed), _MOST_DELETED_AT_ONCE):
+        some = parsed[first : first + _MOST_DELETED_AT_ONCE]
+        bucket = some[0][0]
+        keys = [{"Key": key} for _, key in some]
+        with _errors():
+            answer = _of(f"s3://{bucket}").delete_objects(
+                Bucket=bucket, Delete={"Objects": keys, "Quiet": True}
+            )
+        for failed in answer.get("Errors", []):
+            raise S3ClientError(f"{failed['Key']}: {failed.get('Message')}", failed.get("Code"))
+
+
+def _of(path: str) -> Any:
+    """The shared client that Beam itself uses for a path, with the job's ``--s3_*`` options."""
+    return boto3_client.Client(FileSystems.get_filesystem(path)._options).client
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """Turns boto3's errors into Beam's, which the rest of the job knows."""
+    try:
+        yield
+    except botocore.exceptions.ClientError as error:
+        code = boto3_client.get_http_error_code(error)
+        raise S3ClientError(str(error), code) from error
+    except botocore.exceptions.BotoCoreError as error:
+        raise S3ClientError(str(error)) from error
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import pyarrow.parquet as pq
@@ -17,12 +18,13 @@ def check(paths: Layout, dataset: str, shards: Iterable[Shard]) -> tuple[PlacedS
     """Checks a data set's shards by their footers, where they are staged, and names them.
 
     Raises:
-      ReconcileError: a shard holds other rows than were written, or has been recorded twice.
+      ReconcileError: a shard holds other rows than were written, is of another attempt, or has
+        been recorded twice.
     """
     mine = sorted((shard for shard in shards if shard.dataset == dataset), key=_by_place)
     if len({shard.path for shard in mine}) != len(mine):
         raise ReconcileError(f"{dataset}: the record of a shard came twice; nothing is published")
-    sizes = storage.for_each(paths.staging, _check, mine)
+    sizes = storage.for_each(paths.staging, functools.partial(_check, paths), mine)
     names = publishing.of(paths).published_names(len(mine))
     return tuple(
         PlacedShard(shard.path, name, shard.rows, size)
@@ -30,16 +32,19 @@ def check(paths: Layout, dataset: str, shards: Iterable[Shard]) -> tuple[PlacedS
     )
 
 
-def _check(shard: Shard) -> int:
-    """Checks one shard's rows, and returns its bytes."""
+def _check(paths: Layout, shard: Shard) -> int:
+    """Checks one shard's rows and whose it is, and returns its bytes."""
     with storage.open_input(shard.path) as source:
-        found = pq.ParquetFile(source).metadata.num_rows
+        footer = pq.ParquetFile(source).metadata
+        found, about = footer.num_rows, footer.metadata or {}
         size: int = source.size()
     if found != shard.rows:
         raise ReconcileError(
             f"{shard.dataset}: a shard that begins with {shard.first[0]} holds {found} rows, "
             f"{shard.rows} were written; nothing is published"
         )
+    if about.get(b"attempt") != paths.attempt.encode():
+        raise ReconcileError(f"{shard.path}: is not of this attempt; nothing is published")
     return size
 
 

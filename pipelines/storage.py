@@ -1,19 +1,16 @@
 """File access, for every filesystem that Beam knows.
 
 Local files take pyarrow's own readers and writers, which bypass Python's file objects; all others
-go through Beam's `FileSystems`. Atomic renames exist on local filesystems alone.
+go through Beam's `FileSystems`. `publishing.disk` has what publication needs of a local disk.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import io
 import json
 import os
-import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -33,10 +30,6 @@ ERRORS = (OSError, BeamIOError, S3ClientError)
 _CALLS_AT_ONCE = 16
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-
-# From Linux' fcntl.h and fs.h.
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
 
 s3.share_client()
 
@@ -192,14 +185,6 @@ def list_files(folder: str) -> list[str]:
     return sorted(metadata.path for metadata in result.metadata_list)
 
 
-def list_names(folder: str) -> list[str]:
-    """Names in a local folder, sorted; an absent folder has none."""
-    try:
-        return sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
 def make_folder(folder: str) -> None:
     """Makes a local folder, and those above it; object stores need none.
 
@@ -209,36 +194,6 @@ def make_folder(folder: str) -> None:
     if is_local(folder):
         with writing(folder):
             os.makedirs(folder, exist_ok=True)
-
-
-def delete_tree(folder: str) -> None:
-    """Deletes a folder with all it holds; an absent one is fine."""
-    if is_local(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    files = list_files(folder)
-    if files:
-        FileSystems.delete(files)
-
-
-def delete_empty(folder: str) -> None:
-    """Deletes a local folder if it is empty; object stores have no empty folders."""
-    if is_local(folder):
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
-
-
-def move_file(source: str, target: str) -> None:
-    """Moves one file over any older target."""
-    with writing(target):
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        os.replace(source, target)
-
-
-def move_object(source: str, target: str) -> None:
-    """Moves one object."""
-    with writing(target):
-        FileSystems.rename([source], [target])
 
 
 def for_each(path: str, work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
@@ -260,67 +215,3 @@ def for_each(path: str, work: Callable[[_Item], _Result], items: Iterable[_Item]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def put_objects(source: str, target: str, names: Collection[str]) -> None:
-    """Moves all objects below one path to another, and deletes others than the named there."""
-    with writing(target):
-        # What an interrupted try has moved is no longer at the source.
-        for_each(
-            target,
-            lambda path: FileSystems.rename([path], [join(target, path.rsplit("/", 1)[-1])]),
-            list_files(source),
-        )
-        stale = sorted(set(list_files(target)) - {join(target, name) for name in names})
-        if stale:
-            FileSystems.delete(stale)
-
-
-def put_folder(source: str, target: str) -> None:
-    """Moves a local folder to its place, and replaces what is there; safe to repeat.
-
-    A reader sees the old one or the new one: the two are exchanged in one step where the system
-    can (Linux), and the old one then is at the source.
-    """
-    with writing(target):
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        if not os.path.isdir(target):
-            os.rename(source, target)
-        elif not _exchange(source, target):
-            aside = f"{source}.replaced"
-            os.rename(target, aside)
-            os.rename(source, target)
-
-
-def remove_folder(folder: str, aside: str) -> None:
-    """Takes a folder out of the readers' sight; a local one goes aside in one step."""
-    if not is_local(folder):
-        delete_tree(folder)
-    elif os.path.isdir(folder):
-        with writing(folder):
-            os.makedirs(os.path.dirname(aside), exist_ok=True)
-            os.rename(folder, aside)
-
-
-def folder_identity(folder: str) -> list[int] | None:
-    """What stays the same when a local folder is renamed; None for an absent or remote one."""
-    if not is_local(folder) or not os.path.isdir(folder):
-        return None
-    found = os.stat(folder)
-    return [found.st_dev, found.st_ino]
-
-
-def _exchange(first: str, second: str) -> bool:
-    """Exchanges two folders in one step; False where the system cannot."""
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if renameat2 is None:
-        return False
-    failed = renameat2(
-        _AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE
-    )
-    if not failed:
-        return True
-    number = ctypes.get_errno()
-    if number in (errno.ENOSYS, errno.EINVAL):
-        return False
-    raise OSError(number, os.strerror(number), second)

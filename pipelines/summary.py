@@ -35,7 +35,8 @@ def of_run(
     Returns:
       JSON values: the manifest's ``status``, ``run_id``, ``start``, ``end``, ``totals``,
       ``rejects_by_reason`` and ``species``; ``drift``, ``labels`` and ``batches``, None where
-      nothing is known; and under ``paths`` those that are there, by name.
+      nothing is known; under ``paths`` those that are there, by name; and ``notes`` where the
+      run met a damaged file that it could do without.
     """
     same = ("status", "run_id", "start", "end", "totals", "rejects_by_reason", "species")
     return {
@@ -44,6 +45,7 @@ def of_run(
         "labels": _labels(manifest["labels"]),
         "batches": _batches(metrics),
         "paths": dict(_paths(manifest, paths, report)),
+        **({"notes": manifest["notes"]} if "notes" in manifest else {}),
     }
 
 
@@ -137,6 +139,8 @@ def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
     for name in shown:
         if name in paths:
             yield name, paths[name]
+    for note in summary.get("notes", ()):
+        yield "note", note
 
 
 def _quality(summary: Summary) -> Iterator[tuple[str, str]]:

@@ -1,91 +1,29 @@
 """Publication: verified, atomic for readers, safe to interrupt at any step and to run again."""
 
-import dataclasses
 import json
-import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from penguin_model.errors import ReconcileError, RunExistsError
-from pipelines import commit, layout, publish, storage
-from pipelines.layout import Layout
-from pipelines.publish import Publication
-from pipelines.shards import Shard, ShardWriter
+from penguin_model.errors import OutputError, ReconcileError, RunExistsError
+from pipelines import commit, layout, publish, publishing, storage
+from pipelines.shards import Shard
 from tests import samples
+from tests.publication import (
+    PUBLISHED_LISTING,
+    Crash,
+    at_step,
+    check_whole,
+    crash,
+    new,
+    publish_new,
+    rows_seen,
+    stage,
+    staged,
+)
 from tests.running import listing, run_here
-from tests.toy import toy_card
-
-SCHEMA = pa.schema([("source_file", pa.string()), ("source_row", pa.int64())])
-PUBLISHED_LISTING = [
-    "files/",
-    "files/run_id=r/",
-    "files/run_id=r/part-00000.parquet",
-    "predictions/",
-    "predictions/run_id=r/",
-    "predictions/run_id=r/part-00000.parquet",
-    "predictions/run_id=r/part-00001.parquet",
-    "runs/",
-    "runs/r.json",
-]
-
-
-class Crash(BaseException):
-    """Stands for the process's end: no handler catches it."""
-
-
-def new(output: Path, run_id: str = "r", **changes: Any) -> Publication:
-    paths = Layout(output=str(output), run_id=run_id, attempt=uuid.uuid4().hex)
-    return dataclasses.replace(
-        Publication(
-            layout=paths, replace=False, card=toy_card(), max_reject_fraction=0.1,
-            about={"start": "now"},
-        ),
-        **changes,
-    )  # fmt: skip
-
-
-def stage(paths: Layout, dataset: str, rows: list[tuple[str, int]]) -> list[Shard]:
-    writer = ShardWriter(
-        paths.staged(dataset), dataset, SCHEMA, {}, max_shard_bytes=1, row_group_rows=1000
-    )
-    writer.write(
-        pa.RecordBatch.from_pylist(
-            [{"source_file": file, "source_row": row} for file, row in rows], schema=SCHEMA
-        )
-    )
-    return writer.finish()
-
-
-def staged(paths: Layout, rows: int = 5, rejects: int = 0) -> tuple[list[Shard], dict[Any, int]]:
-    """Two shards of predictions, the second one first, and the figures that fit."""
-    shards = stage(paths, layout.PREDICTIONS, [("b", n) for n in range(rows - 3)])
-    shards += stage(paths, layout.PREDICTIONS, [("a", n) for n in range(3)])
-    shards += stage(paths, layout.FILES, [("a", 0), ("b", 0)])
-    if rejects:
-        shards += stage(paths, layout.REJECTS, [("a", n + 3) for n in range(rejects)])
-    totals = {
-        "files": 2, "rows_read": rows + rejects, "rows_scored": rows, "rows_rejected": rejects,
-    }  # fmt: skip
-    return shards, {("totals", name): count for name, count in totals.items()}
-
-
-def publish_new(
-    publication: Publication,
-    rows: int = 5,
-    change: Callable[[list[Shard], dict[Any, int]], Any] = lambda *made: made,
-) -> dict[str, Any]:
-    with commit.attempt(publication.layout):
-        made = change(*staged(publication.layout, rows))
-        return publish.publish(publication, *made)
-
-
-def rows_seen(output: Path) -> int:
-    files = (output / "predictions").rglob("*.parquet")
-    return sum(len(pa.parquet.read_table(path)) for path in files)
 
 
 def test_published_shards_are_ordered_and_staging_is_gone(tmp_path: Path) -> None:
@@ -155,10 +93,84 @@ def test_a_published_run_is_not_replaced_unasked(tmp_path: Path) -> None:
     assert listing(tmp_path) == PUBLISHED_LISTING
 
 
+def test_a_decision_is_made_once(tmp_path: Path) -> None:
+    """Two publishing steps at the same time, as when a runner takes one for dead."""
+    publication = new(tmp_path)
+    other = new(tmp_path, max_reject_fraction=0.0, layout=publication.layout)
+    with commit.attempt(publication.layout):
+        made = staged(publication.layout, 90, 1)
+        ways = publishing.of(publication.layout)
+
+        def decide_late() -> publishing.Decision:
+            quick = ways.decide(lambda: publish._decide(publication, *made))
+            assert quick.manifest["status"] == publish.PUBLISHED
+            return publish._decide(other, *made)
+
+        late = ways.decide(decide_late)
+        assert late.manifest["status"] == publish.PUBLISHED
+        assert publish.publish(other, *made) == late.manifest
+    assert check_whole(tmp_path) == 90
+
+
+def test_more_shards_than_five_digits_number(tmp_path: Path) -> None:
+    names = layout.numbered_names(100_001)
+    assert names == sorted(names)
+    assert len(set(names)) == 100_001
+    assert names[-1] == "part-100000.parquet"
+    assert layout.numbered_names(2) == ["part-00000.parquet", "part-00001.parquet"]
+
+
+def test_shards_are_compared_by_name_whatever_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As six digits beside five were: their text has another order than their numbers."""
+    names = lambda count: [f"part-{n + 99_999:05d}.parquet" for n in range(count)]  # noqa: E731
+    monkeypatch.setattr(layout, "numbered_names", names)
+    manifest = publish_new(new(tmp_path))
+    assert manifest["shards"]["predictions"]["names"] == [
+        "part-99999.parquet",
+        "part-100000.parquet",
+    ]
+    assert check_whole(tmp_path) == 5
+
+
+def test_a_shard_of_another_attempt_is_refused(tmp_path: Path) -> None:
+    other = new(tmp_path / "other").layout
+
+    def one_foreign(shards: list[Shard], figures: dict[Any, int]) -> Any:
+        Path(other.staged(layout.PREDICTIONS)).mkdir(parents=True)
+        foreign = stage(other, layout.PREDICTIONS, [("b", n) for n in range(2)])
+        return [*foreign, *shards[1:]], figures
+
+    with pytest.raises(ReconcileError, match="not of this attempt"):
+        publish_new(new(tmp_path / "out"), change=one_foreign)
+    assert listing(tmp_path / "out") == []
+
+
+def test_what_outlives_its_attempt_brings_nothing_back(tmp_path: Path) -> None:
+    """A worker that goes on after its job has ended writes into a folder that has gone."""
+    publication = new(tmp_path)
+    paths = publication.layout
+    with commit.attempt(paths):
+        made = staged(paths)
+        decision = publish._decide(publication, *made)
+    assert listing(tmp_path) == []
+    with pytest.raises(OutputError, match="No such file"):
+        stage(paths, layout.PREDICTIONS, [("late", 0)])
+    with pytest.raises(FileNotFoundError):
+        storage.put_bytes(f"{paths.progress}/late.json", b"{}")
+    for late in (
+        lambda: publishing.of(paths).decide(lambda: decision),
+        lambda: publishing.of(paths).hold(decision),
+        lambda: publishing.of(paths).make_visible(decision, replace=False, check=print),
+    ):
+        with pytest.raises(OutputError, match="staged shards have gone"):
+            late()
+        assert listing(tmp_path) == []
+
+
 def test_replace_leaves_nothing_of_the_old_run(tmp_path: Path) -> None:
-    old = new(tmp_path)
-    with commit.attempt(old.layout):
-        publish.publish(old, *staged(old.layout, 12, 1))
+    publish_new(new(tmp_path), rows=12, rejects=1)
     publish_new(new(tmp_path, replace=True))
     assert listing(tmp_path) == sorted([*PUBLISHED_LISTING, "rejects/"])
     assert rows_seen(tmp_path) == 5
@@ -172,79 +184,36 @@ def test_the_step_may_run_again_after_its_end(tmp_path: Path) -> None:
     assert listing(tmp_path) == PUBLISHED_LISTING
 
 
-STEPS = ["write_json", "put_folder", "move_file", "remove_folder", "delete_tree"]
-
-
-def crash_at(monkeypatch: pytest.MonkeyPatch, stop: int, *, after: bool) -> Callable[[], int]:
-    """Ends the process before or after the stop-th change on disk; tells how many there were."""
-    count = 0
-
-    def wrap(change: Callable[..., Any]) -> Callable[..., Any]:
-        def changed(*arguments: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == stop and not after:
-                raise Crash
-            result = change(*arguments)
-            if count == stop and after:
-                raise Crash
-            return result
-
-        return changed
-
-    for name in STEPS:
-        monkeypatch.setattr(storage, name, wrap(getattr(storage, name)))
-    return lambda: count
-
-
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("replace", [False, True], ids=["first", "replace"])
-@pytest.mark.parametrize("again", ["retry", "next run"])
-def test_a_crash_at_any_step_loses_and_doubles_nothing(
-    tmp_path: Path, after: bool, replace: bool, again: str
+@pytest.mark.parametrize("exchanges", [False, True], ids=["two renames", "exchange"])
+def test_a_step_that_was_interrupted_is_tried_again(
+    tmp_path: Path, after: bool, replace: bool, exchanges: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every step is tried; the run is then retried, or another run comes next."""
-    stops = 0
-    for stop in range(1, 100):
+    """As a runner retries it, in the same process and at every step of publication."""
+    if not exchanges:
+        monkeypatch.setattr("pipelines.publishing.disk.exchange", lambda *_: False)
+    for stop in range(1, 1000):
         output = tmp_path / str(stop)
         if replace:
-            publish_new(new(output), rows=8)
+            publish_new(new(output), rows=8, rejects=0)
         publication = new(output, replace=replace)
-        context = commit.attempt(publication.layout)
-        context.__enter__()
-        made = staged(publication.layout)
-        with pytest.MonkeyPatch.context() as patched:
-            steps = crash_at(patched, stop, after=after)
-            try:
-                publish.publish(publication, *made)
-            except Crash:
-                stops += 1
-            if steps() < stop:
-                break
-        # A reader in between sees one of the two runs, or none.
-        assert rows_seen(output) in ({8, 5} if replace else {0, 5})
-        if again == "retry":
+        with commit.attempt(publication.layout):
+            made = staged(publication.layout)
+            with pytest.MonkeyPatch.context() as patched:
+                steps = at_step(patched, stop, crash, after=after)
+                try:
+                    publish.publish(publication, *made)
+                except Crash:
+                    if exchanges:
+                        # A reader in between sees one of the two runs, or none.
+                        assert rows_seen(output) in ({8, 5} if replace else {0, 5})
             publish.publish(publication, *made)
-            context.__exit__(None, None, None)
-            assert rows_seen(output) == 5
-            assert listing(output) == PUBLISHED_LISTING
-            continue
-        # The process is gone: its locks are free, and its `finally` never ran.
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(commit, "_finish", lambda _: None)
-            context.__exit__(None, None, None)
-        other = new(output, run_id="s")
-        publish_new(other, rows=4)
-        visible = rows_seen(output) - 4
-        manifest = output / "runs/r.json"
-        if manifest.exists():
-            read = json.loads(manifest.read_text())["totals"]["rows_scored"]
-            assert visible == read
-            assert read in ({8, 5} if replace else {5})
-        else:
-            assert (visible, replace) == (0, False)
-        assert not (output / "_staging").exists()
-    assert stops >= 5
+        assert check_whole(output) == 5
+        assert listing(output) == PUBLISHED_LISTING
+        if steps() < stop:
+            break
+    assert stop > 30
 
 
 def test_a_job_that_nobody_waits_for_removes_its_own_staging(

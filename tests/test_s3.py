@@ -1,7 +1,7 @@
 """The job on a real second filesystem: Beam's S3 against a local S3 server, input and output."""
 
 import json
-import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,32 +13,22 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.io.aws import s3io
 from apache_beam.options.pipeline_options import PipelineOptions
-from moto.server import ThreadedMotoServer
+from pyarrow import fs
 
 from penguin_model.card import card_path
 from pipelines import report, s3, score, storage
+from pipelines.layout import DATASETS
 from tests.running import ONE_WORKER, published, run_command, run_here
+from tests.stores import servers
 
 KEYS = {"access_key_id": "test", "secret_access_key": "test", "region_name": "us-east-1"}
 INPUT = ("--input", "s3://station/night/*")
-PUBLISHED = [
-    "files/run_id=test/part-00000.parquet",
-    "predictions/run_id=test/part-00000.parquet",
-    "rejects/run_id=test/part-00000.parquet",
-    "runs/test.json",
-]
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    logging.getLogger("werkzeug").disabled = True
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.stop()
+    with servers.moto() as server:
+        yield server.url
 
 
 @pytest.fixture
@@ -77,13 +67,27 @@ def manifest(client: Any, run_id: str = "test") -> Any:
     return json.loads(client.get_object(Bucket="results", Key=f"runs/{run_id}.json")["Body"].read())
 
 
+def shards(client: Any, dataset: str, run_id: str = "test") -> list[str]:
+    """The keys of a data set's shards, as the manifest names them."""
+    names = manifest(client, run_id)["shards"][dataset]["names"]
+    return [f"{dataset}/run_id={run_id}/{name}" for name in names]
+
+
+def assert_published(client: Any, *datasets: str) -> None:
+    """The bucket holds the run's manifest and what it names: a shard of each data set."""
+    keys = [key for dataset in datasets for key in shards(client, dataset)]
+    assert len(keys) == len(datasets)
+    attempt = manifest(client)["attempt"]
+    assert all(key.endswith(f"/part-{attempt[:12]}-00000.parquet") for key in keys)
+    assert objects(client) == sorted([*keys, "runs/test.json"])
+
+
 def predictions(client: Any, run_id: str = "test") -> pa.Table:
-    tables = [
-        pq.read_table(pa.BufferReader(client.get_object(Bucket="results", Key=key)["Body"].read()))
-        for key in objects(client)
-        if key.startswith(f"predictions/run_id={run_id}/")
+    bodies = [
+        client.get_object(Bucket="results", Key=key)["Body"].read()
+        for key in shards(client, "predictions", run_id)
     ]
-    table = pa.concat_tables(tables)
+    table = pa.concat_tables([pq.read_table(pa.BufferReader(body)) for body in bodies])
     return table.sort_by([("source_file", "ascending"), ("source_row", "ascending")])
 
 
@@ -94,7 +98,7 @@ def test_a_run_from_and_to_s3_equals_a_local_one(
     some = ("--input", "s3://station/night/biscoe-*")
     ran = run_command(*some, "--output", "s3://results", "--run_id", "test", *flags)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert objects(client) == PUBLISHED
+    assert_published(client, *DATASETS)
     local = ("--input", observations / "biscoe-*", "--model", shipped_model, "--run_id", "test")
     assert run_here(tmp_path, *local) == 0
     expected, got = published(tmp_path, "predictions"), predictions(client)
@@ -112,7 +116,7 @@ def test_a_published_run_is_refused_and_replaced(client: Any, flags: list[str]) 
     client.put_object(Bucket="results", Key="predictions/run_id=test/part-00007.parquet", Body=b"x")
     assert run(flags, "--input", "s3://station/night/biscoe-2007.csv", "--replace") == 0
     # Neither the stale shard nor the old run's rejects are left.
-    assert objects(client) == [key for key in PUBLISHED if "rejects" not in key]
+    assert_published(client, "files", "predictions")
     assert manifest(client)["totals"]["files"] == 1
 
 
@@ -128,7 +132,7 @@ def test_a_held_run_lies_beside(client: Any, flags: list[str]) -> None:
     assert all(key.startswith("_held/test/") for key in found)
     assert "_held/test/manifest.json" in found
     assert run(flags, *INPUT) == 0
-    assert objects(client) == PUBLISHED
+    assert_published(client, *DATASETS)
 
 
 def test_a_torn_object_costs_only_itself(client: Any, flags: list[str]) -> None:
@@ -192,7 +196,7 @@ def test_the_model_may_lie_there_too(
     client.put_object(Bucket="station", Key="m.keras", Body=b"other")
     assert run(flags, *INPUT, "--model", "s3://station/m.keras", run_id="other") == 2
     assert "SHA-256" in capsys.readouterr().err
-    assert objects(client) == PUBLISHED
+    assert_published(client, *DATASETS)
 
 
 def test_a_failed_run_leaves_no_objects(
@@ -209,3 +213,20 @@ def test_a_report_is_written_beside_the_run(client: Any, flags: list[str]) -> No
     assert report.main(["--output", "s3://results", *keys]) == 0
     body = client.get_object(Bucket="results", Key="reports/test.html")["Body"].read().decode()
     assert "missing_value: 2 of 2" in body
+
+
+def test_the_reader_of_the_docs_sees_what_is_published(
+    client: Any, endpoint: str, flags: list[str], project: Path
+) -> None:
+    assert run(flags, *INPUT) == 0
+    client.put_object(Bucket="results", Key="predictions/run_id=test/part-7.parquet", Body=b"torn")
+    page = (project / "docs/filesystems.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    places = 'fs.FileSystem.from_uri("s3://results/root")'
+    assert places in code
+    store = fs.S3FileSystem(
+        endpoint_override=endpoint, access_key="test", secret_key="test", region="us-east-1"
+    )
+    found: dict[str, Any] = {"here": (store, "results")}
+    exec(code.replace(places, "here"), found)
+    assert found["predictions"].num_rows == 342

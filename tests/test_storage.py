@@ -1,7 +1,5 @@
-"""Files: whole writes, exchanged folders, many at a time, locks that tell living from dead."""
+"""Files: whole writes, and many at a time."""
 
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -9,38 +7,7 @@ from pathlib import Path
 import pytest
 
 from penguin_model.errors import OutputError
-from pipelines import locks, storage
-
-
-def make(folder: Path, **files: str) -> Path:
-    folder.mkdir(parents=True)
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    return folder
-
-
-def texts(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in folder.iterdir()}
-
-
-@pytest.mark.parametrize("can_exchange", [True, False])
-def test_a_folder_takes_the_place_of_another(
-    tmp_path: Path, can_exchange: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not can_exchange:
-        monkeypatch.setattr(storage, "_exchange", lambda *_: False)
-    new = make(tmp_path / "staging/new", a="new")
-    old = make(tmp_path / "place", a="old", b="old")
-    storage.put_folder(str(new), str(old))
-    assert texts(tmp_path / "place") == {"a": "new"}
-
-
-def test_a_folder_moves_to_an_empty_place_and_keeps_its_identity(tmp_path: Path) -> None:
-    new = make(tmp_path / "new", a="x")
-    identity = storage.folder_identity(str(new))
-    storage.put_folder(str(new), str(tmp_path / "deep/place"))
-    assert storage.folder_identity(str(tmp_path / "deep/place")) == identity
-    assert storage.folder_identity(str(new)) is None
+from pipelines import storage
 
 
 def test_a_write_that_fails_names_the_place_and_leaves_the_old_file(tmp_path: Path) -> None:
@@ -48,28 +15,6 @@ def test_a_write_that_fails_names_the_place_and_leaves_the_old_file(tmp_path: Pa
     with pytest.raises(OutputError, match=r"cannot write .*/file/below"):
         storage.write_bytes(str(tmp_path / "file/below"), b"new")
     assert (tmp_path / "file").read_text() == "old"
-
-
-def test_a_lock_excludes_others_until_its_process_ends(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pipelines import locks\n"
-        "with locks.hold(sys.argv[1]):\n"
-        "    print('held', flush=True); sys.stdin.read()"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1],
-    )  # fmt: skip
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with locks.try_to_hold(str(tmp_path)) as held:
-            assert not held
-    finally:
-        holder.kill()
-        holder.communicate()
-    with locks.try_to_hold(str(tmp_path)) as held:
-        assert held
 
 
 def test_files_are_handled_several_at_a_time_and_in_order() -> None:

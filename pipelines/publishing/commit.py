@@ -120,15 +120,15 @@ class Commit(Protocol):
         """
 
     def make_visible(
-        self, decision: Decision, *, replace: bool, check: Callable[[Sequence[str]], None]
+        self, decision: Decision, *, replace: bool, check: Callable[[Sequence[str]], None] | None
     ) -> None:
         """Publishes the run, the manifest last; safe to repeat.
 
         Args:
           decision: the recorded one.
           replace: whether a published run of this name may be replaced.
-          check: a last check, called as late as it can still refuse, with the paths that the
-            shards of the `files` data set have at that moment.
+          check: a last check, if any, called as late as it can still refuse, with the paths that
+            the shards of the `files` data set have at that moment.
 
         Raises:
           RunExistsError: a run of this name was published meanwhile.
@@ -146,11 +146,26 @@ class Commit(Protocol):
 def read_outcome(paths: Layout) -> dict[str, Any] | None:
     """The manifest that an attempt published or held, None while it has done neither."""
     for path in (paths.manifest, paths.held_manifest):
-        if storage.exists(path):
-            manifest: dict[str, Any] = json.loads(storage.read_bytes(path))
-            if manifest.get("attempt") == paths.attempt:
-                return manifest
+        manifest = read_manifest(path)
+        if manifest is not None and manifest.get("attempt") == paths.attempt:
+            return manifest
     return None
+
+
+def read_manifest(path: str) -> dict[str, Any] | None:
+    """A manifest as it is; None if there is none, or it can't be read as a JSON object."""
+    if not storage.exists(path):
+        return None
+    try:
+        found = json.loads(storage.read_bytes(path))
+    except (ValueError, RecursionError):
+        return None
+    except OSError:
+        # A store that doesn't answer now may have it; a local path that can't be read is none.
+        if not storage.is_local(path):
+            raise
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def refuse_published(paths: Layout) -> None:

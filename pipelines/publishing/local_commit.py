@@ -1,30 +1,33 @@
 """Publication on a local filesystem: locks, the journal, and what becomes of interrupted runs.
 
-Two kernel locks, which die with their process, tell the living from the dead: every attempt holds
+Two kernel locks, which end with their process, tell the living from the dead: every attempt holds
 the lock of its own staging folder while its submitter lives, and whoever changes what readers see
-holds the lock of the output root. A *journal* in the staging folder marks the point of no return:
-an interrupted attempt that has one is rolled forward by the next run, whatever its id; one that
-has none is swept away.
+holds the lock of the output root.
+
+A *journal* in the staging folder marks the point of no return. Before it, everything that can
+refuse is tried: each folder is made, the manifest is written beside its place, and all of it is
+synced. After it there are only renames: of the data sets' folders, then of the manifest. If one
+fails nevertheless, they are undone. If the process dies, the next run finishes the publication, or
+undoes it if it can't.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from penguin_model.errors import OutputError
 from pipelines import layout, locks, storage
 from pipelines.layout import Layout
-from pipelines.publishing import commit
+from pipelines.publishing import commit, disk, recovery
 from pipelines.publishing.commit import Decision
+from pipelines.publishing.recovery import Attempt
 
 _DECISION = "decision.json"
-_JOURNAL = "journal.json"
-_READY = "ready"
-_REPLACED = "replaced"
 
 
 class LocalCommit:
@@ -36,18 +39,27 @@ class LocalCommit:
 
     def __init__(self, paths: Layout) -> None:
         self._paths = paths
+        self._own = Attempt(paths)
+        self._decision = os.path.join(paths.staging, _DECISION)
 
     @contextlib.contextmanager
     def attempt(self, *, hands_over: bool = False) -> Iterator[None]:
         """See `Commit`."""
         paths = self._paths
-        storage.make_folder(paths.output)
+        with recovery.writing(paths.output):
+            disk.make_folder(paths.output)
         with contextlib.ExitStack() as alive:
-            with locks.hold(paths.output):
-                _recover(paths)
-                for folder in paths.staging_folders:
-                    storage.make_folder(folder)
-                alive.enter_context(locks.hold(paths.staging))
+            with self._locked(), recovery.writing(paths.output):
+                recovery.recover(paths.output)
+                try:
+                    self._check_places()
+                    for folder in (*paths.staging_folders, self._own.ready(), self._own.replaced()):
+                        os.mkdir(folder)
+                    lock = os.path.join(paths.staging, recovery.LOCK)
+                    alive.enter_context(locks.keep(lock, paths.output))
+                except BaseException:
+                    self._own.sweep()
+                    raise
             try:
                 yield
             except BaseException:
@@ -58,12 +70,25 @@ class LocalCommit:
 
     def finish(self) -> None:
         """See `Commit`."""
-        with locks.hold(self._paths.output):
-            _finish(self._paths)
+        with self._locked():
+            self._own.end()
 
     def refuse_published(self) -> None:
-        """See `Commit`."""
-        commit.refuse_published(self._paths)
+        """See `Commit`; shards of this name without a manifest are refused as well.
+
+        Raises:
+          OutputError: there are such shards.
+        """
+        paths = self._paths
+        if os.path.isdir(paths.manifest):
+            raise OutputError(f"{paths.manifest} is a folder; move it away, then run again")
+        commit.refuse_published(paths)
+        for dataset in layout.DATASETS:
+            if disk.list_names(paths.published(dataset)):
+                raise OutputError(
+                    f"{paths.published(dataset)} has files, but no run {paths.run_id} is "
+                    "published; move them away, or give --replace"
+                )
 
     def read_outcome(self) -> dict[str, Any] | None:
         """See `Commit`."""
@@ -74,112 +99,169 @@ class LocalCommit:
         return layout.numbered_names(count)
 
     def decide(self, make: Callable[[], Decision]) -> Decision:
-        """See `Commit`."""
-        path = storage.join(self._paths.staging, _DECISION)
-        if not storage.exists(path):
-            storage.write_bytes(path, make().to_json().encode())
-        return Decision.from_json(storage.read_bytes(path))
+        """See `Commit`; the shards are synced before the decision is recorded."""
+        if not os.path.exists(self._decision):
+            made = make()
+            with self._staged():
+                for shards in made.shards.values():
+                    for shard in shards:
+                        disk.sync_file(shard.path)
+            with self._locked(), self._staged():
+                # Whoever was quicker has decided.
+                if not os.path.exists(self._decision):
+                    disk.write(self._decision, made.to_json().encode())
+        return Decision.from_json(storage.read_bytes(self._decision))
 
     def make_visible(
-        self, decision: Decision, *, replace: bool, check: Callable[[Sequence[str]], None]
+        self, decision: Decision, *, replace: bool, check: Callable[[Sequence[str]], None] | None
     ) -> None:
         """See `Commit`."""
-        paths = self._paths
-        with locks.hold(paths.output):
-            journal_path = storage.join(paths.staging, _JOURNAL)
-            if not storage.exists(journal_path):
-                _make_ready(paths, decision)
-                if not replace:
-                    self.refuse_published()
-                check(storage.list_files(_ready(paths, layout.FILES)))
-                folders = {
-                    dataset: _identity_of_ready(paths, decision, dataset)
-                    for dataset in layout.DATASETS
-                    if decision.shards[dataset]
-                }
-                journal = {"manifest": dict(decision.manifest), "folders": folders}
-                storage.write_json(journal_path, journal)
-            _roll_forward(paths)
+        with self._locked():
+            recovery.settle_all(self._paths)
+            if self.read_outcome() is not None:
+                return
+            if not replace:
+                self.refuse_published()
+            with self._staged():
+                self._place(decision)
+                if check is not None:
+                    files = self._own.ready(layout.FILES)
+                    check([os.path.join(files, name) for name in decision.names(layout.FILES)])
+                self._prepare(decision.manifest)
+                disk.write(self._own.journal, recovery.as_json(decision.manifest))
+            self._own.settle()
 
     def hold(self, decision: Decision) -> None:
-        """See `Commit`."""
+        """See `Commit`: the whole folder is made ready, then renamed to its place."""
         paths = self._paths
-        _make_ready(paths, decision)
-        storage.delete_tree(paths.held)
-        for dataset in layout.DATASETS:
-            ready = _ready(paths, dataset)
-            if storage.list_files(ready):
-                storage.put_folder(ready, storage.join(paths.held, dataset))
-        storage.make_folder(paths.held)
-        storage.write_json(paths.held_manifest, decision.manifest)
+        with self._locked():
+            if self.read_outcome() is not None:
+                return
+            with self._staged():
+                self._place(decision)
+                for dataset in layout.DATASETS:
+                    disk.remove_empty(self._own.ready(dataset))
+                disk.write(self._own.ready("manifest.json"), recovery.as_json(decision.manifest))
+                disk.make_folder(paths.all_held)
+                self._probe(paths.all_held)
+                self._sync_staging()
+                _refuse_odd(paths.held)
+                disk.replace_folder(self._own.ready(), paths.held, self._own.replaced("held"))
+                disk.sync_folder(paths.all_held)
+
+    def _locked(self) -> AbstractContextManager[None]:
+        """The lock of the output root; its file comes and goes with the staging of all runs."""
+        output = self._paths.output
+        return locks.hold(os.path.join(self._paths.all_staging, recovery.LOCK), output)
+
+    @contextlib.contextmanager
+    def _staged(self) -> Iterator[None]:
+        """Turns a refusal into one line, and missing files into the reason for that."""
+        try:
+            with recovery.writing(self._paths.staging):
+                yield
+        except OutputError:
+            if os.path.isdir(self._paths.staging):
+                raise
+            raise _gone(self._paths) from None
+
+    def _place(self, decision: Decision) -> None:
+        """Moves the shards into the folders to be published; repeats what isn't done yet."""
+        for dataset, shards in decision.shards.items():
+            ready = self._own.ready(dataset)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(ready)
+            for shard in shards:
+                if os.path.exists(shard.path):
+                    disk.rename(shard.path, os.path.join(ready, shard.name))
+            if set(disk.list_names(ready)) != set(decision.names(dataset)):
+                raise _gone(self._paths)
+
+    def _check_places(self) -> None:
+        """Refuses places that can't be published to, as far as they exist before a run."""
+        paths = self._paths
+        os.makedirs(paths.staging, exist_ok=True)
+        self._probe(paths.output)
+        for place in (*map(self._own.parent, layout.DATASETS), paths.all_held):
+            if os.path.lexists(place):
+                self._probe(place)
+        runs = os.path.dirname(paths.manifest)
+        if os.path.lexists(runs):
+            _refuse_unless_folder(runs)
+            disk.create(self._own.temporary_manifest(), b"")
+            disk.remove_file(self._own.temporary_manifest())
+
+    def _prepare(self, manifest: Mapping[str, Any]) -> None:
+        """Does, before the journal, all that can be refused or needs room."""
+        paths = self._paths
+        for dataset in recovery.ORDER:
+            published, parent = paths.published(dataset), self._own.parent(dataset)
+            has_rows = bool(layout.shard_names(manifest, dataset))
+            if not has_rows and not os.path.lexists(published):
+                continue
+            disk.make_folder(parent)
+            self._probe(parent)
+            _refuse_odd(published)
+            if os.path.isdir(published):
+                if not os.access(published, os.W_OK):
+                    raise OutputError(f"cannot replace {published}: no permission to write it")
+            elif has_rows:
+                os.mkdir(published)
+        runs = os.path.dirname(paths.manifest)
+        disk.make_folder(runs)
+        if os.path.isdir(paths.manifest):
+            raise OutputError(f"{paths.manifest} is a folder; move it away, then run again")
+        disk.create(self._own.temporary_manifest(), recovery.as_json(manifest))
+        disk.sync_file(self._own.temporary_manifest())
+        disk.sync_folder(runs)
+        self._sync_staging()
+
+    def _probe(self, parent: str) -> None:
+        """Tries whether a folder of the staging can be renamed into another one and back.
+
+        Raises:
+          OutputError: it can't, for instance since the two are on different filesystems.
+        """
+        _refuse_unless_folder(parent)
+        mine = os.path.join(self._paths.staging, "probe")
+        theirs = self._own.probe_in(parent)
+        os.makedirs(mine, exist_ok=True)
+        try:
+            disk.rename(mine, theirs)
+            disk.rename(theirs, mine)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                reason = storage.reason_of(error)
+                raise OutputError(f"cannot write {parent}: {reason}") from error
+            raise OutputError(
+                f"{parent} is on another filesystem than {self._paths.all_staging}; a run is "
+                "published by renaming, so the whole output root has to be on one"
+            ) from error
+
+    def _sync_staging(self) -> None:
+        """Makes the staging itself survive a power cut, from the shards' folders upwards."""
+        paths = self._paths
+        ready = self._own.ready()
+        folders = [os.path.join(ready, name) for name in disk.list_names(ready)]
+        folders = [folder for folder in folders if os.path.isdir(folder)]
+        above = (paths.staging, paths.run_staging, paths.all_staging, paths.output)
+        for folder in (*folders, ready, self._own.replaced(), *above):
+            disk.sync_folder(folder)
 
 
-def _ready(paths: Layout, dataset: str) -> str:
-    """Where a data set's shards wait, under their published names."""
-    return storage.join(paths.staging, _READY, dataset)
+def _gone(paths: Layout) -> OutputError:
+    return OutputError(
+        f"run {paths.run_id}: staged shards have gone, another run of this name or an interrupt "
+        "removed them; nothing is published"
+    )
 
 
-def _make_ready(paths: Layout, decision: Decision) -> None:
-    for dataset, shards in decision.shards.items():
-        for shard in shards:
-            # An interrupted try may have moved it already.
-            if storage.exists(shard.path):
-                storage.move_file(shard.path, storage.join(_ready(paths, dataset), shard.name))
+def _refuse_unless_folder(place: str) -> None:
+    if not os.path.isdir(place):
+        raise OutputError(f"{place} is not a folder; move it away, then run again")
 
 
-def _identity_of_ready(paths: Layout, decision: Decision, dataset: str) -> Any:
-    """The identity of a ready folder, once all its shards are seen to be there."""
-    folder = _ready(paths, dataset)
-    names = {storage.join(folder, name) for name in decision.names(dataset)}
-    if set(storage.list_files(folder)) != names:
-        raise OutputError(
-            f"run {paths.run_id}: staged shards have gone, another run of this name or an "
-            "interrupt removed them; nothing is published"
-        )
-    return storage.folder_identity(folder)
-
-
-def _roll_forward(paths: Layout) -> None:
-    """Takes every step from the journal to the manifest that has not been taken yet."""
-    journal = json.loads(storage.read_bytes(storage.join(paths.staging, _JOURNAL)))
-    manifest, folders = journal["manifest"], journal["folders"]
-    for dataset in layout.DATASETS:
-        published = paths.published(dataset)
-        if dataset not in folders:
-            # The run that this one replaces had such rows.
-            storage.remove_folder(published, storage.join(paths.staging, _REPLACED, dataset))
-        elif folders[dataset] is None or storage.folder_identity(published) != folders[dataset]:
-            storage.put_folder(_ready(paths, dataset), published)
-    storage.make_folder(os.path.dirname(paths.manifest))
-    storage.write_json(paths.manifest, manifest)
-    storage.delete_tree(paths.held)
-    storage.delete_empty(paths.all_held)
-
-
-def _finish(paths: Layout) -> None:
-    journal_path = storage.join(paths.staging, _JOURNAL)
-    if storage.exists(journal_path) and not _has_ended(paths):
-        _roll_forward(paths)
-    storage.delete_tree(paths.staging)
-    storage.delete_empty(paths.run_staging)
-    storage.delete_empty(paths.all_staging)
-
-
-def _has_ended(paths: Layout) -> bool:
-    """Whether the manifest of just this attempt is there."""
-    if not storage.exists(paths.manifest):
-        return False
-    manifest = json.loads(storage.read_bytes(paths.manifest))
-    return bool(manifest.get("attempt") == paths.attempt)
-
-
-def _recover(paths: Layout) -> None:
-    """Finishes or removes what dead runs left."""
-    for run_id in storage.list_names(paths.all_staging):
-        run_staging = storage.join(paths.all_staging, run_id)
-        for name in storage.list_names(run_staging):
-            found = Layout(output=paths.output, run_id=run_id, attempt=name)
-            with locks.try_to_hold(found.staging) as dead:
-                if dead:
-                    _finish(found)
-        storage.delete_empty(run_staging)
+def _refuse_odd(folder: str) -> None:
+    """Refuses what stands where a run's folder belongs and is none."""
+    if os.path.lexists(folder) and not disk.is_folder(folder):
+        raise OutputError(f"{folder} is not a folder; move it away, then run again")

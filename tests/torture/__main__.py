@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.torture import faults, fuzz, kills, nights, readers, rights
+from tests.torture import faults, fuzz, kills, nights, power, readers, rights
 from tests.torture.cases import HEADER, Case
 
 
@@ -31,6 +31,7 @@ def main() -> int:
         lambda folder: kills.kill_and_repeat(folder, kill - 2 * (kill // 4), rows, seed),
         lambda folder: kills.kill_and_next_night(folder, kill // 4, rows, seed),
         lambda folder: kills.kill_and_replace(folder, kill // 4, rows, seed),
+        lambda folder: power.power_cuts(folder, 1, rows // 10, 4),
         lambda folder: readers.read_while_jobs_replace(folder, 3, rows // 5),
         lambda folder: readers.read_while_exchanged(folder, 500),
         lambda folder: faults.together(folder, rows // 10),

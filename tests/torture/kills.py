@@ -25,7 +25,7 @@ CARRY = ("--passthrough", "observation_id")
 MOMENTS = (
     "_staging/*/*/model/*",
     "_staging/*/*/predictions/*",
-    "_staging/*/*/ready",
+    "_staging/*/*/ready/predictions",
     "_staging/*/*/decision.json",
     "_staging/*/*/journal.json",
     "files/run_id=run",

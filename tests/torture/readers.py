@@ -121,10 +121,11 @@ def _publish(output: Path, rows: int) -> None:
     )  # fmt: skip
     with commit.attempt(paths):
         shards = []
+        metadata = {"run_id": paths.run_id, "attempt": paths.attempt}
         for dataset, counts in ((layout.PREDICTIONS, (rows - 3, 3)), (layout.FILES, (1,))):
             for number, count in enumerate(counts):
                 writer = ShardWriter(
-                    paths.staged(dataset), dataset, SCHEMA, {}, max_shard_bytes=1,
+                    paths.staged(dataset), dataset, SCHEMA, metadata, max_shard_bytes=1,
                     row_group_rows=1000,
                 )  # fmt: skip
                 made = [{"source_file": f"f{number}", "source_row": n} for n in range(count)]

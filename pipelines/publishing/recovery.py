@@ -1,0 +1,289 @@
+"""What interrupted publications come to: finished, undone or swept away.
+
+A folder is known by what it holds, the attempt's name in its shards' footers, so an output root
+may be copied to another disk at any moment and go on there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from penguin_model.errors import OutputError
+from pipelines import layout, locks, storage
+from pipelines.layout import Layout
+from pipelines.publishing import commit, disk
+
+LOCK = ".lock"
+# Predictions come last: what readers look at most changes right before the manifest.
+ORDER = (layout.FILES, layout.REJECTS, layout.PREDICTIONS)
+
+
+class Attempt:
+    """The files of one attempt below a local output root, and the way from its journal.
+
+    Args:
+      paths: the attempt's.
+
+    Attributes:
+      journal: marks the point of no return; holds the manifest.
+    """
+
+    def __init__(self, paths: Layout) -> None:
+        self.paths = paths
+        self.journal = os.path.join(paths.staging, "journal.json")
+
+    def ready(self, *names: str) -> str:
+        """Where the data sets wait, under their published names."""
+        return os.path.join(self.paths.staging, "ready", *names)
+
+    def replaced(self, *names: str) -> str:
+        """Where what is replaced goes."""
+        return os.path.join(self.paths.staging, "replaced", *names)
+
+    def temporary_manifest(self) -> str:
+        """The manifest beside its place, whole and synced before it is renamed."""
+        folder, name = os.path.split(self.paths.manifest)
+        return os.path.join(folder, f".{name}.{self.paths.attempt}")
+
+    def parent(self, dataset: str) -> str:
+        """The folder of a data set's runs."""
+        return os.path.dirname(self.paths.published(dataset))
+
+    def probe_in(self, parent: str) -> str:
+        """The name under which a folder is tried for renaming into it."""
+        return os.path.join(parent, f".{self.paths.attempt}")
+
+    def settle(self) -> None:
+        """Finishes a publication that has a journal, or undoes it.
+
+        Raises:
+          OutputError: it was undone, or neither could be done.
+        """
+        paths = self.paths
+        if not os.path.lexists(self.journal):
+            return
+        try:
+            if not self._has_ended():
+                self._roll_forward(self._read_journal())
+        except (OSError, ValueError) as error:
+            reason = _reason(error, paths.output)
+            if self._has_ended():
+                raise OutputError(
+                    f"{reason}; run {paths.run_id} is published, but may not survive a power cut"
+                ) from error
+            try:
+                self._roll_back()
+            except OSError as other:
+                raise OutputError(
+                    f"{reason}; run {paths.run_id} is half published and could not be undone "
+                    f"({_reason(other, paths.output)}): free the way, then the next run finishes it"
+                ) from error
+            raise OutputError(f"{reason}; nothing is published") from error
+        # A held run of this name is older.
+        if os.path.lexists(paths.held):
+            disk.remove_tree(paths.held, self.replaced("held"))
+            disk.remove_empty(paths.all_held)
+        with writing(self.journal):
+            self._remove_journal()
+
+    def _roll_forward(self, manifest: Mapping[str, Any]) -> None:
+        """Takes every step from the journal to the manifest that has not been taken yet."""
+        paths = self.paths
+        touched: set[str] = set()
+        for dataset in ORDER:
+            published, ready = paths.published(dataset), self.ready(dataset)
+            names = layout.shard_names(manifest, dataset)
+            if not names:
+                # The run that this one replaces had such rows.
+                if not os.path.isdir(published):
+                    continue
+                disk.rename(published, self.replaced(dataset))
+            elif not self._holds(published, names):
+                if not self._holds(ready, names):
+                    raise ValueError(f"{ready}: staged shards have gone")
+                disk.make_folder(self.parent(dataset))
+                disk.replace_folder(ready, published, self.replaced(dataset))
+            touched.add(self.parent(dataset))
+        for folder in (*sorted(touched), self.ready(), self.replaced()):
+            disk.sync_folder(folder)
+        temporary = self.temporary_manifest()
+        if not os.path.exists(temporary):
+            disk.make_folder(os.path.dirname(temporary))
+            disk.create(temporary, as_json(manifest))
+            disk.sync_file(temporary)
+        disk.rename(temporary, paths.manifest)
+        disk.sync_folder(os.path.dirname(paths.manifest))
+
+    def _roll_back(self) -> None:
+        """Undoes a publication that has no manifest yet: what was replaced comes back."""
+        for dataset in reversed(ORDER):
+            published = self.paths.published(dataset)
+            ready, replaced = self.ready(dataset), self.replaced(dataset)
+            if self._is_mine(published):
+                # Not into `ready`, which may be gone if the leftovers are damaged.
+                withdrawn = os.path.join(self.paths.staging, f"withdrawn-{dataset}")
+                if disk.list_names(ready):
+                    disk.replace_folder(ready, published, withdrawn)
+                else:
+                    disk.rename(published, withdrawn)
+            if disk.list_names(replaced) and not disk.list_names(published):
+                disk.rename(replaced, published)
+            if os.path.isdir(self.parent(dataset)):
+                disk.sync_folder(self.parent(dataset))
+        self._remove_journal()
+
+    def _remove_journal(self) -> None:
+        if disk.is_folder(self.journal):
+            disk.delete(self.journal)
+        disk.remove_file(self.journal)
+        disk.sync_folder(self.paths.staging)
+
+    def _read_journal(self) -> dict[str, Any]:
+        """The manifest to publish.
+
+        Raises:
+          ValueError: the journal isn't this attempt's, or damaged.
+        """
+        try:
+            manifest = json.loads(storage.read_bytes(self.journal))
+            for dataset in layout.DATASETS:
+                layout.shard_names(manifest, dataset)
+            known = (manifest["run_id"], manifest["attempt"])
+        except (TypeError, KeyError, RecursionError, ValueError) as error:
+            raise ValueError(f"{self.journal} is damaged") from error
+        if known != (self.paths.run_id, self.paths.attempt):
+            raise ValueError(f"{self.journal} is another run's")
+        return dict(manifest)
+
+    def _has_ended(self) -> bool:
+        """Whether the manifest of just this attempt is there."""
+        found = commit.read_manifest(self.paths.manifest)
+        return found is not None and found.get("attempt") == self.paths.attempt
+
+    def _holds(self, folder: str, names: Sequence[str]) -> bool:
+        """Whether a folder holds just the named shards, each this attempt's."""
+        return set(disk.list_names(folder)) == set(names) and all(
+            self._wrote(os.path.join(folder, name)) for name in names
+        )
+
+    def _is_mine(self, folder: str) -> bool:
+        """Whether a folder holds a shard of this attempt."""
+        return any(self._wrote(os.path.join(folder, name)) for name in disk.list_names(folder))
+
+    def _wrote(self, shard: str) -> bool:
+        try:
+            with storage.open_input(shard) as source:
+                about = pq.ParquetFile(source).metadata.metadata or {}
+        except (OSError, pa.ArrowException):
+            return False
+        known = (about.get(b"run_id", b""), about.get(b"attempt", b""))
+        return known == (self.paths.run_id.encode(), self.paths.attempt.encode())
+
+    def end(self) -> None:
+        """Settles an attempt and removes what it leaves beside a published or held run."""
+        try:
+            self.settle()
+        finally:
+            # What could be neither finished nor undone is kept for the next run.
+            if not os.path.lexists(self.journal):
+                self.sweep()
+
+    def sweep(self) -> None:
+        """Removes all that an attempt left, but for what is published or held."""
+        paths = self.paths
+        with contextlib.suppress(OSError):
+            disk.remove_file(self.temporary_manifest())
+        places = [*map(self.parent, layout.DATASETS), paths.all_held]
+        for place in (paths.output, *places):
+            disk.remove_empty(self.probe_in(place))
+        for dataset in layout.DATASETS:
+            disk.remove_empty(paths.published(dataset))
+        if not self._has_ended():
+            # Made for a run that came to nothing.
+            for place in (*places, os.path.dirname(paths.manifest)):
+                disk.remove_empty(place)
+        aside = os.path.join(paths.all_staging, f".{paths.run_id}.{paths.attempt}")
+        disk.remove_tree(paths.staging, aside)
+        disk.remove_empty(paths.run_staging)
+
+
+def settle_all(paths: Layout) -> None:
+    """Finishes or undoes every publication that has a journal.
+
+    Nobody writes a journal while another has one, so none is older than what readers see.
+    """
+    for found in _attempts(paths.output):
+        other = Attempt(found)
+        try:
+            other.settle()
+        except OutputError:
+            if found.run_id == paths.run_id and os.path.lexists(other.journal):
+                raise
+
+
+def recover(output: str) -> None:
+    """Finishes, undoes or removes what dead runs left, and whatever else is in staging."""
+    for found in _attempts(output):
+        lock = os.path.join(found.staging, LOCK)
+        # One that can be neither finished nor undone must not stop the others.
+        with locks.try_to_hold(lock) as dead, contextlib.suppress(OutputError):
+            if dead:
+                Attempt(found).end()
+    staging = Layout(output=output, run_id="", attempt="").all_staging
+    for name in disk.list_names(staging):
+        path = os.path.join(staging, name)
+        if name == LOCK:
+            continue
+        if layout.is_run_id(name) and disk.is_folder(path):
+            for below in disk.list_names(path):
+                if not disk.is_folder(os.path.join(path, below)):
+                    disk.delete(os.path.join(path, below))
+            disk.remove_empty(path)
+        else:
+            disk.delete(path)
+
+
+def _attempts(output: str) -> Iterator[Layout]:
+    """Every attempt that has staging."""
+    staging = Layout(output=output, run_id="", attempt="").all_staging
+    for run_id in filter(layout.is_run_id, disk.list_names(staging)):
+        if disk.is_folder(os.path.join(staging, run_id)):
+            for name in disk.list_names(os.path.join(staging, run_id)):
+                found = Layout(output=output, run_id=run_id, attempt=name)
+                if disk.is_folder(found.staging):
+                    yield found
+
+
+def as_json(manifest: Mapping[str, Any]) -> bytes:
+    """A manifest's bytes, for people as well."""
+    return (json.dumps(manifest, indent=2) + "\n").encode()
+
+
+@contextlib.contextmanager
+def writing(place: str) -> Iterator[None]:
+    """Turns the system's refusal into one clear line.
+
+    Args:
+      place: named where the error itself names no file.
+
+    Raises:
+      OutputError: the body met an error of the filesystem.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(_reason(error, place)) from error
+
+
+def _reason(error: Exception, place: str) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    place = error.filename2 or error.filename or place
+    return f"cannot write {place}: {storage.reason_of(error)}"
