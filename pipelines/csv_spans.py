@@ -20,9 +20,10 @@ import pyarrow.csv as pa_csv
 
 from penguin_model import validate
 from penguin_model.errors import ReconcileError
-from pipelines.blocks import Block, Reject, Wanted
+from pipelines.blocks import Block, Broken, Reject, Wanted
 from pipelines.csv_ranges import ByteSpan
-from pipelines.csv_records import Records, complete_length, find_records
+from pipelines.csv_records import Records, complete_length, find_records, line_ends
+from pipelines.sizes import DEFAULT_SIZES
 from pipelines.spans import UnreadableFile, check_columns
 from pipelines.texts import show_bytes, undecodable_rows
 
@@ -32,11 +33,19 @@ _HEADER_BYTES = 64 << 10
 _PARSE_BYTES = 1 << 20
 # A record longer than this is no observation: most likely a quote that nothing closes.
 MAX_RECORD_BYTES = 4 << 20
+_MOST_COLUMNS = 1 << 17
+# Python objects are many times as large as what they are made of.
+_AT_A_TIME = 1 << 12
 BOM = b"\xef\xbb\xbf"
 
 
 def read(
-    stream: BinaryIO, wanted: Wanted, *, block_bytes: int, span: ByteSpan | None = None
+    stream: BinaryIO,
+    wanted: Wanted,
+    *,
+    block_bytes: int,
+    block_rows: int = DEFAULT_SIZES.block_rows,
+    span: ByteSpan | None = None,
 ) -> Iterator[Block]:
     """Reads CSV bytes as a stream, in bounded memory.
 
@@ -44,6 +53,7 @@ def read(
       stream: the uncompressed bytes of one file.
       wanted: the columns to read.
       block_bytes: how much is read at a time.
+      block_rows: how many rows of that are parsed at a time, at most.
       span: a part of the file that holds whole records; None reads it all.
 
     Yields:
@@ -62,10 +72,11 @@ def read(
         pieces = _whole_records(stream, block_bytes, span.stop - span.start)
     while True:
         # Blank lines are no rows, and pyarrow refuses bytes that hold nothing else.
-        if body and (body[0] not in b"\r\n" or body.strip(b"\r\n")):
-            block = _parse(body, header, wanted, row)
-            yield block
-            row += block.rows_read
+        for part in _by_rows(body, block_rows):
+            if part[0] not in b"\r\n" or part.strip(b"\r\n"):
+                block = _parse(part, header, wanted, row)
+                yield block
+                row += block.rows_read
         piece = next(pieces, None)
         if piece is None:
             return
@@ -101,6 +112,19 @@ def _whole_records(stream: BinaryIO, block_bytes: int, limit: int | None) -> Ite
         yield rest
 
 
+def _by_rows(data: bytes, most: int) -> Iterator[bytes]:
+    """Cuts whole records into pieces of so many lines at most."""
+    if not data:
+        return
+    start = 0
+    if data.count(b"\n") + data.count(b"\r") > most:
+        for end in line_ends(data)[most - 1 :: most].tolist():
+            yield data[start : end + 1]
+            start = end + 1
+    if start < len(data):
+        yield data[start:] if start else data
+
+
 def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
     """Takes the header off the first piece of a file.
 
@@ -121,6 +145,8 @@ def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
         raise UnreadableFile("the header is not UTF-8 text: no CSV?") from error
     if "\0" in text:
         raise UnreadableFile("the header has NUL bytes: no CSV?")
+    if text.count(",") >= _MOST_COLUMNS:
+        raise UnreadableFile(f"the header has more than {_MOST_COLUMNS:,} columns: no CSV?")
     header = [name.strip() for name in _fields(text)]
     check_columns(header, wanted)
     return header, piece[records.starts[1] :] if len(records) > 1 else b""
@@ -174,13 +200,24 @@ def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int)
             f"{len(records)} records at row {first_row}, but {rows + len(wrong)} parsed"
         )
     kept = np.setdiff1d(np.arange(len(records)), np.array(wrong, np.int64))
-    broken = [_wrong_field_count(records, position, header, first_row) for position in wrong]
-    undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})
-    for position, name in undecodable.items():
-        broken.append(_bad_encoding(records, int(kept[position]), name, first_row))
+    undecodable = {
+        int(kept[position]): name
+        for position, name in undecodable_rows(
+            {name: columns[name] for name in wanted.columns}
+        ).items()
+    }
+    broken = np.array(sorted([*wrong, *undecodable]), np.int64)
+
+    def explain(positions: Sequence[int]) -> list[Reject]:
+        return [
+            _bad_encoding(records, place, undecodable[place], first_row)
+            if place in undecodable
+            else _wrong_field_count(records, place, header, first_row)
+            for place in broken[list(positions)].tolist()
+        ]
+
     if undecodable:
-        mask = np.ones(len(kept), np.bool_)
-        mask[list(undecodable)] = False
+        mask = ~np.isin(kept, broken)
         kept = kept[mask]
         columns = {name: array.filter(pa.array(mask)) for name, array in columns.items()}
 
@@ -191,7 +228,7 @@ def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int)
         columns=columns | {name: columns[name].cast(pa.string()) for name in wanted.columns},
         rows=kept.astype(np.int64) + first_row,
         raw=raw,
-        broken=tuple(sorted(broken, key=lambda reject: reject.source_row or 0)),
+        broken=Broken(broken + first_row, explain),
     )
 
 
@@ -206,11 +243,17 @@ def _parse_bytes(
         # pyarrow shows a handler no row that is not UTF-8, so each byte passes as a character.
         data = data.decode("latin-1").encode("utf-8")
         table = _read_csv(data, header, dict.fromkeys(names, pa.string()), handler)
-        return {
-            name: pa.array([text.encode("latin-1") for text in array.to_pylist()], pa.binary())
-            for name, array in _arrays(table).items()
-        }
+        return {name: _from_latin_1(array) for name, array in _arrays(table).items()}
     return _arrays(_read_csv(data, header, dict.fromkeys(names, pa.binary()), handler))
+
+
+def _from_latin_1(array: pa.Array) -> pa.Array:
+    """Text whose characters stand for bytes, as these bytes."""
+    parts = [
+        pa.array([text.encode("latin-1") for text in part.to_pylist()], pa.binary())
+        for part in (array.slice(at, _AT_A_TIME) for at in range(0, len(array), _AT_A_TIME))
+    ]
+    return pa.concat_arrays(parts) if parts else pa.array([], pa.binary())
 
 
 def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], handler: Any) -> Any:

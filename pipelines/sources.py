@@ -13,7 +13,7 @@ from apache_beam.metrics import Metrics
 
 from penguin_model import validate
 from pipelines import csv_spans, files, gzipped, packs, parquet_spans, storage
-from pipelines.blocks import Block, Reject, Wanted, rejects_batch, split
+from pipelines.blocks import Block, Reject, Wanted, reject_batches, rejects_batch, split
 from pipelines.csv_ranges import ByteSpan, Found, Survey, look_inside, number, survey
 from pipelines.files import InputFile, Matching
 from pipelines.outputs import RANGES, REJECTS, figure, tallies, tally
@@ -224,14 +224,16 @@ class ReadSpanFn(InputFn):
             for block, done in self._blocks(span):
                 rows_read += block.rows_read
                 chunk, rejects = split(block, path, self._wanted)
-                if rejects:
-                    yield from self._reject(rejects, path)
+                rejected = 0
+                for batch in reject_batches(rejects, path):
+                    yield from self._reject(batch)
+                    rejected += batch.num_rows
                 if chunk is not None:
                     yield chunk
                 # All steps up to the shards have had the block, or it could not be yielded.
                 size = max(0, min(done, span.size) - told)
                 told += size
-                self._teller.add(read=size, rows=block.rows_read, rejected=len(rejects))
+                self._teller.add(read=size, rows=block.rows_read, rejected=rejected)
         except (UnreadableFile, *storage.ERRORS) as error:
             yield from _reject_file(path, error, after=span.first_row + rows_read)
         finally:
@@ -264,11 +266,11 @@ class ReadSpanFn(InputFn):
                 ):
                     yield block, source.tell() - span.start
 
-    def _reject(self, rejects: list[Reject], path: str) -> Iterator[Any]:
-        self._rejected.inc(len(rejects))
-        yield pvalue.TaggedOutput(REJECTS, rejects_batch(rejects, path))
-        for reason in {reject.reason for reject in rejects}:
-            count = sum(reject.reason == reason for reject in rejects)
+    def _reject(self, rejects: pa.RecordBatch) -> Iterator[Any]:
+        self._rejected.inc(rejects.num_rows)
+        yield pvalue.TaggedOutput(REJECTS, rejects)
+        for counted in rejects.column("reason").value_counts():
+            reason, count = counted["values"].as_py(), counted["counts"].as_py()
             Metrics.counter(NAMESPACE, f"rows_rejected_{reason}").inc(count)
             yield figure("rejects", reason, count)
 
