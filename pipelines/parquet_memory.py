@@ -89,7 +89,7 @@ def rows_at_a_time(
     """How many rows of a row group can be decoded at a time, at least one.
 
     Args:
-      file: the open file.
+      file: the open file; its batches that are still being read come to an end.
       group: the row group.
       names: the columns that are read.
       most_rows: the limit in rows.
@@ -100,16 +100,8 @@ def rows_at_a_time(
       TooLargeError: a column doesn't fit, whatever the number of rows.
       pa.ArrowException, OSError, ValueError: the file is damaged.
     """
-    indices = [index for name in names for index in file.leaves[name]]
-    # pyarrow aborts the process where a damaged column chunk's metadata is asked for; this raises.
-    next(file.reader.iter_batches(0, [group], indices, False), None)
-    metadata = file.metadata.row_group(group)
-    rows = min(most_rows, max(1, metadata.num_rows))
-    chunks = [
-        _Chunk(file, group, name, index, metadata.column(index))
-        for name in names
-        for index in file.leaves[name]
-    ]
+    rows = min(most_rows, max(1, file.metadata.row_group(group).num_rows))
+    chunks = _chunks(file, group, names)
     _check_held(chunks, held_bytes)
     for chunk in chunks:
         # What repeats a value any number of times is measured against its own share.
@@ -126,6 +118,34 @@ def rows_at_a_time(
     return rows
 
 
+def fits(file: InputParquet, names: Sequence[str], most_bytes: int) -> bool:
+    """Whether all rows of a file can be decoded at once.
+
+    Args:
+      file: the open file, as for `rows_at_a_time`.
+      names: the columns that are read.
+      most_bytes: the limit in decoded bytes.
+    """
+    left = most_bytes
+    for group in range(file.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        chunks = _chunks(file, group, names)
+        if sum(chunk.most_held for chunk in chunks) > most_bytes:
+            return False
+        left -= sum(chunk.decoded(rows, left) for chunk in chunks)
+        if left < 0:
+            return False
+    return True
+
+
+def _chunks(file: InputParquet, group: int, names: Sequence[str]) -> list[_Chunk]:
+    indices = [(name, index) for name in names for index in file.leaves[name]]
+    # pyarrow aborts the process where a damaged column chunk's metadata is asked for; this raises.
+    next(file.reader.iter_batches(0, [group], [index for _, index in indices], False), None)
+    metadata = file.metadata.row_group(group)
+    return [_Chunk(file, group, name, index, metadata.column(index)) for name, index in indices]
+
+
 def _check_held(chunks: Sequence[_Chunk], limit: int) -> None:
     """Refuses columns of too large pages; reads page headers only where the footer can't tell."""
     held = [chunk.most_held for chunk in chunks]
@@ -136,8 +156,9 @@ def _check_held(chunks: Sequence[_Chunk], limit: int) -> None:
     if sum(held) > limit:
         largest = max(range(len(chunks)), key=held.__getitem__)
         raise TooLargeError(
-            f"column {chunks[largest].name} takes {held[largest] >> 20:,} MiB to decode, as its values "
-            f"or pages are too long; at most {limit >> 20} MiB are held: write it with smaller pages"
+            f"column {chunks[largest].name} takes {held[largest] >> 20:,} MiB to decode, as its "
+            f"values or pages are too long; at most {limit >> 20} MiB are held: write it with "
+            "smaller pages"
         )
 
 

@@ -77,6 +77,13 @@ class RawRows:
         return list(self.file.schema_arrow.names)
 
     @functools.cached_property
+    def _own_file(self) -> InputParquet:
+        """Another reader: asking the main one would disturb it."""
+        return InputParquet(
+            self.file.source, columns=4 * _MOST_COLUMNS, metadata=self.file.metadata
+        )
+
+    @functools.cached_property
     def _shown(self) -> list[str]:
         """The columns that are read for rejects alone."""
         known = set(self.known)
@@ -92,7 +99,7 @@ class RawRows:
 
     def _rows_at_a_time(self, names: Sequence[str], most_bytes: int, held_bytes: int) -> int:
         return rows_at_a_time(
-            self.file, self.group, names,
+            self._own_file, self.group, names,
             most_rows=_ROWS, most_bytes=most_bytes, held_bytes=held_bytes,
         )  # fmt: skip
 
@@ -102,10 +109,7 @@ class RawRows:
             return {}
         if self._batches is None:
             count = self._rows_at_a_time(self._shown, _BYTES, _MOST_COLUMNS * _HELD_BYTES // 4)
-            file = InputParquet(
-                self.file.source, columns=8 * len(self._shown), metadata=self.file.metadata
-            )
-            self._batches = file.iter_batches(
+            self._batches = self._own_file.iter_batches(
                 count, row_groups=[self.group], columns=self._shown, use_threads=False
             )
         found: dict[str, list[Any]] = {name: [] for name in self._shown}
