@@ -7,7 +7,10 @@ that fail it.
 from __future__ import annotations
 
 import dataclasses
+import decimal
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +34,15 @@ NULL_SPELLINGS: tuple[str, ...] = (
     "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null",
 )  # fmt: skip
 _WHITE_SPACE = " \t"
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^(?i:[+-]?inf(inity)?)$"
+# What pyarrow reads as a float64, in a CSV and in a cast; NaN is spelled as IEEE 754 has it.
+_NUMBER = (
+    r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+    r"|^[+-]?(?i:inf(inity)?|nan(\([a-z0-9_]*\))?)$"
+)
+# Whole numbers of so many digits are exact as float64, also after a few roundings of a quotient.
+_EXACT_DIGITS = 15
+# What Python raises for values that it can't hold: years beyond 9999, zones it doesn't know.
+_UNSPEAKABLE = (ValueError, OverflowError, LookupError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,19 +72,49 @@ class Problem:
 def to_numbers(array: pa.Array) -> Column:
     """Reads an Arrow array of any type as float64.
 
-    Numbers of every width and decimals are converted; text is trimmed and parsed; any other type
-    (booleans, times, lists) holds no numbers at all.
+    Floats and integers of every width are converted, each to the nearest float64; so are decimals,
+    whose values are those of their text. Text is trimmed and parsed; any other type (booleans,
+    times, lists) doesn't hold numbers at all.
     """
     kind = array.type
     if pa.types.is_dictionary(kind):
         return to_numbers(array.dictionary_decode())
     if pa.types.is_null(kind):
         return Column(np.full(len(array), np.nan), array)
-    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+    if pa.types.is_decimal(kind):
+        return Column(_read_decimals(array), array)
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
         return Column(_as_numpy(array.cast(pa.float64(), safe=False)), array)
     if _is_text(kind):
         return _parse_text(array)
     return Column(np.full(len(array), np.nan), array, _as_bool(array.is_valid()))
+
+
+def as_text(array: pa.Array) -> pa.Array:
+    """Writes an Arrow array of any type as text, so that no type can stop a run.
+
+    Decimals keep their digits and have no exponent, nested values become JSON, and times of a zone
+    that this machine doesn't know are written in UTC.
+
+    Returns:
+      Strings ``[n]``, null where the array is.
+    """
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return as_text(array.dictionary_decode())
+    if not isinstance(kind, pa.BaseExtensionType):
+        try:
+            texts = array.cast(pa.string())
+        except pa.ArrowInvalid:
+            if pa.types.is_timestamp(kind) and kind.tz not in (None, "UTC"):
+                return as_text(array.cast(pa.timestamp(kind.unit, "UTC")))
+        except pa.ArrowNotImplementedError:
+            pass
+        else:
+            has_exponent = pa.types.is_decimal(kind) and pc.any(pc.match_substring(texts, "E"))
+            if not (has_exponent and has_exponent.as_py()):
+                return texts
+    return pa.array([_spell(array, row) for row in range(len(array))], pa.string())
 
 
 def good_rows(
@@ -120,7 +161,7 @@ def _explain_value(row: int, column: Column, feature: Feature) -> Problem | None
     if feature.minimum <= value <= feature.maximum:
         return None
     if column.unparsed is not None and column.unparsed[row]:
-        shown = _shorten(str(column.text[row].as_py()))
+        shown = _shorten(_show(column.text, row))
         message = f"{feature.name} is {shown!r}, which is not a number such as 39.1"
         return Problem(NOT_A_NUMBER, feature.name, message)
     if np.isnan(value):
@@ -132,6 +173,17 @@ def _explain_value(row: int, column: Column, feature: Feature) -> Problem | None
     return Problem(OUT_OF_RANGE, feature.name, message)
 
 
+def _read_decimals(array: pa.Array) -> npt.NDArray[np.float64]:
+    """The float64 nearest to each decimal: Arrow's own cast rounds more than once."""
+    precision, scale = array.type.precision, array.type.scale
+    if precision > _EXACT_DIGITS or not 0 <= scale <= _EXACT_DIGITS:
+        return _as_numpy(array.cast(pa.large_string()).cast(pa.float64()))
+    # The digits as a whole number and the power of ten are exact, so that their quotient is the
+    # only one to be rounded.
+    power = 10.0**scale
+    return np.asarray(np.rint(_as_numpy(array.cast(pa.float64())) * power) / power)
+
+
 def _parse_text(array: pa.Array) -> Column:
     decoded = array.cast(pa.large_string()) if not pa.types.is_large_string(array.type) else array
     trimmed = pc.utf8_trim(decoded, _WHITE_SPACE)
@@ -140,6 +192,26 @@ def _parse_text(array: pa.Array) -> Column:
     numbers = pc.if_else(pc.fill_null(numeric, False), trimmed, pa.scalar(None, trimmed.type))
     unparsed = pc.and_not(pc.invert(missing), pc.fill_null(numeric, True))
     return Column(_as_numpy(numbers.cast(pa.float64())), array, _as_bool(unparsed))
+
+
+def _show(array: pa.Array, row: int) -> str:
+    if _is_text(array.type) or pa.types.is_binary(array.type):
+        return str(array[row].as_py())
+    return str(as_text(array.slice(row, 1))[0].as_py())
+
+
+def _spell(array: pa.Array, row: int) -> str | None:
+    try:
+        value: Any = array[row].as_py()
+    except _UNSPEAKABLE:
+        return " ".join(array.slice(row, 1).to_string().split())
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, decimal.Decimal):
+        return f"{value:f}"
+    if isinstance(value, bool | list | dict):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return str(value)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -141,7 +141,7 @@ def split(
     values: list[npt.NDArray[Any]] = [column.values for column in columns]
     if wanted.label is not None and wanted.label in block.columns:
         values.append(labels.read(block.columns[wanted.label], wanted.classes))
-    carried = [_as_text(block.columns[name]) for name in wanted.passthrough]
+    carried = [validate.as_text(block.columns[name]) for name in wanted.passthrough]
     if good is not None:
         bad = np.flatnonzero(~good)
         rows = rows[good]
@@ -220,9 +220,3 @@ def rejects_batch(rejects: Sequence[Reject], source_file: str) -> pa.RecordBatch
         [pa.array(each, field.type) for each, field in zip(values, schemas.REJECTS, strict=True)],
         schema=schemas.REJECTS,
     )
-
-
-def _as_text(array: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    return array.cast(pa.string())

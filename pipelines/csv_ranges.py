@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from pipelines.csv_records import scan
+from pipelines.csv_records import BOM, scan
 
 _NONE = -1
 _PIECE = 1 << 18
@@ -46,7 +46,8 @@ class Survey(NamedTuple):
       start: where the range begins.
       outside, inside: what it holds if it begins outside or inside a quoted field; None where the
         latter was not looked at.
-      leading: 1 if a record begins with the range's own first byte, as the file's first does.
+      leading: 1 if a record begins with the range's own first byte, as the file's first does that
+        no blank line precedes.
     """
 
     start: int
@@ -74,7 +75,7 @@ def survey(stream: BinaryIO, start: int, stop: int, size: int) -> Survey:
     """
     first, last = _uncut(stream, start, size), _uncut(stream, stop, size)
     before, data, following = _read(stream, first, last)
-    leading = int(first == 0 and data[:1] not in (b"", b"\n", b"\r"))
+    leading = int(_is_first(stream, first) and data[:1] not in (b"", b"\n", b"\r"))
     # Without a quote, a range that begins inside a field lies inside it as a whole.
     inside: Found | None = Found(_NONE, 0, True)
     if b'"' in data:
@@ -101,8 +102,9 @@ def look_inside(stream: BinaryIO, start: int, stop: int) -> Found:
 
 def _read(stream: BinaryIO, start: int, stop: int) -> tuple[bytes, bytes, bytes]:
     """The bytes of a range, the byte before it (a line end before the first) and the one after."""
-    stream.seek(max(start - 1, 0))
-    before = stream.read(1) if start else b"\n"
+    first = _is_first(stream, start)
+    stream.seek(start if first else start - 1)
+    before = b"\n" if first else stream.read(1)
     data = stream.read(stop - start) if stop > start else b""
     return before, data, stream.read(1)
 
@@ -175,9 +177,9 @@ def _look_at_plain(data: bytes, offset: int, following: bytes) -> Found:
 
 
 def _uncut(stream: BinaryIO, position: int, size: int) -> int:
-    """The next position at which neither doubled quotes nor a CRLF are cut."""
-    if position <= 0:
-        return 0
+    """The next position at which neither a mark, doubled quotes nor a CRLF are cut."""
+    if position <= len(BOM) and position <= (begin := _begin(stream)):
+        return begin
     while position < size:
         stream.seek(position - 1)
         window = stream.read(4096)
@@ -187,3 +189,13 @@ def _uncut(stream: BinaryIO, position: int, size: int) -> int:
                 return position + offset - 1
         position += len(window) - 1 if len(window) > 1 else size
     return size
+
+
+def _begin(stream: BinaryIO) -> int:
+    """Where the text of a file begins: behind a byte-order mark."""
+    stream.seek(0)
+    return len(BOM) if stream.read(len(BOM)) == BOM else 0
+
+
+def _is_first(stream: BinaryIO, position: int) -> bool:
+    return position <= len(BOM) and position == _begin(stream)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+BOM = b"\xef\xbb\xbf"
 _LF, _CR, _QUOTE, _COMMA = b'\n\r",'
 # How many quotes are looked at together where some are stray; even.
 _RUN = 256
@@ -66,11 +67,32 @@ def complete_length(data: bytes) -> int:
       data: bytes that begin at the start of a record. A CR at the very end does not count: an LF
         may follow it.
     """
+    return complete_lengths(data)[1]
+
+
+def complete_lengths(data: bytes) -> tuple[int, int]:
+    """The lengths of the shortest and the longest such prefix; 0, 0 where there is none."""
     if b'"' not in data:
-        return max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
+        last = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
+        first = data.find(b"\n", 0, last) + 1 or last
+        return data.find(b"\r", 0, max(first - 2, 0)) + 1 or first, last
     ends = line_ends(data)
     ends = ends[: len(ends) - 1] if len(ends) and data[ends[-1] :] == b"\r" else ends
-    return int(ends[-1]) + 1 if len(ends) else 0
+    return (int(ends[0]) + 1, int(ends[-1]) + 1) if len(ends) else (0, 0)
+
+
+def state_after(data: bytes) -> bytes:
+    """A few bytes that leave the scanner in the state in which an unended record leaves it.
+
+    Args:
+      data: the beginning of a record, without its line end.
+    """
+    text = data.removesuffix(b"\r")
+    body = text.rstrip(b'"')
+    # The last quotes may close the field or be doubled, which the next byte tells.
+    quotes = len(text) - len(body)
+    prefix = b'"' if scan(body).inside else body[-1:]
+    return prefix + b'"' * (quotes and 2 - quotes % 2) + data[len(text) :]
 
 
 def find_records(data: bytes) -> Records:

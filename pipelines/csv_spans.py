@@ -22,7 +22,15 @@ from penguin_model import validate
 from penguin_model.errors import ReconcileError
 from pipelines.blocks import Block, Broken, Reject, Wanted
 from pipelines.csv_ranges import ByteSpan
-from pipelines.csv_records import Records, complete_length, find_records, line_ends
+from pipelines.csv_records import (
+    BOM,
+    Records,
+    complete_lengths,
+    find_records,
+    line_ends,
+    scan,
+    state_after,
+)
 from pipelines.sizes import DEFAULT_SIZES
 from pipelines.spans import UnreadableFile, check_columns
 from pipelines.texts import show_bytes, undecodable_rows
@@ -31,12 +39,11 @@ from pipelines.texts import show_bytes, undecodable_rows
 _HEADER_BYTES = 64 << 10
 # What one of pyarrow's threads parses at a time.
 _PARSE_BYTES = 1 << 20
-# A record longer than this is no observation: most likely a quote that nothing closes.
-MAX_RECORD_BYTES = 4 << 20
+# A longer record isn't an observation: most likely nothing closes a quote. No less than a block.
+MAX_RECORD_BYTES = 8 << 20
 _MOST_COLUMNS = 1 << 17
 # Python objects are many times as large as what they are made of.
 _AT_A_TIME = 1 << 12
-BOM = b"\xef\xbb\xbf"
 
 
 def read(
@@ -62,25 +69,31 @@ def read(
     Raises:
       UnreadableFile: there is no usable header, or the bytes are no CSV.
     """
+    body: bytes | None
     if span is None or span.start == 0:
-        pieces = _whole_records(stream, block_bytes, None if span is None else span.stop)
-        header, body = read_header(next(pieces, b"").removeprefix(BOM), wanted)
+        pieces = _whole_records(
+            stream, block_bytes, None if span is None else span.stop, at_start=True
+        )
+        header, body = read_header(_with_header(pieces), wanted)
         row = 0
     else:
         header, body, row = find_header(stream, wanted), b"", span.first_row
         stream.seek(span.start)
         pieces = _whole_records(stream, block_bytes, span.stop - span.start)
     while True:
-        # Blank lines are no rows, and pyarrow refuses bytes that hold nothing else.
-        for part in _by_rows(body, block_rows):
+        if body is None:
+            yield _too_long(header, wanted, row, block_bytes)
+            row += 1
+        for part in _by_rows(body or b"", block_rows):
+            # Blank lines don't count as rows, and pyarrow refuses bytes that hold nothing else.
             if part[0] not in b"\r\n" or part.strip(b"\r\n"):
                 block = _parse(part, header, wanted, row)
                 yield block
                 row += block.rows_read
-        piece = next(pieces, None)
-        if piece is None:
+        try:
+            body = next(pieces)
+        except StopIteration:
             return
-        body = piece
 
 
 def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
@@ -89,26 +102,53 @@ def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
     Raises:
       UnreadableFile: there is no header, or a wanted column is missing.
     """
-    first = next(_whole_records(stream, _HEADER_BYTES, None), b"")
-    return read_header(first.removeprefix(BOM), wanted)[0]
+    pieces = _whole_records(stream, _HEADER_BYTES, None, at_start=True)
+    return read_header(_with_header(pieces), wanted)[0]
 
 
-def _whole_records(stream: BinaryIO, block_bytes: int, limit: int | None) -> Iterator[bytes]:
-    """Cuts a stream, or the bytes up to a limit, into pieces that each end with a record."""
-    rest = b""
+def _with_header(pieces: Iterator[bytes | None]) -> bytes:
+    """The first records of a file, the header being the first of them; blank lines are left out."""
+    first = b""
+    # Several pieces where lines hold nothing but white space, which alone make no header.
+    while not first.strip() and len(first) <= MAX_RECORD_BYTES:
+        piece = next(pieces, b"")
+        if piece is None:
+            raise UnreadableFile("the header is too long: not a CSV, or a quote is not closed")
+        if not piece:
+            break
+        first = (first + piece).lstrip(b"\r\n")
+    return first
+
+
+def _whole_records(
+    stream: BinaryIO, block_bytes: int, limit: int | None, *, at_start: bool = False
+) -> Iterator[bytes | None]:
+    """Cuts a stream, or the bytes up to a limit, into pieces that each end with a record.
+
+    At the start of a file a byte-order mark is left out. A record that is too long to hold is None.
+    """
+    most = max(MAX_RECORD_BYTES, block_bytes)
     left = math.inf if limit is None else limit
-    while data := stream.read(int(min(block_bytes, left))):
+    rest, too_long = b"", False
+    # A mark is never cut.
+    while data := stream.read(int(min(max(block_bytes, len(BOM)), left))):
         left -= len(data)
-        data = rest + data
-        end = complete_length(data)
-        if end:
-            yield data[:end]
-        rest = data[end:]
-        if len(rest) > max(MAX_RECORD_BYTES, block_bytes):
-            raise UnreadableFile(
-                f"a record is longer than {len(rest) >> 20} MiB: no CSV, or a quote is not closed"
-            )
-    if rest:
+        data = rest + (data.removeprefix(BOM) if at_start else data)
+        at_start = False
+        # No other than the first record can be longer than a block.
+        first, last = complete_lengths(data)
+        too_long = too_long or (first or len(data)) > most
+        if too_long and first:
+            yield None
+        if last > (begin := first if too_long else 0):
+            yield data[begin:last]
+        too_long = too_long and not first
+        rest = state_after(data) if too_long else data[last:]
+    if too_long or len(rest) > most:
+        if scan(rest).inside:
+            raise UnreadableFile(f"the last record is {_longer(most)}")
+        yield None
+    elif rest:
         yield rest
 
 
@@ -152,6 +192,26 @@ def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
     return header, piece[records.starts[1] :] if len(records) > 1 else b""
 
 
+def _longer(most: int) -> str:
+    return f"longer than {most >> 20} MiB: not an observation, or a quote is not closed"
+
+
+def _too_long(header: list[str], wanted: Wanted, row: int, block_bytes: int) -> Block:
+    most = max(MAX_RECORD_BYTES, block_bytes)
+    reject = Reject(
+        source_row=row,
+        reason=validate.UNREADABLE_FILE,
+        column=None,
+        message=f"the record is {_longer(most)}",
+    )
+    return Block(
+        columns={name: pa.array([], pa.string()) for name in wanted.in_file(header)},
+        rows=np.empty(0, np.int64),
+        raw=lambda _: [],
+        broken=Broken(np.array([row]), lambda _: [reject]),
+    )
+
+
 def _parse(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Block:
     try:
         table = parse_fast(data, header, wanted)
@@ -179,8 +239,9 @@ def parse_fast(data: bytes, header: list[str], wanted: Wanted) -> pa.Table:
     """
     # Labels as bytes: no row is refused for what they are.
     types = dict.fromkeys(wanted.in_file(header), pa.binary())
-    types |= dict.fromkeys(wanted.columns, pa.string())
     types |= dict.fromkeys(wanted.feature_names, pa.float64())
+    # A feature that is carried along as well keeps its text.
+    types |= dict.fromkeys(wanted.passthrough, pa.string())
     return _read_csv(data, header, types, None)
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from penguin_model import validate
 from pipelines.histograms import Counts, Figures
-from pipelines.texts import is_text
+from pipelines.texts import is_bytes, is_text
 
 GROUP = "labels"
 # What stands for a label where there is none, and where there is no such class.
@@ -47,19 +47,9 @@ def read(array: pa.Array, classes: Sequence[str]) -> Codes:
     Returns:
       int32 ``[n]``: the class's index, MISSING or UNKNOWN. No label is refused.
     """
-    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    if is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+    if is_text(array.type) or is_bytes(array.type):
         return _read_text(array, classes)
-    column = validate.to_numbers(array)
-    with np.errstate(invalid="ignore"):  # of what is no int32, and then differs
-        codes = column.values.astype(np.int32)
-    known = (codes == column.values) & (codes >= 0) & (codes < len(classes))
-    if known.all():
-        return codes
-    missing = np.isnan(column.values)
-    if column.unparsed is not None:
-        missing &= ~column.unparsed
-    return np.where(known, codes, np.where(missing, MISSING, UNKNOWN)).astype(np.int32)
+    return _read_numbers(validate.to_numbers(array), classes)
 
 
 def count(
@@ -180,16 +170,34 @@ def _calibration(found: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, Any]:
     }
 
 
+def _read_numbers(column: validate.Column, classes: Sequence[str]) -> Codes:
+    values = column.values
+    with np.errstate(invalid="ignore"):  # of what is no int32, and then differs
+        codes = values.astype(np.int32)
+    known = (codes == values) & (codes >= 0) & (codes < len(classes))
+    if not known.all():
+        missing = np.isnan(values)
+        if column.unparsed is not None:
+            missing &= ~column.unparsed
+        codes = np.where(known, codes, np.where(missing, MISSING, UNKNOWN)).astype(np.int32)
+    # A class whose name is a number goes by its name.
+    for code, number in enumerate(validate.to_numbers(pa.array(classes, pa.string())).values):
+        codes[values == number] = code
+    return codes
+
+
 def _read_text(array: pa.Array, classes: Sequence[str]) -> Codes:
     # Each spelling is looked at once, however many rows have it. As bytes, which may be no UTF-8.
     if not pa.types.is_dictionary(array.type):
         array = _encode(array.cast(pa.large_binary()), classes)
     spellings = array.dictionary.cast(pa.large_binary()).to_pylist()
-    # By number first: a class whose name is a number goes by its name.
-    known = {str(index): index for index in range(len(classes))}
-    known |= {name.strip().lower(): index for index, name in enumerate(classes)}
     # A null points at one entry more.
-    codes = np.array([_code(each, known) for each in [*spellings, None]], np.int32)
+    texts = [(each or b"").decode("utf-8", "replace").strip() for each in [*spellings, None]]
+    codes = _read_numbers(validate.to_numbers(pa.array(texts, pa.large_string())), classes)
+    known = {name.strip().lower(): index for index, name in enumerate(classes)}
+    for place, text in enumerate(texts):
+        if codes[place] != MISSING:
+            codes[place] = known.get(text.lower(), codes[place])
     places = array.indices.cast(pa.int64()).fill_null(len(spellings))
     return codes[places.to_numpy(zero_copy_only=False)]
 
@@ -202,15 +210,6 @@ def _encode(array: pa.Array, classes: Sequence[str]) -> pa.DictionaryArray:
     if places.null_count:
         return array.dictionary_encode()
     return pa.DictionaryArray.from_arrays(places, spellings, safe=False)
-
-
-def _code(spelling: bytes | None, known: Mapping[str, int]) -> int:
-    text = "" if spelling is None else spelling.decode("utf-8", "replace").strip()
-    if text in validate.NULL_SPELLINGS:
-        return MISSING
-    name = text.lower()
-    # Whole numbers in a column with gaps are often written so.
-    return known.get(name, known.get(name.removesuffix(".0"), UNKNOWN))
 
 
 def _by_class(

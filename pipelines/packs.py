@@ -17,10 +17,11 @@ import pyarrow as pa
 from penguin_model import validate
 from pipelines import csv_spans, parquet_memory, parquet_spans, storage
 from pipelines.blocks import Block, Wanted
+from pipelines.csv_records import BOM, complete_length
 from pipelines.files import InputFile
 from pipelines.sizes import DEFAULT_SIZES
 from pipelines.spans import UnreadableFile
-from pipelines.texts import is_text, undecodable_rows
+from pipelines.texts import filterable, undecodable_rows
 
 FORMATS = frozenset({"csv", "parquet"})
 # What a row takes beside its features: its place, its file, and what is worked out meanwhile.
@@ -148,9 +149,10 @@ def _check(
         table = parse(parts)
         if table.num_rows != counts.sum():
             raise pa.ArrowInvalid("other records than were counted")
-        columns = {name: table.column(name).combine_chunks() for name in table.column_names}
-        texts = {name: columns[name] for name in wanted.columns if is_text(columns[name].type)}
-        if undecodable_rows(texts):
+        columns = {
+            name: filterable(table.column(name).combine_chunks()) for name in table.column_names
+        }
+        if undecodable_rows({name: columns[name] for name in wanted.columns}):
             raise pa.ArrowInvalid("text that is no UTF-8")
     except (pa.ArrowException, MemoryError):
         if len(parts) == 1:
@@ -217,12 +219,12 @@ def _open_csv(file: InputFile, data: bytes, wanted: Wanted) -> _Part:
     Raises:
       UnreadableFile: the file is not so plain.
     """
-    data = data.removeprefix(csv_spans.BOM)
+    data = data.removeprefix(BOM)
     header, _, body = data.partition(b"\n")
     if body and not body.endswith(b"\n"):
         body += b"\n"
     # A quoted name may stand in the header, but not go on in the next line.
-    odd = b'"' in body or header.count(b'"') % 2 == 1
+    odd = b'"' in body or not complete_length(header + b"\n")
     odd = odd or b"\n\n" in body or body.startswith((b"\n", b"\r\n"))
     if b"\r" in data:
         odd = odd or b"\n\r\n" in body or data.count(b"\r") != data.count(b"\r\n")

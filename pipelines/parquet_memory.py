@@ -50,7 +50,14 @@ class InputParquet(pq.ParquetFile):
     def __init__(self, source: pa.NativeFile, *, columns: int, **settings: Any) -> None:
         size = max(_LEAST_BUFFER, min(_MOST_BUFFER, _BUFFER_BYTES // max(1, columns)))
         # A row group may be larger than memory: its pages are read as they are needed.
-        super().__init__(source, buffer_size=size, pre_buffer=False, **settings)
+        # Nanoseconds, the default for INT96, wrap after the year 2262.
+        super().__init__(
+            source,
+            buffer_size=size,
+            pre_buffer=False,
+            coerce_int96_timestamp_unit="us",
+            **settings,
+        )
         self.source = source
 
     @functools.cached_property

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from penguin_model import validate
 from pipelines.parquet_memory import InputParquet, rows_at_a_time
 from pipelines.texts import MAX_RAW_BYTES, is_text, show_bytes
 
@@ -144,22 +146,38 @@ def _object(names: Sequence[str], values: Sequence[Any], left_out: int) -> str:
 
 def _for_json(batch: pa.RecordBatch, rows: Sequence[int]) -> dict[str, list[Any]]:
     """Some rows of each column; text as it is or escaped, other bytes in hexadecimal."""
-    picked = batch.take(pa.array(rows, pa.int64()))
     return {
-        name: _values(column)
-        for name, column in zip(picked.schema.names, picked.columns, strict=True)
+        name: _values(_pick(column, rows))
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
     }
+
+
+def _pick(column: pa.Array, rows: Sequence[int]) -> pa.Array:
+    try:
+        return column.take(pa.array(rows, pa.int64()))
+    except pa.ArrowNotImplementedError:
+        # Arrow takes no rows from views, nor from what nests them.
+        return pa.concat_arrays([column.slice(row, 1) for row in rows])
 
 
 def _values(column: pa.Array) -> list[Any]:
     if is_text(column.type):
         texts = column.cast(pa.large_binary()).to_pylist()
         return [None if text is None else show_bytes(text, _VALUE_BYTES) for text in texts]
-    values = column.to_pylist()
-    return [_shorten(value.hex() if isinstance(value, bytes) else value) for value in values]
+    try:
+        values = column.to_pylist()
+    except (ValueError, OverflowError, LookupError):
+        # Times that Python can't hold, or of a zone that it doesn't know.
+        return list(validate.as_text(column).to_pylist())
+    return [_strict(value) for value in values]
 
 
-def _shorten(value: Any) -> Any:
+def _strict(value: Any) -> Any:
+    """A value that JSON has: bytes become hexadecimal, NaN and the infinities text."""
+    if isinstance(value, bytes):
+        value = value.hex()
+    elif isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, str | list | dict):
         text = value if isinstance(value, str) else _to_json(value)
         if len(text) > _VALUE_BYTES:

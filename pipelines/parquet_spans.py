@@ -15,7 +15,7 @@ from pipelines.parquet_memory import InputParquet, rows_at_a_time
 from pipelines.parquet_rows import ARROW_ERRORS, RawRows
 from pipelines.sizes import DEFAULT_SIZES
 from pipelines.spans import UnreadableFile, check_columns
-from pipelines.texts import is_text, undecodable_rows
+from pipelines.texts import filterable, is_text, undecodable_rows
 
 
 def open_file(source: pa.NativeFile, wanted: Wanted) -> InputParquet:
@@ -174,11 +174,9 @@ def check_dictionaries(batch: pa.RecordBatch) -> None:
 
 
 def _block(batch: pa.RecordBatch, row: int, wanted: Wanted, raw_rows: RawRows, first: int) -> Block:
-    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    columns = dict(zip(batch.schema.names, map(filterable, batch.columns), strict=True))
     places = np.arange(batch.num_rows)
-    undecodable = undecodable_rows(
-        {name: columns[name] for name in wanted.columns if is_text(columns[name].type)}
-    )
+    undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})
     broken = np.array(sorted(undecodable), np.int64)
 
     def explain(positions: Sequence[int]) -> list[Reject]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from penguin_model import validate
+
 # What a reject shows of its row: more of it is no help to a reader.
 MAX_RAW_BYTES = 32 << 10
 # Python objects are many times as large as what they are made of.
@@ -36,18 +38,45 @@ def is_text(kind: pa.DataType) -> bool:
     )
 
 
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds bytes, plain or in a dictionary: old writers' text is so."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+
+
+def filterable(array: pa.Array) -> pa.Array:
+    """An array that Arrow can take rows from: it can't from views, nor from what nests them."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(array.indices, filterable(array.dictionary))
+    if pa.types.is_string_view(kind):
+        return array.cast(pa.large_string())
+    if pa.types.is_binary_view(kind):
+        return array.cast(pa.large_binary())
+    if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+        return validate.as_text(array)
+    return array
+
+
 def undecodable_rows(columns: Mapping[str, pa.Array]) -> dict[int, str]:
     """Finds the rows with bytes that are no UTF-8.
 
     Args:
-      columns: text or binary columns ``[n]``; Arrow checks neither when it reads Parquet.
+      columns: columns ``[n]`` of any type; those of text and of bytes, which stand for text, are
+        looked at. Arrow checks neither when it reads Parquet.
 
     Returns:
       Positions, each with the first column that has such bytes there.
     """
     found: dict[int, str] = {}
     for name, array in columns.items():
-        if _is_valid(array):
+        if not (is_text(array.type) or is_bytes(array.type)) or _is_valid(array):
             continue
         for start in range(0, len(array), _AT_A_TIME):
             part = array.slice(start, _AT_A_TIME)

@@ -9,22 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines import csv_ranges
-from pipelines.csv_ranges import ByteSpan, number, survey
+from pipelines.csv_ranges import survey
 from pipelines.csv_records import find_records
+from tests.reading import divide
 
 FIELDS = st.text(alphabet='ab,"\n\r 1é', max_size=6)
 TABLES = st.lists(st.lists(FIELDS, min_size=2, max_size=4), min_size=1, max_size=12)
 WILD = st.text(alphabet='a,"\n\r', max_size=60)
-
-
-def divide(data: bytes, step: int) -> list[ByteSpan]:
-    stream, size = io.BytesIO(data), len(data)
-    surveys = [survey(stream, at, min(at + step, size), size) for at in range(0, size, step)]
-
-    def look(start: int, stop: int) -> csv_ranges.Found:
-        return csv_ranges.look_inside(stream, start, stop)
-
-    return list(number(surveys, size, look))
 
 
 def check(data: bytes, step: int) -> None:

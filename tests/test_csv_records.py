@@ -78,6 +78,30 @@ def test_a_cut_changes_no_record(text: str, cut: int) -> None:
     assert pieces == [whole.raw(n) for n in range(len(whole))]
 
 
+@given(WILD, WILD)
+def test_a_few_bytes_stand_for_the_beginning_of_a_record(begun: str, more: str) -> None:
+    begun = begun[csv_records.complete_length(begun.encode()) :]
+    state = csv_records.state_after(begun.encode())
+    assert len(state) <= 4
+    found = csv_records.scan(state + more.encode())
+    expected = csv_records.scan((begun + more).encode())
+    assert (found.ends - len(state)).tolist() == (expected.ends - len(begun)).tolist()
+    assert found.inside == expected.inside
+
+
+@given(WILD)
+def test_the_shortest_and_the_longest_complete_bytes(text: str) -> None:
+    data = text.encode()
+    ends = [end + 1 for end in csv_records.line_ends(data)]
+    ends = ends[:-1] if ends and data[-1:] == b"\r" and ends[-1] == len(data) else ends
+    first, last = csv_records.complete_lengths(data)
+    assert last == (ends[-1] if ends else 0)
+    # Blank lines may be left to what follows.
+    assert find_records(data[: ends[0] if ends else 0]).data.strip(b"\r\n") == data[:first].strip(
+        b"\r\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("data", "length"),
     [

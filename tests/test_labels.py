@@ -24,7 +24,8 @@ NO_UTF8 = pa.array([b"a\xff", b"gentoo", None], pa.binary()).view(pa.string())
 COLUMNS: list[tuple[pa.Array, list[int]]] = [
     (pa.array(["Adelie", "gentoo", "CHINSTRAP", " Adelie\t"]), [0, 1, 2, 0]),
     (pa.array(["0", "2", "1.0", "3", "-1", "0.5"]), [0, 2, 1, UNKNOWN, UNKNOWN, UNKNOWN]),
-    (pa.array(["", " ", "NA", "NaN", None]), [MISSING] * 5),
+    (pa.array(["1.00", "+2", "1e0", "2.", "1.5", "inf"]), [1, 2, 1, 2, UNKNOWN, UNKNOWN]),
+    (pa.array(["", " ", "NA", "NaN", "NAN", None]), [MISSING] * 6),
     (pa.array(["Macaroni", "Adelie Gentoo"]), [UNKNOWN] * 2),
     (pa.array(["x", "Adelie", "Gentoo", None]).slice(1), [0, 1, MISSING]),
     (pa.array(["Gentoo", None], pa.large_string()), [1, MISSING]),
@@ -36,6 +37,8 @@ COLUMNS: list[tuple[pa.Array, list[int]]] = [
     (pa.array([b"Gentoo", None], pa.large_binary()).dictionary_encode(), [1, MISSING]),
     (pa.array([0, 2, 3, -1, None]), [0, 2, UNKNOWN, UNKNOWN, MISSING]),
     (pa.array([1, None], pa.uint8()), [1, MISSING]),
+    (pa.array([b"2", None], pa.binary(1)), [2, MISSING]),
+    (pa.array([b"2", None], pa.binary_view()), [2, MISSING]),
     (pa.array([1.0, 0.5, math.nan, None, math.inf]), [1, UNKNOWN, MISSING, MISSING, UNKNOWN]),
     (pa.array([D("1.0"), None]), [1, MISSING]),
     (pa.array([True, None]), [UNKNOWN, MISSING]),
@@ -56,7 +59,8 @@ def test_labels_of_any_type(column: pa.Array, codes: list[int]) -> None:
 
 def test_a_class_named_by_a_number_goes_by_its_name() -> None:
     assert labels.read(pa.array(["1", "2", "0"]), ("2", "1")).tolist() == [1, 0, 0]
-    assert labels.read(pa.array([1, 0]), ("2", "1")).tolist() == [1, 0]
+    for numbers in (pa.array([1, 0, 2, 3]), pa.array(["1.0", "0", "2.00", "3"])):
+        assert labels.read(numbers, ("2", "1")).tolist() == [1, 0, 0, UNKNOWN]
 
 
 def test_more_spellings_than_a_narrow_dictionary_counts() -> None:

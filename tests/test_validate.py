@@ -37,7 +37,9 @@ def test_spellings_of_numbers(text: str, value: float) -> None:
     assert column.unparsed is None or not column.unparsed.any()
 
 
-@pytest.mark.parametrize("text", [None, *validate.NULL_SPELLINGS, "  ", " NA ", "\tnull"])
+@pytest.mark.parametrize(
+    "text", [None, *validate.NULL_SPELLINGS, "  ", " NA ", "\tnull", "NAN", "+nAn", "-NaN(char_1)"]
+)
 def test_spellings_of_nothing(text: str | None) -> None:
     column = validate.to_numbers(pa.array([text], pa.string()))
     assert np.isnan(column.values).all()
@@ -101,6 +103,56 @@ def test_types_that_hold_no_numbers(array: pa.Array) -> None:
     assert np.isnan(column.values).all()
     reasons = [validate.explain(row, [column], [LENGTH]).reason for row in (0, 1)]
     assert reasons == [validate.NOT_A_NUMBER, validate.MISSING_VALUE]
+
+
+@given(st.integers(1, 76), st.integers(0, 76), st.data())
+def test_a_decimal_is_the_number_that_its_text_is(
+    precision: int, scale: int, data: st.DataObject
+) -> None:
+    scale = min(scale, precision)
+    most = 10**precision - 1
+    context = decimal.Context(prec=80)
+    values = [
+        D(number).scaleb(-scale, context)
+        for number in data.draw(st.lists(st.integers(-most, most), min_size=1, max_size=20))
+    ]
+    for kind, limit in (
+        (pa.decimal32, 9), (pa.decimal64, 18), (pa.decimal128, 38), (pa.decimal256, 76),
+    ):  # fmt: skip
+        if precision <= limit:
+            array = pa.array(values, kind(precision, scale))
+            assert validate.to_numbers(array).values.tolist() == [float(str(v)) for v in values]
+            assert validate.as_text(array).to_pylist() == [f"{value:f}" for value in values]
+
+
+def test_a_decimal_at_a_limit_is_in_range() -> None:
+    column = validate.to_numbers(pa.array([D("9000.00000"), D("9000.00001")], pa.decimal128(12, 5)))
+    good = validate.good_rows([column], [MASS])
+    assert good is not None
+    assert good.tolist() == [True, False]
+
+
+UNUSUAL: list[tuple[pa.Array, str]] = [
+    (pa.array([2**60], pa.timestamp("ns")), "2006-07-14 23:58:24.606846976"),
+    (pa.array([0], pa.timestamp("s", "Europe/Berlin")), "1970-01-01 01:00:00+0100"),
+    (pa.array([0], pa.timestamp("s", "No/Where")), "1970-01-01 00:00:00Z"),
+    (pa.array([2**62], pa.timestamp("us")), "<value out of range: 4611686018427387904>"),
+    (pa.array([[2**62]], pa.list_(pa.timestamp("us"))), "[ [ <value out of range: 46116860184"),
+    (pa.array([b"ab"], pa.binary(2)), "ab"),
+    (pa.array([{"mm": [39.5, None]}]), '{"mm": [39.5, null]}'),
+    (pa.array([[D("1.50")]]), '["1.50"]'),
+    (pa.array(["a"], pa.string_view()), "a"),
+    (pa.array([True]).dictionary_encode(), "true"),
+]
+
+
+@pytest.mark.parametrize(("array", "text"), UNUSUAL, ids=[str(each.type) for each, _ in UNUSUAL])
+def test_any_type_has_a_text(array: pa.Array, text: str) -> None:
+    (found,) = validate.as_text(array).to_pylist()
+    assert found.startswith(text)
+    if not (validate._is_text(array.type) or pa.types.is_timestamp(array.type)):
+        problem = validate.explain(0, [validate.to_numbers(array)], [LENGTH])
+        assert problem.reason == validate.NOT_A_NUMBER
 
 
 def test_null_type_and_large_integers() -> None:
