@@ -39,11 +39,12 @@ print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_maxrss * 1024]))
 
 @dataclasses.dataclass(frozen=True)
 class Ran:
-    """How a job ended: exit code, peak bytes of resident memory, standard error."""
+    """How a job ended: exit code, peak bytes of resident memory, standard error, rows made."""
 
     code: int
     peak: int
     err: str
+    rows: int = 0
 
 
 def run(*arguments: object, seconds: float = 300) -> Ran:
@@ -311,6 +312,7 @@ def check(name: str, bomb: Bomb, folder: Path) -> tuple[Ran, list[str]]:
         "--input", night, "--output", output, "--run_id", "run", "--max_reject_fraction", 1,
         *bomb.flags,
     )  # fmt: skip
+    ran = dataclasses.replace(ran, rows=rows)
     faults = []
     if (ran.code, ran.err) != (0, ""):
         faults.append(f"{name}: exit code {ran.code}: {ran.err[-500:]}")
