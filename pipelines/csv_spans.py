@@ -157,7 +157,11 @@ def _by_rows(data: bytes, most: int) -> Iterator[bytes]:
     if not data:
         return
     start = 0
-    if data.count(b"\n") + data.count(b"\r") > most:
+    octets = np.frombuffer(data, np.uint8)
+    lines = np.count_nonzero(octets == ord("\n"))
+    if b"\r" in data:
+        lines += np.count_nonzero(octets == ord("\r"))
+    if lines > most:
         for end in line_ends(data)[most - 1 :: most].tolist():
             yield data[start : end + 1]
             start = end + 1
