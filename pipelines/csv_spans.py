@@ -19,10 +19,11 @@ import pyarrow.csv as pa_csv
 
 from penguin_model import validate
 from penguin_model.errors import ReconcileError
-from pipelines.blocks import Block, Reject, Wanted
+from pipelines.blocks import Block, Broken, Reject, Wanted
 from pipelines.csv_pieces import longer_than, whole_records, with_header
 from pipelines.csv_ranges import ByteSpan
-from pipelines.csv_records import BOM, Records, find_records
+from pipelines.csv_records import BOM, Records, find_records, line_ends
+from pipelines.sizes import DEFAULT_SIZES
 from pipelines.spans import UnreadableFile, check_columns
 from pipelines.texts import show_bytes, undecodable_rows
 
@@ -32,10 +33,18 @@ _HEADER_BYTES = 64 << 10
 _PARSE_BYTES = 1 << 20
 # A longer record isn't an observation: most likely nothing closes a quote. No less than a block.
 MAX_RECORD_BYTES = 8 << 20
+_MOST_COLUMNS = 1 << 17
+# Python objects are many times as large as what they are made of.
+_AT_A_TIME = 1 << 12
 
 
 def read(
-    stream: BinaryIO, wanted: Wanted, *, block_bytes: int, span: ByteSpan | None = None
+    stream: BinaryIO,
+    wanted: Wanted,
+    *,
+    block_bytes: int,
+    block_rows: int = DEFAULT_SIZES.block_rows,
+    span: ByteSpan | None = None,
 ) -> Iterator[Block]:
     """Reads CSV bytes as a stream, in bounded memory.
 
@@ -43,6 +52,7 @@ def read(
       stream: the uncompressed bytes of one file.
       wanted: the columns to read.
       block_bytes: how much is read at a time.
+      block_rows: how many rows of that are parsed at a time, at most.
       span: a part of the file that holds whole records; None reads it all.
 
     Yields:
@@ -66,11 +76,12 @@ def read(
         if body is None:
             yield _too_long(header, wanted, row, most)
             row += 1
-        # Blank lines don't count as rows, and pyarrow refuses bytes that hold nothing else.
-        elif body and (body[0] not in b"\r\n" or body.strip(b"\r\n")):
-            block = _parse(body, header, wanted, row)
-            yield block
-            row += block.rows_read
+        for part in _by_rows(body or b"", block_rows):
+            # Blank lines don't count as rows, and pyarrow refuses bytes that hold nothing else.
+            if part[0] not in b"\r\n" or part.strip(b"\r\n"):
+                block = _parse(part, header, wanted, row)
+                yield block
+                row += block.rows_read
         try:
             body = next(pieces)
         except StopIteration:
@@ -86,6 +97,23 @@ def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
     most = max(MAX_RECORD_BYTES, _HEADER_BYTES)
     pieces = whole_records(stream, _HEADER_BYTES, None, most, at_start=True)
     return read_header(with_header(pieces, most), wanted)[0]
+
+
+def _by_rows(data: bytes, most: int) -> Iterator[bytes]:
+    """Cuts whole records into pieces of so many lines at most."""
+    if not data:
+        return
+    start = 0
+    octets = np.frombuffer(data, np.uint8)
+    lines = np.count_nonzero(octets == ord("\n"))
+    if b"\r" in data:
+        lines += np.count_nonzero(octets == ord("\r"))
+    if lines > most:
+        for end in line_ends(data)[most - 1 :: most].tolist():
+            yield data[start : end + 1]
+            start = end + 1
+    if start < len(data):
+        yield data[start:] if start else data
 
 
 def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
@@ -108,6 +136,8 @@ def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
         raise UnreadableFile("the header is not UTF-8 text: no CSV?") from error
     if "\0" in text:
         raise UnreadableFile("the header has NUL bytes: no CSV?")
+    if text.count(",") >= _MOST_COLUMNS:
+        raise UnreadableFile(f"the header has more than {_MOST_COLUMNS:,} columns: no CSV?")
     header = [name.strip() for name in _fields(text)]
     check_columns(header, wanted)
     return header, piece[records.starts[1] :] if len(records) > 1 else b""
@@ -124,7 +154,7 @@ def _too_long(header: list[str], wanted: Wanted, row: int, most: int) -> Block:
         columns={name: pa.array([], pa.string()) for name in wanted.in_file(header)},
         rows=np.empty(0, np.int64),
         raw=lambda _: [],
-        broken=(reject,),
+        broken=Broken(np.array([row]), lambda _: [reject]),
     )
 
 
@@ -177,13 +207,24 @@ def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int)
             f"{len(records)} records at row {first_row}, but {rows + len(wrong)} parsed"
         )
     kept = np.setdiff1d(np.arange(len(records)), np.array(wrong, np.int64))
-    broken = [_wrong_field_count(records, position, header, first_row) for position in wrong]
-    undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})
-    for position, name in undecodable.items():
-        broken.append(_bad_encoding(records, int(kept[position]), name, first_row))
+    undecodable = {
+        int(kept[position]): name
+        for position, name in undecodable_rows(
+            {name: columns[name] for name in wanted.columns}
+        ).items()
+    }
+    broken = np.array(sorted([*wrong, *undecodable]), np.int64)
+
+    def explain(positions: Sequence[int]) -> list[Reject]:
+        return [
+            _bad_encoding(records, place, undecodable[place], first_row)
+            if place in undecodable
+            else _wrong_field_count(records, place, header, first_row)
+            for place in broken[list(positions)].tolist()
+        ]
+
     if undecodable:
-        mask = np.ones(len(kept), np.bool_)
-        mask[list(undecodable)] = False
+        mask = ~np.isin(kept, broken)
         kept = kept[mask]
         columns = {name: array.filter(pa.array(mask)) for name, array in columns.items()}
 
@@ -194,7 +235,7 @@ def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int)
         columns=columns | {name: columns[name].cast(pa.string()) for name in wanted.columns},
         rows=kept.astype(np.int64) + first_row,
         raw=raw,
-        broken=tuple(sorted(broken, key=lambda reject: reject.source_row or 0)),
+        broken=Broken(broken + first_row, explain),
     )
 
 
@@ -209,11 +250,17 @@ def _parse_bytes(
         # pyarrow shows a handler no row that is not UTF-8, so each byte passes as a character.
         data = data.decode("latin-1").encode("utf-8")
         table = _read_csv(data, header, dict.fromkeys(names, pa.string()), handler)
-        return {
-            name: pa.array([text.encode("latin-1") for text in array.to_pylist()], pa.binary())
-            for name, array in _arrays(table).items()
-        }
+        return {name: _from_latin_1(array) for name, array in _arrays(table).items()}
     return _arrays(_read_csv(data, header, dict.fromkeys(names, pa.binary()), handler))
+
+
+def _from_latin_1(array: pa.Array) -> pa.Array:
+    """Text whose characters stand for bytes, as these bytes."""
+    parts = [
+        pa.array([text.encode("latin-1") for text in part.to_pylist()], pa.binary())
+        for part in (array.slice(at, _AT_A_TIME) for at in range(0, len(array), _AT_A_TIME))
+    ]
+    return pa.concat_arrays(parts) if parts else pa.array([], pa.binary())
 
 
 def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], handler: Any) -> Any:

@@ -8,7 +8,6 @@ blank line) is handed back, to be read on its own by the readers that know what 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,14 +15,17 @@ import numpy as np
 import pyarrow as pa
 
 from penguin_model import validate
-from pipelines import csv_spans, parquet_spans, storage
+from pipelines import csv_spans, parquet_memory, parquet_spans, storage
 from pipelines.blocks import Block, Wanted
 from pipelines.csv_records import BOM, complete_length
 from pipelines.files import InputFile
+from pipelines.sizes import DEFAULT_SIZES
 from pipelines.spans import UnreadableFile
 from pipelines.texts import filterable, undecodable_rows
 
 FORMATS = frozenset({"csv", "parquet"})
+# What a row takes beside its features: its place, its file, and what is worked out meanwhile.
+_ROW_BYTES = 64
 
 
 class Pack(NamedTuple):
@@ -55,11 +57,15 @@ class _Kind(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """One plain file: its wanted columns, or the bytes of its records and how many these are."""
+    """One plain file: its wanted columns, or the bytes of its records and how many these are.
+
+    Its size is in memory, once its rows are read.
+    """
 
     file: InputFile
     kind: _Kind
     rows: int
+    size: int
     body: bytes = b""
     table: pa.Table | None = None
 
@@ -85,22 +91,41 @@ def gather(files: Iterable[InputFile], *, max_file_bytes: int, max_files: int) -
     return packs + ([Pack(tuple(small))] if small else [])
 
 
-def read(pack: Pack, wanted: Wanted) -> Iterator[Packed]:
-    """Reads the files of a pack together, as far as they are alike.
+def read(
+    pack: Pack, wanted: Wanted, *, batch_bytes: int = DEFAULT_SIZES.batch_bytes
+) -> Iterator[Packed]:
+    """Reads the files of a pack together, as far as they are alike, and as many as fit in memory.
 
     Args:
       pack: small files.
       wanted: the columns to read, and how rows are checked.
+      batch_bytes: decoded bytes that are read together, at most; a small file may have more.
 
     Yields:
       Each file once: in a block, or among the others.
     """
-    opened = storage.for_each(
-        pack.files[0].path, functools.partial(_open, wanted=wanted), pack.files
-    )
-    others = [file for file, found in zip(pack.files, opened, strict=True) if found is None]
+    parts: list[_Part] = []
+    others: list[InputFile] = []
+    size = 0
+    for file, data in zip(pack.files, _fetch(pack.files), strict=True):
+        part = _open(file, data, wanted, batch_bytes)
+        if part is None:
+            others.append(file)
+            continue
+        parts.append(part)
+        size += part.size
+        if size > batch_bytes:
+            yield from _read_together(parts, wanted)
+            parts, size = [], 0
+    yield from _read_together(parts, wanted)
+    if others:
+        yield Packed(others=tuple(others))
+
+
+def _read_together(opened: Sequence[_Part], wanted: Wanted) -> Iterator[Packed]:
+    others: list[InputFile] = []
     alike: dict[_Kind, list[_Part]] = {}
-    for part in filter(None, opened):
+    for part in opened:
         alike.setdefault(part.kind, []).append(part)
     for kind, parts in alike.items():
         parse: Callable[[Sequence[_Part]], pa.Table] = _put_together
@@ -160,21 +185,41 @@ def _check(
     )
 
 
-def _open(file: InputFile, wanted: Wanted) -> _Part | None:
+def _fetch(files: Sequence[InputFile]) -> Iterable[bytes | None]:
+    """The bytes of remote files, many at a time; None for local ones and for what can't be read."""
+
+    def fetch(file: InputFile) -> bytes | None:
+        try:
+            return storage.read_bytes(file.path)
+        except storage.ERRORS:
+            return None
+
+    if storage.is_local(files[0].path):
+        return [None] * len(files)
+    return storage.for_each(files[0].path, fetch, files)
+
+
+def _open(file: InputFile, data: bytes | None, wanted: Wanted, most_bytes: int) -> _Part | None:
     """What a file holds; None for one to be read on its own."""
     try:
-        return _open_csv(file) if file.format == "csv" else _open_parquet(file, wanted)
+        if data is None and not storage.is_local(file.path):
+            return None
+        if file.format == "csv":
+            return _open_csv(file, storage.read_bytes(file.path) if data is None else data, wanted)
+        source = storage.open_input(file.path) if data is None else pa.BufferReader(data)
+        with source:
+            return _open_parquet(file, source, wanted, most_bytes)
     except (UnreadableFile, *storage.ERRORS, *parquet_spans.ARROW_ERRORS):
         return None
 
 
-def _open_csv(file: InputFile) -> _Part:
+def _open_csv(file: InputFile, data: bytes, wanted: Wanted) -> _Part:
     """The records of a CSV that can be counted by its line ends.
 
     Raises:
       UnreadableFile: the file is not so plain.
     """
-    data = storage.read_bytes(file.path).removeprefix(BOM)
+    data = data.removeprefix(BOM)
     header, _, body = data.partition(b"\n")
     if body and not body.endswith(b"\n"):
         body += b"\n"
@@ -185,7 +230,13 @@ def _open_csv(file: InputFile) -> _Part:
         odd = odd or b"\n\r\n" in body or data.count(b"\r") != data.count(b"\r\n")
     if odd:
         raise UnreadableFile("its records are not its lines")
-    return _Part(file, _Kind(header.rstrip(b"\r")), body.count(b"\n"), body=body)
+    rows = body.count(b"\n")
+    size = len(body) + rows * _row_bytes(wanted)
+    return _Part(file, _Kind(header.rstrip(b"\r")), rows, size, body=body)
+
+
+def _row_bytes(wanted: Wanted) -> int:
+    return _ROW_BYTES + 8 * len(wanted.features)
 
 
 def _csv_parser(header: bytes, wanted: Wanted) -> Callable[[Sequence[_Part]], pa.Table]:
@@ -197,18 +248,27 @@ def _csv_parser(header: bytes, wanted: Wanted) -> Callable[[Sequence[_Part]], pa
     return parse
 
 
-def _open_parquet(file: InputFile, wanted: Wanted) -> _Part:
-    """The wanted columns of a Parquet file."""
-    with storage.open_small(file.path) as source:
-        opened = parquet_spans.open_file(source, wanted)
-        columns = wanted.in_file(opened.schema_arrow.names)
-        table = opened.read(columns=list(columns), use_threads=False)
-    if table.num_rows != opened.metadata.num_rows:
+def _open_parquet(file: InputFile, source: pa.NativeFile, wanted: Wanted, most_bytes: int) -> _Part:
+    """The wanted columns of a Parquet file.
+
+    Raises:
+      UnreadableFile: it takes much memory, or is not as its footer says.
+    """
+    opened = parquet_spans.open_file(source, wanted)
+    columns = wanted.in_file(opened.schema_arrow.names)
+    rows = opened.metadata.num_rows
+    if rows * _row_bytes(wanted) > most_bytes or not parquet_memory.fits(
+        opened, columns, most_bytes
+    ):
+        raise UnreadableFile("it takes much memory")
+    table = opened.read(columns=list(columns), use_threads=False)
+    if table.num_rows != rows:
         raise UnreadableFile("it has other rows than the footer says")
     for batch in table.to_batches():
         parquet_spans.check_dictionaries(batch)
     types = tuple((field.name, field.type) for field in table.schema)
-    return _Part(file, _Kind(types=types), table.num_rows, table=table)
+    size = table.nbytes + rows * _row_bytes(wanted)
+    return _Part(file, _Kind(types=types), rows, size, table=table)
 
 
 def _put_together(parts: Sequence[_Part]) -> pa.Table:

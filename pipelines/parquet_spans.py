@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from penguin_model import validate
-from pipelines.blocks import Block, Reject, Wanted
+from pipelines.blocks import Block, Broken, Reject, Wanted
+from pipelines.parquet_memory import InputParquet, rows_at_a_time
 from pipelines.parquet_rows import ARROW_ERRORS, RawRows
+from pipelines.sizes import DEFAULT_SIZES
 from pipelines.spans import UnreadableFile, check_columns
 from pipelines.texts import filterable, is_text, undecodable_rows
 
-# A row group may be larger than memory: its pages are read as they are needed. Nanoseconds, the
-# default for INT96, wrap after the year 2262.
-_OPTIONS: dict[str, Any] = {
-    "buffer_size": 4 << 20,
-    "pre_buffer": False,
-    "coerce_int96_timestamp_unit": "us",
-}
 
-
-def open_file(source: pa.NativeFile, wanted: Wanted) -> pq.ParquetFile:
+def open_file(source: pa.NativeFile, wanted: Wanted) -> InputParquet:
     """Opens a Parquet file and refuses one that lacks the wanted columns.
 
     Raises:
       UnreadableFile: it is no Parquet, or a column is missing.
     """
     try:
-        file = pq.ParquetFile(source, **_OPTIONS)
+        columns = len(wanted.columns) + 1
+        file = InputParquet(source, columns=columns)
         names = file.schema_arrow.names
         counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         labels = [name for name in wanted.in_file(names) if name not in wanted.columns]
         if labels and is_text(file.schema_arrow.field(labels[0]).type):
             # A few spellings that many rows share: their indices are quicker to read than they are.
-            file = pq.ParquetFile(
-                source, metadata=file.metadata, read_dictionary=labels, **_OPTIONS
+            file = InputParquet(
+                source, columns=columns, metadata=file.metadata, read_dictionary=labels
             )
     except ARROW_ERRORS as error:
         raise UnreadableFile(f"no readable Parquet file: {_one_line(error)}") from error
@@ -51,7 +43,7 @@ def open_file(source: pa.NativeFile, wanted: Wanted) -> pq.ParquetFile:
     return file
 
 
-def plan(file: pq.ParquetFile, target_bytes: int) -> Iterator[tuple[int, int, int]]:
+def plan(file: InputParquet, target_bytes: int) -> Iterator[tuple[int, int, int]]:
     """Divides a file into spans of whole row groups.
 
     Args:
@@ -75,17 +67,18 @@ def plan(file: pq.ParquetFile, target_bytes: int) -> Iterator[tuple[int, int, in
 
 
 def read(
-    file: pq.ParquetFile,
+    file: InputParquet,
     groups: tuple[int, int],
     first_row: int,
     wanted: Wanted,
     *,
     batch_rows: int,
+    batch_bytes: int = DEFAULT_SIZES.batch_bytes,
 ) -> Iterator[Block]:
-    """Reads the wanted columns of some row groups.
+    """Reads the wanted columns of some row groups, in bounded memory.
 
-    A row group that cannot be decoded becomes one reject a row, so that the footer's count still
-    adds up; the other row groups still score.
+    A row group that cannot be decoded, or not in bounded memory, becomes one reject a row, so that
+    the footer's count still adds up; the other row groups still score.
 
     Args:
       file: the open file.
@@ -93,20 +86,20 @@ def read(
       first_row: the first row's 0-based place in the file.
       wanted: the columns to read.
       batch_rows: rows of a block at most.
+      batch_bytes: decoded bytes of a block at most, unless one row has more.
 
     Yields:
       The rows in order, some at a time.
     """
     for group in range(*groups):
         end = first_row + file.metadata.row_group(group).num_rows
-        raw_rows = RawRows(file, group, batch_rows)
-        row, position = first_row, 0
+        raw_rows = RawRows(file, group, wanted.in_file(file.schema_arrow.names))
+        row = first_row
         try:
-            for batch in _batches(file, group, wanted, batch_rows):
+            for batch in _batches(file, group, wanted, batch_rows, batch_bytes):
                 if batch.num_rows:
-                    yield _block(batch, row, wanted, raw_rows, position)
+                    yield _block(batch, row, wanted, raw_rows, row - first_row)
                 row += batch.num_rows
-                position += 1
         except ARROW_ERRORS as error:
             message = f"row group {group} cannot be read: {_one_line(error)}"
             yield from _unreadable(row, end, message, wanted, batch_rows)
@@ -114,37 +107,60 @@ def read(
 
 
 def _batches(
-    file: pq.ParquetFile, group: int, wanted: Wanted, batch_rows: int
+    file: InputParquet, group: int, wanted: Wanted, batch_rows: int, batch_bytes: int
 ) -> Iterator[pa.RecordBatch]:
     """The columns of a row group; its labels are left out from where they cannot be read."""
     names = wanted.in_file(file.schema_arrow.names)
     done = 0
     try:
-        for batch in _all_rows(file, group, names, batch_rows):
+        for batch in _all_rows(file, group, names, batch_rows, batch_bytes):
             yield batch
-            done += 1
+            done += batch.num_rows
     except ARROW_ERRORS:
         if names == wanted.columns:
             raise
-        yield from itertools.islice(_all_rows(file, group, wanted.columns, batch_rows), done, None)
+        for batch in _all_rows(file, group, wanted.columns, batch_rows, batch_bytes):
+            if done < batch.num_rows:
+                yield batch.slice(done)
+            done = max(0, done - batch.num_rows)
 
 
 def _all_rows(
-    file: pq.ParquetFile, group: int, names: Sequence[str], batch_rows: int
+    file: InputParquet, group: int, names: Sequence[str], batch_rows: int, batch_bytes: int
 ) -> Iterator[pa.RecordBatch]:
     """Some columns of a row group, as many rows as its footer says."""
     left = file.metadata.row_group(group).num_rows
+    rows = rows_at_a_time(file, group, names, most_rows=batch_rows, most_bytes=batch_bytes)
+    some: list[pa.RecordBatch] = []
     for batch in file.iter_batches(
-        batch_rows, row_groups=[group], columns=list(names), use_threads=False
+        rows, row_groups=[group], columns=list(names), use_threads=False
     ):
         left -= batch.num_rows
         if left < 0:
             raise pa.ArrowInvalid("it has more rows than the footer says")
         check_dictionaries(batch)
-        yield batch
+        if rows == batch_rows:
+            yield batch
+            continue
+        # Few rows at a time, as any of them may be large; most are not.
+        some.append(batch)
+        gathered = sum(each.num_rows for each in some)
+        if gathered + rows > batch_rows or sum(each.nbytes for each in some) > batch_bytes // 2:
+            yield _one_batch(some)
+            some = []
+    if some:
+        yield _one_batch(some)
     if left:
         # A damaged page can end a column early without an error.
         raise pa.ArrowInvalid("it has fewer rows than the footer says")
+
+
+def _one_batch(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+    (batch,) = table.to_batches()
+    return batch
 
 
 def check_dictionaries(batch: pa.RecordBatch) -> None:
@@ -157,54 +173,56 @@ def check_dictionaries(batch: pa.RecordBatch) -> None:
                 raise pa.ArrowInvalid("an index has no value in its dictionary")
 
 
-def _block(
-    batch: pa.RecordBatch, row: int, wanted: Wanted, raw_rows: RawRows, position: int
-) -> Block:
+def _block(batch: pa.RecordBatch, row: int, wanted: Wanted, raw_rows: RawRows, first: int) -> Block:
     columns = dict(zip(batch.schema.names, map(filterable, batch.columns), strict=True))
     places = np.arange(batch.num_rows)
     undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})
-    broken: list[Reject] = []
-    if undecodable:
-        texts = raw_rows.get(position, batch.num_rows, list(undecodable))
-        for (place, name), text in zip(undecodable.items(), texts, strict=True):
-            broken.append(
-                Reject(
-                    source_row=row + place,
-                    reason=validate.BAD_ENCODING,
-                    column=name,
-                    message=f"{name} has bytes that are not UTF-8",
-                    raw=text,
-                )
+    broken = np.array(sorted(undecodable), np.int64)
+
+    def explain(positions: Sequence[int]) -> list[Reject]:
+        found = broken[list(positions)].tolist()
+        return [
+            Reject(
+                source_row=row + place,
+                reason=validate.BAD_ENCODING,
+                column=undecodable[place],
+                message=f"{undecodable[place]} has bytes that are not UTF-8",
+                raw=text,
             )
-        places = np.delete(places, list(undecodable))
+            for place, text in zip(found, raw_rows.get(batch, first, found), strict=True)
+        ]
+
+    if undecodable:
+        places = np.delete(places, broken)
         columns = {name: array.take(pa.array(places)) for name, array in columns.items()}
 
     def raw(positions: Sequence[int]) -> list[str | None]:
-        if not positions:
-            return []
-        return raw_rows.get(position, batch.num_rows, places[list(positions)].tolist())
+        return raw_rows.get(batch, first, places[list(positions)].tolist())
 
-    return Block(columns=columns, rows=places + row, raw=raw, broken=tuple(broken))
+    return Block(columns=columns, rows=places + row, raw=raw, broken=Broken(broken + row, explain))
 
 
 def _unreadable(
     row: int, end: int, message: str, wanted: Wanted, batch_rows: int
 ) -> Iterator[Block]:
-    nothing: npt.NDArray[np.int64] = np.empty(0, np.int64)
+    def explain(rows: range, positions: Sequence[int]) -> list[Reject]:
+        return [
+            Reject(
+                source_row=rows[position],
+                reason=validate.UNREADABLE_FILE,
+                column=None,
+                message=message,
+            )
+            for position in positions
+        ]
+
     for start in range(row, end, batch_rows):
+        rows = range(start, min(start + batch_rows, end))
         yield Block(
             columns={name: pa.array([], pa.string()) for name in wanted.columns},
-            rows=nothing,
+            rows=np.empty(0, np.int64),
             raw=lambda _: [],
-            broken=tuple(
-                Reject(
-                    source_row=place,
-                    reason=validate.UNREADABLE_FILE,
-                    column=None,
-                    message=message,
-                )
-                for place in range(start, min(start + batch_rows, end))
-            ),
+            broken=Broken(np.array(rows, np.int64), functools.partial(explain, rows)),
         )
 
 

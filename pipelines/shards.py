@@ -10,9 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import storage
+from pipelines.sizes import DEFAULT_SIZES
 
-# pyarrow's default of 1,024 values at a time costs an eighth of the time.
-_WRITE_BATCH_ROWS = 1 << 16
+# pyarrow's default of 1,024 values at a time costs an eighth of the time. But only between two
+# such batches does it end a page, which is in memory three times over while it is compressed.
+_MOST_BATCH_ROWS = 1 << 16
+_BATCH_BYTES = 4 << 20
 
 
 class Shard(NamedTuple):
@@ -31,7 +34,7 @@ class Shard(NamedTuple):
     first: tuple[str, int]
 
 
-def _encodings(schema: pa.Schema) -> dict[str, Any]:
+def _encodings(schema: pa.Schema, batch_rows: int) -> dict[str, Any]:
     """How each column is written; measured with `benchmarks/encodings.py`.
 
     Probabilities do not compress, so they are not tried; ascending row numbers shrink to nothing
@@ -52,7 +55,7 @@ def _encodings(schema: pa.Schema) -> dict[str, Any]:
             for field in schema
             if field.name not in floats or field.name == "probability"
         ],
-        "write_batch_size": _WRITE_BATCH_ROWS,
+        "write_batch_size": batch_rows,
     }
 
 
@@ -69,6 +72,7 @@ class ShardWriter:
       metadata: key-value pairs for the Parquet footers.
       max_shard_bytes: a shard is closed by the row group that reaches this size.
       row_group_rows: rows of a full row group.
+      row_group_bytes: bytes in memory of a full row group, if it has them with fewer rows.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class ShardWriter:
         *,
         max_shard_bytes: int,
         row_group_rows: int,
+        row_group_bytes: int = DEFAULT_SIZES.row_group_bytes,
     ) -> None:
         self._folder = folder
         self._dataset = dataset
@@ -87,8 +92,11 @@ class ShardWriter:
         self._metadata = dict(metadata)
         self._max_shard_bytes = max_shard_bytes
         self._row_group_rows = row_group_rows
+        self._row_group_bytes = row_group_bytes
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
+        self._pending_bytes = 0
+        self._batch_rows = 0
         self._sink: Any = None
         self._writer: pq.ParquetWriter | None = None
         self._shard: Shard | None = None
@@ -98,7 +106,12 @@ class ShardWriter:
         """Adds a batch; its rows reach the disk with their row group."""
         self._pending.append(batch)
         self._pending_rows += batch.num_rows
-        if self._pending_rows >= self._row_group_rows:
+        # What it keeps from being freed: a slice has all of the buffers that it was cut from.
+        self._pending_bytes += batch.get_total_buffer_size()
+        if (
+            self._pending_rows >= self._row_group_rows
+            or self._pending_bytes >= self._row_group_bytes
+        ):
             self._flush()
 
     def finish(self) -> list[Shard]:
@@ -113,10 +126,13 @@ class ShardWriter:
             self._pending.clear()
             return
         table = pa.Table.from_batches(self._pending, self._schema).unify_dictionaries()
+        batch_rows = _batch_rows(table)
         self._pending.clear()
-        self._pending_rows = 0
+        self._pending_rows = self._pending_bytes = 0
+        if batch_rows < self._batch_rows:
+            self._close()
         with storage.writing(self._folder):
-            shard = self._shard or self._open(table)
+            shard = self._shard or self._open(table, batch_rows)
             assert self._writer is not None
             self._writer.write_table(table, row_group_size=table.num_rows)
             self._shard = shard._replace(rows=shard.rows + table.num_rows)
@@ -124,7 +140,8 @@ class ShardWriter:
         if full:
             self._close()
 
-    def _open(self, table: pa.Table) -> Shard:
+    def _open(self, table: pa.Table, batch_rows: int) -> Shard:
+        self._batch_rows = batch_rows
         path = storage.join(self._folder, f"part-{uuid.uuid4().hex}.parquet")
         self._sink = storage.open_output(path)
         self._writer = pq.ParquetWriter(
@@ -132,7 +149,7 @@ class ShardWriter:
             self._schema,
             # Without Arrow's own schema in the footer a dictionary reads as what it means.
             store_schema=False,
-            **_encodings(self._schema),
+            **_encodings(self._schema, batch_rows),
         )
         self._writer.add_key_value_metadata(self._metadata)
         first_file, first_row = (table.column(name)[0].as_py() for name in table.column_names[:2])
@@ -147,3 +164,11 @@ class ShardWriter:
             self._sink.close()
         self._done.append(self._shard)
         self._writer = self._shard = self._sink = None
+        self._batch_rows = 0
+
+
+def _batch_rows(table: pa.Table) -> int:
+    """How many rows are written at a time, a power of two: fewer where a column is wide."""
+    widest = max(column.nbytes for column in table.columns)
+    rows = max(1, _BATCH_BYTES * table.num_rows // max(1, widest))
+    return min(_MOST_BATCH_ROWS, 1 << (rows.bit_length() - 1))

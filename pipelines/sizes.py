@@ -15,8 +15,11 @@ class Sizes:
       small_file_bytes: files up to this size are read many at a time.
       pack_files: how many of them at most.
       block_bytes: CSV bytes that are parsed at a time.
+      block_rows: and rows of it at most.
       batch_rows: Parquet rows that are read, and scored, at a time.
+      batch_bytes: decoded bytes of them at most; of a pack's files as well.
       row_group_rows: rows of a full row group of the output.
+      row_group_bytes: bytes in memory of a full row group, where its rows are wide.
       shard_bytes: a shard ends with the row group that reaches this size.
     """
 
@@ -26,8 +29,11 @@ class Sizes:
     small_file_bytes: int = 64 << 10
     pack_files: int = 256
     block_bytes: int = 8 << 20
+    block_rows: int = 1 << 19
     batch_rows: int = 1 << 17
+    batch_bytes: int = 16 << 20
     row_group_rows: int = 1 << 20
+    row_group_bytes: int = 64 << 20
     shard_bytes: int = 256 << 20
 
 

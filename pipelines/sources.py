@@ -18,7 +18,7 @@ from apache_beam.metrics import Metrics
 from penguin_model import validate
 from penguin_model.errors import ReconcileError
 from pipelines import csv_spans, files, gzipped, packs, parquet_spans, proof, storage
-from pipelines.blocks import Block, Reject, Wanted, rejects_batch, split
+from pipelines.blocks import Block, Reject, Wanted, reject_batches, rejects_batch, split
 from pipelines.counter import Counter
 from pipelines.csv_ranges import ByteSpan, Found, Survey, look_inside, number, survey
 from pipelines.files import InputFile, Matching, check_unchanged
@@ -275,8 +275,8 @@ class ReadSpanFn(InputFn):
             for block, done in self._blocks(span):
                 rows_read += block.rows_read
                 chunk, rejects = split(block, path, self._wanted)
-                if rejects:
-                    self._reject(rejects_batch(rejects, path))
+                for batch in reject_batches(rejects, path):
+                    self._reject(batch)
                 if chunk is not None:
                     yield chunk
                 # All steps up to the shards have had the block, or it could not be yielded.

@@ -8,10 +8,25 @@ import pyarrow as pa
 
 from penguin_model import validate
 
+# What a reject shows of its row: more of it is no help to a reader.
+MAX_RAW_BYTES = 32 << 10
+# Python objects are many times as large as what they are made of.
+_AT_A_TIME = 1 << 12
 
-def show_bytes(data: bytes) -> str:
-    """Raw bytes as text; what is no UTF-8 is shown as an escaped byte."""
-    return data.decode("utf-8", errors="backslashreplace")
+
+def show_bytes(data: bytes, limit: int = MAX_RAW_BYTES) -> str:
+    """Raw bytes as text; what is no UTF-8 is shown as an escaped byte.
+
+    Args:
+      data: the bytes.
+      limit: how many are shown; of the others only their number.
+    """
+    if len(data) <= limit:
+        return data.decode("utf-8", errors="backslashreplace")
+    while limit and data[limit] & 0xC0 == 0x80:
+        limit -= 1  # no character is cut in two
+    shown = data[:limit].decode("utf-8", errors="backslashreplace")
+    return f"{shown}… ({len(data) - limit:,} bytes more)"
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -63,11 +78,15 @@ def undecodable_rows(columns: Mapping[str, pa.Array]) -> dict[int, str]:
     for name, array in columns.items():
         if not (is_text(array.type) or is_bytes(array.type)) or _is_valid(array):
             continue
-        for position, value in enumerate(array.cast(pa.large_binary()).to_pylist()):
-            try:
-                (value or b"").decode("utf-8")
-            except UnicodeDecodeError:
-                found.setdefault(position, name)
+        for start in range(0, len(array), _AT_A_TIME):
+            part = array.slice(start, _AT_A_TIME)
+            if _is_valid(part):
+                continue
+            for position, value in enumerate(part.cast(pa.large_binary()).to_pylist(), start):
+                try:
+                    (value or b"").decode("utf-8")
+                except UnicodeDecodeError:
+                    found.setdefault(position, name)
     return found
 
 

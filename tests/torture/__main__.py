@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.torture import faults, fuzz, kills, nights, power, readers, rights
+from tests.torture import bombs, faults, fuzz, kills, nights, power, readers, rights
 from tests.torture.cases import HEADER, Case
 
 
@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=28, help="kill -9 in all")
     parser.add_argument("--fuzz", type=int, default=12_000, help="mutated files in all")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the larger file")
+    parser.add_argument("--bombs", type=float, default=1, help="scale of the memory bombs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="where to write the table as JSON as well")
     options = parser.parse_args()
@@ -41,6 +42,7 @@ def main() -> int:
         faults.unreadable_inputs,
         rights.permissions,
         lambda folder: nights.mutated_nights(folder, 2, min(200, options.fuzz // 10), seed),
+        lambda folder: bombs.memory_bombs(folder, options.bombs),
         lambda _: fuzz.fuzz("csv", options.fuzz // 3, seed),
         lambda _: fuzz.fuzz("gzip", options.fuzz // 6, seed),
         lambda _: fuzz.fuzz("parquet", options.fuzz // 2, seed),
