@@ -19,13 +19,18 @@ DATASETS = (PREDICTIONS, REJECTS, FILES)
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
+def is_run_id(name: object) -> bool:
+    """Whether a name, for instance one that a manifest gives, may be a run's and so a file's."""
+    return isinstance(name, str) and _RUN_ID.fullmatch(name) is not None
+
+
 def check_run_id(run_id: str) -> str:
     """Refuses a run id that is not safe to use as a path name.
 
     Raises:
       UsageError: it is empty, too long, or has other characters than letters, digits, ``._-``.
     """
-    if not _RUN_ID.fullmatch(run_id):
+    if not is_run_id(run_id):
         raise UsageError(
             f"--run_id {run_id!r}: use 1 to 128 letters, digits, '.', '_' or '-', "
             "a letter or digit first"

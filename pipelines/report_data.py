@@ -10,6 +10,8 @@ import dataclasses
 import functools
 import heapq
 import json
+import os
+import posixpath
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -104,7 +106,11 @@ def gather(output: str, run_id: str | None = None, model: str | None = None) -> 
 
     def shards(dataset: str) -> list[str]:
         folder = storage.join(paths.held, dataset) if is_held else paths.published(dataset)
-        return excerpts.shards(folder, manifest, dataset)
+        found = excerpts.shards(folder, manifest, dataset)
+        # A name from a manifest may be a path that leads elsewhere.
+        if any(path != storage.join(folder, posixpath.basename(path)) for path in found):
+            raise CardError(f"the manifest names shards outside of {folder}")
+        return found
 
     find_card = functools.partial(_find_card, manifest.get("model") or {}, model)
     return Report(
@@ -119,7 +125,7 @@ def gather(output: str, run_id: str | None = None, model: str | None = None) -> 
         ),
         files=trying("files", lambda: excerpts.worst_files(shards(layout.FILES), MOST_FILES), []),
         history=history,
-        replaced=_end(_read(paths.manifest))
+        replaced=_end(_read(paths.manifest, paths.run_id))
         if is_held and storage.exists(paths.manifest)
         else None,
         notes=notes,
@@ -152,18 +158,26 @@ def _named(output: str, run_id: str) -> Manifest:
     # Publishing a run removes the held one of its name: where there are both, that came later.
     for path in (paths.held_manifest, paths.manifest):
         if storage.exists(path):
-            return _read(path)
+            return _read(path, run_id)
     raise UsageError(f"{output}: no run {run_id} is published or held there")
 
 
-def _read(path: str) -> Manifest:
-    return _check(json.loads(storage.read_bytes(path)))
+def _read(path: str, run_id: str) -> Manifest:
+    try:
+        manifest = _check(json.loads(storage.read_bytes(path)))
+        if manifest["run_id"] != run_id:
+            raise ValueError(f"its run_id is {manifest['run_id']!r}")
+    except ValueError as error:
+        raise UsageError(f"{path}: a manifest is damaged: {error}") from error
+    return manifest
 
 
 def _check(manifest: Any) -> Manifest:
     missing = [key for key in _KEYS if not isinstance(manifest, Mapping) or key not in manifest]
     if missing:
         raise ValueError(f"it has no {missing[0]}")
+    if not layout.is_run_id(manifest["run_id"]):
+        raise ValueError(f"its run_id is {manifest['run_id']!r}")
     return dict(manifest)
 
 
@@ -178,6 +192,9 @@ def _find_card(about: Mapping[str, Any], model: str | None) -> ModelCard:
     if not storage.exists(card_path(path)):
         raise CardError(f"there is no model card {card_path(path)}")
     if storage.is_local(path):
+        # A pipe by that name would never end.
+        if not os.path.isfile(storage.absolute(card_path(path))):
+            raise CardError(f"model card {card_path(path)} is not a file")
         card = read_card(storage.absolute(path))
     else:
         try:

@@ -111,7 +111,10 @@ def put_bytes(path: str, content: bytes) -> None:
     """
     if is_local(path):
         unfinished = f"{path}.unfinished"
-        with pa.OSFile(unfinished, "wb") as file:
+        # A new file: a link that somebody left there isn't followed.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(unfinished)
+        with open(unfinished, "xb") as file:
             file.write(content)
         os.replace(unfinished, path)
     else:
