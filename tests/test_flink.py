@@ -32,7 +32,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     python = flink.make_bare_environment(folder / "venv")
     made = Cluster(folder=folder, rest_port=rest, rpc_port=rpc, pool_port=pool, python=python)
     made.start()
-    yield made
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in made.environment().items():
+            patch.setenv(variable, value)
+        yield made
     made.stop()
     assert made.alive() == {}
 
