@@ -25,7 +25,7 @@ from apache_beam.runners.portability.job_server import JobServer
 from apache_beam.transforms import environments
 
 from penguin_model.errors import UsageError
-from pipelines import beam_private, flink_cluster, flink_keys, secret_files
+from pipelines import beam_private, detached, flink_cluster, flink_keys, secret_files
 from pipelines.options import add_defaults
 
 # Flink 2 runs Beam's batch jobs with its streaming engine, in bundles of some thousand elements.
@@ -148,8 +148,8 @@ class _JobServer(flink_runner.FlinkJarJobServer):
         command, endpoint = super().subprocess_cmd_and_endpoint()
         self.started = True
         here = str(os.getpid())
-        # -P: a folder where the job is started has no say in what is imported.
-        return [sys.executable, "-P", "-m", "pipelines.detached", here, *command], endpoint
+        # Isolated: the folder where the job is started has no say in what is imported.
+        return [sys.executable, "-I", detached.__file__, here, *command], endpoint
 
 
 def embedded_settings(folder: str) -> dict[str, object]:
