@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import ssl
 import urllib.request
+from collections.abc import Mapping
 
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
@@ -11,7 +12,7 @@ from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 SECRET = "s" * 40
 
 
-def ask(address: str, *, seconds: float = 60, **params: str) -> grpc.StatusCode:
+def ask(address: str, params: Mapping[str, str], seconds: float = 60) -> grpc.StatusCode:
     """How a pool answers who asks for a worker."""
     with grpc.insecure_channel(address) as channel:
         grpc.channel_ready_future(channel).result(timeout=seconds)
@@ -37,5 +38,5 @@ def refuses(port: int) -> bool:
             urllib.request.urlopen(url, timeout=5, context=context).read()
             return False
         with contextlib.suppress(Exception):
-            return ask(f"127.0.0.1:{port}", seconds=5) == grpc.StatusCode.PERMISSION_DENIED
+            return ask(f"127.0.0.1:{port}", {}, seconds=5) == grpc.StatusCode.PERMISSION_DENIED
     return True

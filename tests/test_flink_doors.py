@@ -69,10 +69,10 @@ def running_pool(secret: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 def test_a_pool_starts_workers_for_who_knows_the_secret(secret_file: Path) -> None:
     with running_pool(secret_file) as (address, process):
         for stranger in strangers.KINDS:
-            assert strangers.ask(address, **stranger) == grpc.StatusCode.PERMISSION_DENIED
+            assert strangers.ask(address, stranger) == grpc.StatusCode.PERMISSION_DENIED
         assert ports.descendants(process.pid) == {process.pid}
         assert all(each.is_loopback for each in ports.listeners({process.pid}))
-        assert strangers.ask(address, secret=SECRET) == grpc.StatusCode.OK
+        assert strangers.ask(address, {"secret": SECRET}) == grpc.StatusCode.OK
         assert len(ports.descendants(process.pid)) == 2
 
 
@@ -86,7 +86,7 @@ from tests import strangers
 os.setgroups([])
 os.setresgid(NOBODY, NOBODY, NOBODY)
 os.setresuid(NOBODY, NOBODY, NOBODY)
-print(*[strangers.ask(sys.argv[1], **kind).name for kind in strangers.KINDS])
+print(*[strangers.ask(sys.argv[1], kind).name for kind in strangers.KINDS])
 open(sys.argv[2])
 """.replace("NOBODY", str(NOBODY))
     with running_pool(secret_file) as (address, process):
@@ -188,10 +188,10 @@ def test_loopback_workers_ask_for_a_secret(loopback: Any, monkeypatch: pytest.Mo
     address = loopback.endpoint.url
     assert address.startswith("127.0.0.1:")
     for stranger in strangers.KINDS:
-        assert strangers.ask(address, **stranger) == grpc.StatusCode.PERMISSION_DENIED
+        assert strangers.ask(address, stranger) == grpc.StatusCode.PERMISSION_DENIED
     assert started == []
     assert len(loopback.params["secret"]) >= 40
-    assert strangers.ask(address, **loopback.params) == grpc.StatusCode.OK
+    assert strangers.ask(address, loopback.params) == grpc.StatusCode.OK
     assert len(started) == 1
 
 
