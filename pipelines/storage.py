@@ -34,9 +34,7 @@ _CALLS_AT_ONCE = 16
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-# From Linux' fcntl.h and fs.h.
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # from Linux' fcntl.h and fs.h
 
 s3.share_client()
 
@@ -111,9 +109,8 @@ def put_bytes(path: str, content: bytes) -> None:
     """
     if is_local(path):
         unfinished = f"{path}.unfinished"
-        # A new file: a link that somebody left there isn't followed.
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(unfinished)
+            os.unlink(unfinished)  # a link that somebody left there isn't followed
         with open(unfinished, "xb") as file:
             file.write(content)
         os.replace(unfinished, path)
