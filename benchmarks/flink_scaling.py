@@ -5,6 +5,7 @@ several rounds. Prints how the rows and the model loads were shared out, too.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,7 @@ def main() -> None:
                 (inputs / f"{number}.parquet").hardlink_to(inputs / "0.parquet")
         cluster = Cluster(folder=folder / "cluster")
         cluster.start()
+        os.environ |= cluster.environment()
         try:
             # The first job of each TaskManager loads classes and libraries into the disk's cache.
             run(cluster, folder, small, 2)

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import tempfile
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from penguin_model.card import ModelCard, card_path, check_fingerprint, read_verified
+from penguin_model.card import ModelCard, card_path, read_verified, read_verified_model
 from penguin_model.errors import ModelError
 
 if TYPE_CHECKING:
@@ -87,16 +88,22 @@ def load_with_card(model_path: str, card: ModelCard) -> Classifier:
     Raises:
       ModelError: the file is missing, does not fit the card, or Keras refuses it.
     """
-    check_fingerprint(card, model_path)
+    content = read_verified_model(card, model_path)
     _use_one_thread()
     import keras
 
-    try:
-        model = keras.saving.load_model(model_path, compile=False, safe_mode=True)
-    # Keras raises whatever its layers' deserializers do; all of it means the same to a user.
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise ModelError(f"model {model_path}: Keras cannot load it: {reason}") from error
+    # The bytes that were checked, whatever becomes of the file meanwhile. Keras reads files, and
+    # goes by their suffix.
+    with tempfile.TemporaryDirectory(prefix="penguin-") as folder:
+        path = os.path.join(folder, f"model{os.path.splitext(model_path)[1]}")
+        with open(path, "wb") as file:
+            file.write(content)
+        try:
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        # Keras raises whatever its layers' deserializers do; all of it means the same to a user.
+        except Exception as error:
+            lines = str(error).replace(path, model_path).strip().splitlines() or [repr(error)]
+            raise ModelError(f"model {model_path}: Keras cannot load it: {lines[0]}") from error
     _check_widths(model, card, model_path)
     return Classifier(card=card, model=model, predict=compile_predict(model, len(card.features)))
 

@@ -175,22 +175,24 @@ def read_card(model_path: str) -> ModelCard:
         raise CardError(f"model card {path}: {error}") from error
 
 
-def check_fingerprint(card: ModelCard, model_path: str) -> None:
-    """Refuses a local model file that is not the one its card describes.
+def read_verified_model(card: ModelCard, model_path: str) -> bytes:
+    """Reads a local model file, and refuses one that is not the one its card describes.
 
     Raises:
       ModelError: the file is missing, unreadable or has another SHA-256.
     """
     try:
         with open(model_path, "rb") as file:
-            actual = hashlib.file_digest(file, "sha256").hexdigest()
+            content = file.read()
     except OSError as error:
         raise ModelError(f"model {model_path}: {error.strerror}") from error
+    actual = hashlib.sha256(content).hexdigest()
     if actual != card.sha256:
         raise ModelError(
             f"model {model_path} does not fit its card: SHA-256 is {actual[:12]}…, "
             f"the card says {card.sha256[:12]}…; restore the file or train again"
         )
+    return content
 
 
 def read_verified(model_path: str) -> ModelCard:
@@ -204,7 +206,7 @@ def read_verified(model_path: str) -> ModelCard:
             f"model {model_path}: no such file; train one or name another with --model"
         )
     card = read_card(model_path)
-    check_fingerprint(card, model_path)
+    read_verified_model(card, model_path)
     return card
 
 

@@ -44,7 +44,7 @@ def layers(model: keras.Model, *, values: bool) -> list[dict[str, Any]]:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, left: int = 1) -> list[str]:
     """Lines of aligned columns, the first ``left`` of them flush left and the others right."""
-    texts = [[str(field) for field in row] for row in (header, *rows)]
+    texts = [[cli.printable(str(field)) for field in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     return [
         "  "
@@ -58,7 +58,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, left: int 
 
 def card_lines(card: ModelCard) -> Iterator[str]:
     """The card as text for a person."""
-    yield f"{card.name} ({card.model_file})"
+    yield cli.printable(f"{card.name} ({card.model_file})")
     yield f"  SHA-256 {card.sha256}, verified"
     yield ""
     yield "Features, divided by their scale before the network sees them"
@@ -68,7 +68,7 @@ def card_lines(card: ModelCard) -> Iterator[str]:
     ]
     yield from table(("name", "unit", "scale", "plausible from", "to"), rows, left=2)
     yield ""
-    yield f"Classes ({card.label})"
+    yield cli.printable(f"Classes ({card.label})")
     recall = card.metrics.get("recall") or {}
     trained = card.reference.classes if card.reference else {}
     rows_of_classes = [
@@ -109,7 +109,8 @@ def layer_lines(described: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         for weight in each["weights"]:
             if "values" in weight:
                 yield ""
-                yield f"{each['name']} {weight['name']} {_shape(weight['shape'])}"
+                name = cli.printable(f"{each['name']} {weight['name']}")
+                yield f"{name} {_shape(weight['shape'])}"
                 yield from matrix_lines(weight["values"])
 
 
@@ -124,9 +125,10 @@ def matrix_lines(values: Any) -> Iterator[str]:
 
 def pairs(values: Mapping[str, Any]) -> Iterator[str]:
     """Names and values, aligned."""
-    width = max(map(len, values))
-    for name, value in values.items():
-        yield f"  {name.replace('_', ' '):{width}}  {_value(value)}"
+    shown = {cli.printable(name.replace("_", " ")): values[name] for name in values}
+    width = max(map(len, shown))
+    for name, value in shown.items():
+        yield f"  {name:{width}}  {cli.printable(_value(value))}"
 
 
 def _value(value: Any) -> str:

@@ -88,9 +88,10 @@ def parse_value(flag: str, text: str, feature: Feature) -> float:
 
 def render(prediction: Prediction) -> str:
     """The answer as text: the species, then a line for each class."""
-    width = max(map(len, prediction.probabilities))
-    lines = [f"  {name:{width}} {100 * p:8.3f} %" for name, p in prediction.probabilities.items()]
-    return "\n".join([prediction.species, *lines])
+    shown = {cli.printable(name): p for name, p in prediction.probabilities.items()}
+    width = max(map(len, shown))
+    lines = [f"  {name:{width}} {100 * p:8.3f} %" for name, p in shown.items()]
+    return "\n".join([cli.printable(prediction.species), *lines])
 
 
 def to_json(prediction: Prediction, card: ModelCard, values: Sequence[float]) -> str:
@@ -114,7 +115,8 @@ def build_parser(card: ModelCard | None) -> cli.ArgumentParser:
         epilog=None if card else "The flags of the features are missing here: no model card.",
     )
     if card:
-        group = parser.add_argument_group(f"features of {card.name}, each of them required")
+        name = cli.printable(card.name)
+        group = parser.add_argument_group(f"features of {name}, each of them required")
         for flag, feature in zip(flag_names(card.features), card.features, strict=True):
             meaning = f"{feature.name}, {feature.minimum:g} to {feature.maximum:g} {feature.unit}"
             group.add_argument(

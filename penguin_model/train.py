@@ -181,7 +181,7 @@ def say(text: str) -> None:
 def overwrite_line(line: str) -> None:
     """Writes a line of progress over the one before; the last epoch's stays."""
     done, _, epochs = line.removeprefix("epoch").split()[0].partition("/")
-    print(f"\r{line}", end="\n" if done == epochs else "", flush=True)
+    cli.overwrite_line(line, last=done == epochs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""A command that hears no Ctrl-C and ends with its parent: `-m pipelines.detached PID COMMAND`.
+"""A command that hears no Ctrl-C and ends with its parent: `python detached.py PID COMMAND`.
 
 A terminal sends Ctrl-C to every process of its group. A job server that hears it is gone before
 the job on its cluster can be cancelled, so it gets a session of its own; and nobody else would end

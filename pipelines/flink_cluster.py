@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import ssl
 import time
 import urllib.request
 from typing import Any
+
+# In Flink's folder of settings (flink_keys.py).
+KEY = "client.pem"
 
 _ANSWER_SECONDS = 10
 # A cluster ends the tasks of a cancelled job within seconds.
@@ -21,7 +26,7 @@ def count_slots(master: str) -> int | None:
       master: host and port of its REST API.
     """
     try:
-        return int(_ask(master, "/overview")["slots-total"])
+        return int(ask(master, "/overview")["slots-total"])
     except (OSError, ValueError, KeyError):
         return None
 
@@ -38,7 +43,7 @@ def cancel(master: str, job_name: str) -> None:
     try:
         while running := _running(master, job_name):
             for job in running - asked:
-                _ask(master, f"/jobs/{job}?mode=cancel", method="PATCH")
+                ask(master, f"/jobs/{job}?mode=cancel", method="PATCH")
             asked |= running
             if time.monotonic() > deadline:
                 break
@@ -48,12 +53,31 @@ def cancel(master: str, job_name: str) -> None:
 
 
 def _running(master: str, job_name: str) -> set[str]:
-    jobs = _ask(master, "/jobs/overview")["jobs"]
+    jobs = ask(master, "/jobs/overview")["jobs"]
     return {job["jid"] for job in jobs if job["name"] == job_name and job["state"] not in _ENDED}
 
 
-def _ask(master: str, path: str, method: str = "GET") -> Any:
-    address = master if "://" in master else f"http://{master}"
+def ask(master: str, path: str, method: str = "GET", conf: str | None = None) -> Any:
+    """Asks a cluster's REST API.
+
+    Args:
+      master: host and port.
+      path: as in Flink's documentation, from the first slash on.
+      method: of the request.
+      conf: Flink's folder of settings, None for the one of `FLINK_CONF_DIR`; where it has the
+        cluster's key, the connection is encrypted, and each side proves that it has that key.
+
+    Raises:
+      OSError: it cannot be reached.
+    """
+    conf = os.environ.get("FLINK_CONF_DIR", "") if conf is None else conf
+    key, scheme, context = os.path.join(conf, KEY), "http", None
+    if conf and os.path.isfile(key):
+        scheme, context = "https", ssl.create_default_context(cafile=key)
+        context.load_cert_chain(key)
+    address = master if master.startswith("https://") else master.removeprefix("http://")
+    if "://" not in address:
+        address = f"{scheme}://{address}"
     request = urllib.request.Request(address + path, method=method)
-    with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
+    with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS, context=context) as answer:
         return json.loads(answer.read() or b"{}")

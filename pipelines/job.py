@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from penguin_model import cli
 from penguin_model.card import ModelCard
 from penguin_model.errors import DriftError, PenguinError, RejectsError, UsageError
 from pipelines import (
@@ -87,7 +88,7 @@ def run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     print(as_asked(summary.of_run(manifest, paths, metrics, page)))
     totals = manifest["totals"]
     if not any(totals[name] for name in ("files", "files_skipped", "files_unsettled")):
-        print(f"{program}: note: no file matches {' '.join(values.input)}", file=sys.stderr)
+        cli.note(program, f"no file matches {' '.join(values.input)}")
     if manifest["status"] == publish.HELD:
         raise _why_held(manifest, paths)
     return 0
@@ -115,7 +116,7 @@ def _report(program: str, paths: Layout, model: str) -> str | None:
     try:
         return report.write(paths.output, paths.run_id, model=model)
     except (PenguinError, *storage.ERRORS, pa.ArrowException) as error:
-        print(f"{program}: note: no report: {error}", file=sys.stderr)
+        cli.note(program, f"no report: {error}")
         return None
 
 

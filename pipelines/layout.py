@@ -19,6 +19,11 @@ DATASETS = (PREDICTIONS, REJECTS, FILES)
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
+def is_run_id(name: object) -> bool:
+    """Whether a name, for instance one that a manifest gives, may be a run's and so a file's."""
+    return isinstance(name, str) and _RUN_ID.fullmatch(name) is not None
+
+
 def check_run_id(run_id: str) -> str:
     """Refuses a run id that is not safe to use as a path name.
 
@@ -31,11 +36,6 @@ def check_run_id(run_id: str) -> str:
             "a letter or digit first"
         )
     return run_id
-
-
-def is_run_id(name: str) -> bool:
-    """Whether a name is safe to use as a path name."""
-    return _RUN_ID.fullmatch(name) is not None
 
 
 def numbered_names(count: int, attempt: str = "") -> list[str]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penguin_model import validate
+from pipelines import storage
 from pipelines.blocks import Block, Broken, Reject, Wanted
 from pipelines.parquet_memory import InputParquet, rows_at_a_time
 from pipelines.parquet_rows import ARROW_ERRORS, RawRows
@@ -36,6 +37,8 @@ def open_file(source: pa.NativeFile, wanted: Wanted) -> InputParquet:
                 source, columns=columns, metadata=file.metadata, read_dictionary=labels
             )
     except ARROW_ERRORS as error:
+        if storage.may_pass(error):
+            raise
         raise UnreadableFile(f"no readable Parquet file: {_one_line(error)}") from error
     if min(counts, default=0) < 0 or sum(counts) != file.metadata.num_rows:
         raise UnreadableFile("no readable Parquet file: the row counts in its footer disagree")
@@ -101,6 +104,8 @@ def read(
                     yield _block(batch, row, wanted, raw_rows, row - first_row)
                 row += batch.num_rows
         except ARROW_ERRORS as error:
+            if storage.may_pass(error):
+                raise
             message = f"row group {group} cannot be read: {_one_line(error)}"
             yield from _unreadable(row, end, message, wanted, batch_rows)
         first_row = end
@@ -116,8 +121,8 @@ def _batches(
         for batch in _all_rows(file, group, names, batch_rows, batch_bytes):
             yield batch
             done += batch.num_rows
-    except ARROW_ERRORS:
-        if names == wanted.columns:
+    except ARROW_ERRORS as error:
+        if names == wanted.columns or storage.may_pass(error):
             raise
         for batch in _all_rows(file, group, wanted.columns, batch_rows, batch_bytes):
             if done < batch.num_rows:

@@ -32,6 +32,7 @@ def write(
     from pipelines import report_data, report_page, storage
 
     found = report_data.gather(storage.absolute(output), run_id, model)
+    # Checked there: the name of a file, never a path.
     name = f"{found.manifest['run_id']}.html"
     path = storage.absolute(to or storage.join(output, "reports", name))
     if to is None and storage.is_local(path):
@@ -76,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options, others = build_parser().parse_known_args(arguments)
         cli.quiet_libraries(verbose)
         _use_filesystem_options(others)
-        print(write(options.output, options.run_id, to=options.to, model=options.model))
+        path = write(options.output, options.run_id, to=options.to, model=options.model)
+        print(cli.printable(path))
         return 0
 
     return cli.run(PROGRAM, body, verbose=verbose)

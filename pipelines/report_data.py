@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import heapq
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -176,6 +177,9 @@ def _find_card(about: Mapping[str, Any], model: str | None) -> ModelCard:
     if not storage.exists(card_path(path)):
         raise CardError(f"there is no model card {card_path(path)}")
     if storage.is_local(path):
+        # A pipe by that name would never end.
+        if not os.path.isfile(storage.absolute(card_path(path))):
+            raise CardError(f"model card {card_path(path)} is not a file")
         card = read_card(storage.absolute(path))
     else:
         try:

@@ -20,7 +20,7 @@ from apache_beam.runners.runner import create_runner
 from apache_beam.runners.worker import sdk_worker
 
 from penguin_model.errors import UsageError
-from pipelines import storage
+from pipelines import beam_private, storage
 from pipelines.options import add_defaults
 from pipelines.submission import Submission, Workers, expect_disconnects
 
@@ -120,6 +120,7 @@ def create(name: str | None, options: PipelineOptions, *, verbose: bool) -> Subm
         return Submission(runner, options, runner.close, stop=runner.stop)
     if _is_dataflow(name):
         _check_dataflow(options)
+    beam_private.guard_loopback_workers()
     try:
         return Submission(create_runner(name), options)
     except (ValueError, ImportError, AttributeError) as error:

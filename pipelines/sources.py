@@ -6,6 +6,7 @@ the rejects that it finds.
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -92,7 +93,7 @@ class InputFn(beam.DoFn):
         message = f"after row {after - 1}: {message}" if after else message
         reject = Reject(source_row=None, reason=reason, column=column, message=message)
         self._reject(rejects_batch([reject], file.path))
-        failed = int(not isinstance(error, UnreadableFile))
+        failed = int(storage.may_pass(error))
         self._counter.add(file.path, unreadable=1, failed=failed)
 
     def _announce(self, span: Span) -> Span:
@@ -215,7 +216,7 @@ class NumberRowsFn(InputFn):
             surveys = []
             for _, found in surveyed:
                 if isinstance(found, str):
-                    raise OSError(found)
+                    raise OSError(errno.EIO, found)
                 surveys.append(found)
             spans = list(number(surveys, file.size, look))
             check_unchanged(file)

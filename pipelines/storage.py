@@ -135,7 +135,9 @@ def put_bytes(path: str, content: bytes) -> None:
     """
     if is_local(path):
         unfinished = f"{path}.unfinished"
-        with pa.OSFile(unfinished, "wb") as file:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(unfinished)  # a link that somebody left there isn't followed
+        with open(unfinished, "xb") as file:
             file.write(content)
         os.replace(unfinished, path)
     else:
@@ -168,6 +170,14 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).splitlines()[0] if str(error) else repr(error)
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether an error is the filesystem's, such as a missing permission or a disk that fails.
+
+    What a library says of a file's content is not, though it may be an OSError as well.
+    """
+    return isinstance(error, ERRORS) and not (isinstance(error, OSError) and error.errno is None)
 
 
 def exists(path: str) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from penguin_model import cli
 from pipelines import publish
 from pipelines.layout import DATASETS, PREDICTIONS, REJECTS, Layout
 from pipelines.submission import Metrics, Spread
@@ -67,7 +68,7 @@ def as_text(summary: Summary) -> str:
     """A table for a person."""
     lines = list(_submitted(summary) if summary["status"] == _SUBMITTED else _ended(summary))
     width = max(len(name) for name, _ in lines)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+    return "\n".join(f"{name:<{width}}  {cli.printable(value)}" for name, value in lines)
 
 
 def _drift(found: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from penguin_model.card import ModelCard, card_path, check_fingerprint, read_card, read_verified
+from penguin_model.card import ModelCard, card_path, read_card, read_verified, read_verified_model
 from penguin_model.errors import CardError, ModelError
 from tests.strategies import cards
 from tests.toy import toy_card
@@ -115,6 +115,6 @@ def test_fingerprint(tmp_path: Path) -> None:
     assert card.sha256 == right
     model.write_bytes(b"abd")
     with pytest.raises(ModelError, match="does not fit its card"):
-        check_fingerprint(card, str(model))
+        read_verified_model(card, str(model))
     with pytest.raises(ModelError, match="does not fit its card"):
         read_verified(str(model))

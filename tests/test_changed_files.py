@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
+from penguin_model.errors import PenguinError
 from pipelines import job, storage
 from pipelines.sizes import Sizes
 from tests.running import (
@@ -103,6 +105,15 @@ class Changer:
         patched.setattr(storage, "open_input", open_input)
 
 
+def attempt(prepared: job.Job) -> PenguinError | None:
+    """Runs a job; the error that it ends with."""
+    try:
+        job.execute(prepared)
+    except PenguinError as error:
+        return error
+    return None
+
+
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_changes_is_never_a_mixture(
@@ -110,7 +121,7 @@ def test_a_file_that_changes_is_never_a_mixture(
 ) -> None:
     """Whenever it changes: the run has one version of it, or fails and names the file."""
     failed = 0
-    for moment in range(60):
+    for moment in (0, 1, 2, 3, 4, 7, 12, 50):
         folder, output = tmp_path / f"night{moment}", tmp_path / f"out{moment}"
         folder.mkdir()
         path = folder / name
@@ -122,19 +133,17 @@ def test_a_file_that_changes_is_never_a_mixture(
         changer = Changer(path, moment, lambda path=path, new=new: change(path, new))  # type: ignore[misc]
         with pytest.MonkeyPatch.context() as patched:
             changer.install(patched)
-            try:
-                job.execute(prepared)
-            except Exception as error:
-                assert f"{path} changed while the run read it" in str(error)
-                assert listing(output) == []
-                failed += 1
-                continue
+            error = attempt(prepared)
+        if error is not None:
+            assert f"{path} changed while the run read it" in str(error)
+            assert listing(output) == []
+            failed += 1
+            continue
         # It was opened less often than this, so that it didn't change.
         assert changer.opened <= moment // 2
         assert manifest(output)["totals"] == totals(
             files=2, rows_read=NAMES[name] + 3, rows_scored=NAMES[name] + 3
         )
-        break
     assert failed >= 2
 
 
@@ -193,7 +202,7 @@ class Failing:
     """A file whose disk fails after some bytes."""
 
     def __init__(self, path: str, limit: int) -> None:
-        self._file, self._left = open(path, "rb"), limit
+        self._file, self._left = io.BytesIO(Path(path).read_bytes()), limit
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
@@ -233,11 +242,9 @@ def test_a_disk_that_fails_half_way_loses_and_doubles_nothing(
             prepared = prepare_sized(
                 SIZES, output, *flags, "--run_id", "first", "--max_reject_fraction", "1"
             )
-            try:
-                job.execute(prepared)
-            except Exception as error:
-                assert str(path) in str(error)
-                assert listing(output) == []
+            error = attempt(prepared)
+        assert error is None or str(path) in str(error)
+        assert error is None or listing(output) == []
         assert run_here(output, *flags, "--run_id", "second") == 0
         runs = [run for run in ("first", "second") if (output / f"runs/{run}.json").exists()]
         scored = [

@@ -13,7 +13,7 @@ import pytest
 from deploy.flink.cluster import Cluster, ClusterError
 from penguin_model.card import card_path, read_card
 from pipelines import flink as runner
-from tests import flink, samples, terminal
+from tests import flink, ports, samples, strangers, terminal
 from tests.running import find_processes, listing, run_command
 
 pytestmark = [
@@ -32,7 +32,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     python = flink.make_bare_environment(folder / "venv")
     made = Cluster(folder=folder, rest_port=rest, rpc_port=rpc, pool_port=pool, python=python)
     made.start()
-    yield made
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in made.environment().items():
+            patch.setenv(variable, value)
+        yield made
     made.stop()
     assert made.alive() == {}
 
@@ -77,6 +80,29 @@ def test_a_cluster_gives_the_same(tmp_path: Path, cluster: Cluster) -> None:
         assert label in names
     scoring = next(vertex for vertex in vertices if "Read and validate" in vertex["name"])
     assert scoring["parallelism"] == 2
+
+
+@ports.LINUX
+def test_a_cluster_lets_no_stranger_in(tmp_path: Path, cluster: Cluster) -> None:
+    pids = set().union(*map(ports.descendants, cluster.alive().values()))
+    found = ports.listeners(pids)
+    assert len(found) > 5
+    assert all(each.is_loopback for each in found), found
+    assert [each for each in found if not strangers.refuses(each.port)] == []
+
+
+def test_a_cluster_tells_nobody_its_secrets(cluster: Cluster) -> None:
+    """Not on Flink's pages, not to who lists processes; after the tests above."""
+    secret = (cluster.folder / "pool.secret").read_text().strip()
+    # TaskManagers log it: only their user may read that.
+    assert cluster.folder.stat().st_mode & 0o077 == 0
+    shown: list[str] = []
+    jobs = [job["jid"] for job in cluster.ask("/jobs/overview")["jobs"]]
+    shown += [str(cluster.ask(f"/jobs/{job}{what}")) for job in jobs for what in ("", "/config")]
+    shown += [str(cluster.ask("/jobmanager/config"))]
+    for pid in set().union(*map(ports.descendants, cluster.alive().values())):
+        shown.append(Path(f"/proc/{pid}/cmdline").read_text())
+    assert not [text for text in shown if secret in text]
 
 
 def test_both_workers_share_the_work_and_load_the_model_once(
@@ -209,7 +235,7 @@ def test_a_killed_job_server_ends_the_run(
     running = flink.Running(tmp_path, "--input", observations, *staged(cluster))
 
     def kill() -> None:
-        (wrapper,) = find_processes("-f", f"pipelines.detached {running.process.pid} ")
+        (wrapper,) = find_processes("-f", f"detached.py {running.process.pid} ")
         (server,) = find_processes("-P", str(wrapper))
         os.kill(server, signal.SIGKILL)
 

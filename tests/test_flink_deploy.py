@@ -1,5 +1,6 @@
 """The examples for containers and Kubernetes agree with what the tests run on this machine."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -36,6 +37,9 @@ def flatten(settings: Any, prefix: str = "") -> dict[str, str]:
 OURS = flatten(yaml.safe_load((DEPLOY / "config.yaml").read_text()))
 IN_COMPOSE = yaml.safe_load(COMPOSE["x-flink"]["environment"]["FLINK_PROPERTIES"])
 SPEC = KUBERNETES["FlinkDeployment"]["spec"]
+POD = SPEC["taskManager"]["podTemplate"]["spec"]
+(POOL,) = [each for each in POD["containers"] if each["name"] == "pool"]
+JOB = KUBERNETES["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
 IN_KUBERNETES = {
     **SPEC["flinkConfiguration"],
     "jobmanager.memory.process.size": SPEC["jobManager"]["resource"]["memory"],
@@ -68,8 +72,7 @@ def test_versions_agree() -> None:
 
 def submitters() -> list[list[str]]:
     """What the examples run to submit the job."""
-    template = KUBERNETES["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    return [COMPOSE["services"]["score"]["entrypoint"], template["containers"][0]["command"]]
+    return [COMPOSE["services"]["score"]["entrypoint"], JOB["containers"][0]["command"]]
 
 
 @pytest.mark.parametrize("command", submitters(), ids=["compose", "kubernetes"])
@@ -79,14 +82,36 @@ def test_the_submitters_flags_exist(command: list[str]) -> None:
     assert values.flink_version == parts.FLINK_VERSION
     assert values.environment_type == "EXTERNAL"
     assert Path(values.flink_job_server_jar) == parts.JOB_SERVER_JAR.relative_to(PROJECT)
-    pools = [COMPOSE["x-pool"]["command"].split()] + [
-        container["command"]
-        for container in SPEC["taskManager"]["podTemplate"]["spec"]["containers"]
-        if container["name"] == "pool"
-    ]
-    for pool in pools:
-        assert pool[:2] == ["python", "deploy/flink/pool.py"]
-        assert values.environment_config == f"localhost:{pool[2]}"
+    config = json.loads(values.environment_config)
+    for pool in (COMPOSE["x-pool"]["command"].split(), POOL["command"]):
+        assert pool[:3] == ["python", "-P", "deploy/flink/pool.py"]
+        assert config == {"url": f"localhost:{pool[3]}", "params": {"secret_file": pool[4]}}
+
+
+def test_a_pools_secret_is_a_file_of_who_may_have_it() -> None:
+    secret = COMPOSE["secrets"]["pool"]["file"]
+    ignored = (PROJECT / ".gitignore").read_text().splitlines()
+    assert f"/deploy/flink/docker/{secret.removeprefix('./')}" in ignored
+    services = COMPOSE["services"]
+    have = {name for name, each in services.items() if each.get("secrets") == ["pool"]}
+    assert have == {"pool-0", "pool-1", "score"}
+    for pod, container in ((POD, POOL), (JOB, JOB["containers"][0])):
+        mounts = {each["name"]: each for each in container["volumeMounts"]}
+        assert mounts["pool"] == {
+            "name": "pool", "mountPath": "/run/secrets", "readOnly": True,
+        }  # fmt: skip
+        (volume,) = [each["secret"] for each in pod["volumes"] if each["name"] == "pool"]
+        assert volume == {"secretName": "penguin-pool", "defaultMode": 0o400}
+
+
+def test_a_pool_shares_its_taskmanagers_sockets() -> None:
+    services = COMPOSE["services"]
+    for number in ("0", "1"):
+        for name in ("taskmanager-", "pool-"):
+            assert f"sockets-{number}:/tmp" in services[name + number]["volumes"]
+    for container in POD["containers"]:
+        assert {"name": "sockets", "mountPath": "/tmp"} in container["volumeMounts"]
+    assert {"name": "sockets", "emptyDir": {}} in POD["volumes"]
 
 
 def test_what_the_images_copy_is_there() -> None:

@@ -3,16 +3,18 @@
 
 `pool.py` runs it for each worker (Beam's own pool takes it as `--container_executable`), in an
 environment with Beam and the libraries. It asks the runner for the job's options and staged
-packages, installs the packages (`--setup_file`, `--extra_package`) into a folder that workers of
-the same packages share, and runs. It needs nothing of the project.
+packages, installs the packages (`--setup_file`, `--extra_package`) into a folder that the pool's
+workers of the same packages share, and runs. It needs nothing of the project.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,6 +34,7 @@ from apache_beam.runners.worker import sdk_worker_main
 from google.protobuf import json_format, text_format
 
 _SECONDS = 60
+_NO_PROXY = "no_grpc_proxy"
 _TARBALL, _EXTRA = "workflow.tar.gz", "extra_packages.txt"
 _REQUIREMENTS = "requirements.txt"
 
@@ -42,7 +45,9 @@ def main() -> None:
     for name in ("id", "logging_endpoint", "artifact_endpoint", "provision_endpoint"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--control_endpoint")
+    parser.add_argument("--packages", help="the pool's folder for packages (default: a new one)")
     values = parser.parse_args()
+    _reach_loopback_directly()
     identity = [("worker_id", values.id)]
     with _connect(values.provision_endpoint) as channel:
         service = beam_provision_api_pb2_grpc.ProvisionServiceStub(channel)
@@ -51,7 +56,12 @@ def main() -> None:
     artifacts = info.artifact_endpoint.url or values.artifact_endpoint
     packages = choose(fetch(artifacts, info.dependencies, identity))
     if packages:
-        sys.path.insert(0, str(install(packages)))
+        # Never a folder that somebody else may have made: it goes on the module path.
+        root = values.packages
+        if root is None:
+            root = tempfile.mkdtemp(prefix="penguin-packages-")
+            atexit.register(shutil.rmtree, root, ignore_errors=True)
+        sys.path.insert(0, str(install(packages, Path(root))))
     os.environ |= {
         "WORKER_ID": values.id,
         "PIPELINE_OPTIONS": json_format.MessageToJson(info.pipeline_options),
@@ -64,6 +74,12 @@ def main() -> None:
         "RUNNER_CAPABILITIES": " ".join(info.runner_capabilities),
     }
     sdk_worker_main.main(sys.argv)
+
+
+def _reach_loopback_directly() -> None:
+    """Keeps gRPC from asking a proxy for this machine itself."""
+    given = os.environ.get(_NO_PROXY) or os.environ.get("no_proxy") or ""
+    os.environ[_NO_PROXY] = f"{given},localhost,127.0.0.1,::1".lstrip(",")
 
 
 def _connect(address: str) -> grpc.Channel:
@@ -114,11 +130,12 @@ def choose(staged: dict[str, bytes]) -> dict[str, bytes]:
     return {name: staged[name] for name in [*extra, _TARBALL] if name in staged}
 
 
-def install(packages: dict[str, bytes]) -> Path:
+def install(packages: dict[str, bytes], root: Path) -> Path:
     """Installs packages into a folder that their content names.
 
     Args:
       packages: the content of each file by its name.
+      root: holds that folder; nobody else may write into it.
 
     Returns:
       The folder, to be put on the module search path.
@@ -126,8 +143,6 @@ def install(packages: dict[str, bytes]) -> Path:
     digest = hashlib.sha256()
     for name, content in sorted(packages.items()):
         digest.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
-    root = Path(tempfile.gettempdir()) / f"beam-packages-{os.getuid()}"
-    root.mkdir(mode=0o700, exist_ok=True)
     folder = root / digest.hexdigest()
     if folder.is_dir():
         return folder
@@ -137,7 +152,7 @@ def install(packages: dict[str, bytes]) -> Path:
         for name, content in packages.items():
             path = Path(work, os.path.basename(name))
             path.write_bytes(content)
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+            command = [sys.executable, "-P", "-m", "pip", "install", "--quiet", "--no-deps"]
             command += ["--disable-pip-version-check", "--no-build-isolation", "--no-index"]
             subprocess.run([*command, "--target", str(target), str(path)], check=True)
         # Another worker may have been faster.

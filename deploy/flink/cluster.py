@@ -1,8 +1,9 @@
 """A small Flink cluster on this machine: a JobManager, TaskManagers and a pool of Beam workers.
 
 `python -m deploy.flink.cluster fetch`, then `start`, `score --input … --output …`, `stop`.
-Everything listens on the loopback interface only. A cluster of several machines has the same parts;
-each machine with a TaskManager has a worker pool as well (docs/flink.md).
+Everything listens on the loopback interface only, and takes only those who have the cluster's key
+or the pool's secret, which are in its folder (docs/security.md). A cluster of several machines has
+the same parts; each machine with a TaskManager has a worker pool as well (docs/flink.md).
 """
 
 from __future__ import annotations
@@ -12,21 +13,24 @@ import contextlib
 import dataclasses
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from deploy.flink import parts
+from pipelines import flink_cluster, flink_keys
 
 PROGRAM = "cluster"
 START_SECONDS = 60
 STOP_SECONDS = 10
+# Linux takes no longer name for a socket; Beam calls them so.
+_MOST_NAME, _SOCKET = 107, "fnapi0000.sock"
 
 
 class ClusterError(Exception):
@@ -61,10 +65,14 @@ class Cluster:
         Raises:
           ClusterError: a part did not start in time, or runs already; what had started is ended.
         """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._check_owner()
         if self.alive():
             raise ClusterError("it runs already; stop it first")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # Sockets, the key and the secret are for this user alone.
+        self.folder.chmod(0o700)
         self._save({})
+        self._configure()
         try:
             self._start_flink("jobmanager")
             for number in range(taskmanagers):
@@ -86,7 +94,8 @@ class Cluster:
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "TF_ENABLE_ONEDNN_OPTS": "0",
         }
-        command = [str(self.python), str(parts.HERE / "pool.py"), str(self.pool_port)]
+        command = [str(self.python), "-P", str(parts.HERE / "pool.py")]
+        command += [str(self.pool_port), str(self._secret)]
         # Not in the project's folder, where Python would find its packages without an installation.
         return self._spawn("pool", command, environment, cwd=self.folder)
 
@@ -111,6 +120,7 @@ class Cluster:
     def processes(self) -> dict[str, int]:
         """The process ids of the parts that were started, by name."""
         with contextlib.suppress(FileNotFoundError):
+            self._check_owner()
             found: dict[str, int] = json.loads(self._list.read_text())
             return found
         return {}
@@ -120,14 +130,18 @@ class Cluster:
         return {name: pid for name, pid in self.processes().items() if self._is_alive(pid)}
 
     def flags(self) -> list[str]:
-        """The flags of `pipelines.score` that send a job to this cluster."""
+        """The flags of `pipelines.score` that send a job to this cluster, beside `environment`."""
+        pool = {
+            "url": f"localhost:{self.pool_port}",
+            "params": {"secret_file": str(self._secret)},
+        }
         return [
             "--runner=FlinkRunner",
             f"--flink_master=localhost:{self.rest_port}",
             f"--flink_version={parts.FLINK_VERSION}",
             f"--flink_job_server_jar={parts.JOB_SERVER_JAR}",
             "--environment_type=EXTERNAL",
-            f"--environment_config=localhost:{self.pool_port}",
+            f"--environment_config={json.dumps(pool)}",
             f"--artifacts_dir={self.folder / 'artifacts'}",
             f"--parallelism={self._count_taskmanagers()}",
         ]
@@ -142,9 +156,13 @@ class Cluster:
         Raises:
           OSError: it cannot be reached.
         """
-        request = urllib.request.Request(f"http://localhost:{self.rest_port}{path}", method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.loads(answer.read() or b"{}")
+        return flink_cluster.ask(
+            f"localhost:{self.rest_port}", path, method=method, conf=str(self.conf)
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The environment variable by which Flink's clients find its settings and its key."""
+        return {"FLINK_CONF_DIR": str(self.conf)}
 
     def _count_taskmanagers(self) -> int:
         return sum(name.startswith("taskmanager") for name in self.processes())
@@ -160,23 +178,57 @@ class Cluster:
             settings["taskmanager.resource-id"] = name
         environment = {
             **os.environ,
-            "FLINK_CONF_DIR": str(self._conf()),
+            **self.environment(),
             "FLINK_LOG_DIR": str(self.folder / "log"),
             "FLINK_PID_DIR": str(self.folder),
+            # Where Beam's servers have their sockets, by which they serve the workers.
+            "JVM_ARGS": f"-Djava.io.tmpdir={self._sockets(name)}",
         }
         command = [str(parts.FLINK_HOME / "bin" / f"{part}.sh"), "start-foreground"]
         for key, value in settings.items():
             command += ["-D", f"{key}={value}"]
         return self._spawn(name, command, environment, cwd=self.folder)
 
-    def _conf(self) -> Path:
-        """The folder of settings: ours, and Flink's own for its logs."""
-        conf = self.folder / "conf"
-        conf.mkdir(exist_ok=True)
-        (conf / "config.yaml").write_bytes((parts.HERE / "config.yaml").read_bytes())
+    @property
+    def conf(self) -> Path:
+        """The folder of settings: ours, the key, and Flink's own for its logs."""
+        return self.folder / "conf"
+
+    @property
+    def _secret(self) -> Path:
+        return self.folder / "pool.secret"
+
+    def _configure(self) -> None:
+        """Makes the settings, with a new key and a new secret."""
+        self.conf.mkdir(exist_ok=True)
+        key = "".join(
+            f"{name}: {json.dumps(value)}\n"
+            for name, value in flink_keys.make(str(self.conf)).items()
+        )
+        self._write_private(
+            self.conf / "config.yaml", (parts.HERE / "config.yaml").read_text() + key
+        )
+        self._write_private(self._secret, f"{secrets.token_urlsafe(32)}\n")
         log = "log4j-console.properties"
-        (conf / log).write_bytes((parts.FLINK_HOME / "conf" / log).read_bytes())
-        return conf
+        (self.conf / log).write_bytes((parts.FLINK_HOME / "conf" / log).read_bytes())
+
+    def _write_private(self, path: Path, text: str) -> None:
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w") as file:
+            file.write(text)
+
+    def _sockets(self, name: str) -> Path:
+        folder = self.folder / "sockets" / name
+        if len(os.fsencode(folder / _SOCKET)) > _MOST_NAME:
+            raise ClusterError(f"--folder {self.folder}: the path is too long for sockets")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _check_owner(self) -> None:
+        """Refuses another user's folder: its list of processes says which ones to end."""
+        if self.folder.stat().st_uid != os.geteuid():
+            raise ClusterError(f"--folder {self.folder}: belongs to another user")
 
     def _spawn(self, name: str, command: list[str], environment: dict[str, str], cwd: Path) -> int:
         (self.folder / "log").mkdir(exist_ok=True)
@@ -242,12 +294,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parts.fetch()
         if values.command == "start":
             cluster.start(taskmanagers=values.taskmanagers)
-            print(f"Flink's page: http://localhost:{cluster.rest_port}  logs: {cluster.folder}/log")
+            print(
+                f"Flink's page: https://localhost:{cluster.rest_port}  logs: {cluster.folder}/log"
+            )
         elif values.command == "stop":
             cluster.stop()
         elif values.command == "score":
             command = [sys.executable, "-m", "pipelines.score", *cluster.flags(), *rest]
-            return subprocess.run(command, cwd=parts.PROJECT).returncode
+            environment = {**os.environ, **cluster.environment()}
+            return subprocess.run(command, cwd=parts.PROJECT, env=environment).returncode
     except (ClusterError, parts.PartsError) as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 1

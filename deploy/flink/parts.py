@@ -2,7 +2,7 @@
 
 Flink comes from its two Python packages (the scripts are in one, the jars in the other), the job
 server jar by jar from the Maven repository that Beam itself knows. Each is checked against a
-checksum of ours.
+checksum of ours; then the servers in one of them are moved to Unix sockets (`sockets.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from deploy.flink import sockets
+
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 PARTS = PROJECT / ".flink"
@@ -31,6 +33,8 @@ JOB_SERVER_JAR = PARTS / "job-server" / "flink-job-server.jar"
 JARS_LOCK = HERE / "jars.lock"
 
 _FLINK_LOCK = HERE / "flink.lock"
+_SOCKETS = HERE / "sockets.py"
+_SERVERS_JAR = "beam-sdks-java-core-*.jar"
 _MAIN_CLASS = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 _DOWNLOADS_AT_ONCE = 8
 _DOWNLOAD_SECONDS = 120
@@ -49,7 +53,7 @@ def fetch_job_server() -> Path:
       PartsError: Java is missing, or a download failed or differs from its checksum.
     """
     need("java", "Java 17, for instance Debian's openjdk-17-jre-headless")
-    _once(JOB_SERVER_JAR.parent, [JARS_LOCK], _fetch_job_server)
+    _once(JOB_SERVER_JAR.parent, [JARS_LOCK, _SOCKETS], _fetch_job_server)
     return JOB_SERVER_JAR
 
 
@@ -60,7 +64,7 @@ def fetch() -> None:
       PartsError: as for the job server.
     """
     fetch_job_server()
-    _once(FLINK_HOME, [JARS_LOCK, _FLINK_LOCK], _fetch_flink)
+    _once(FLINK_HOME, [JARS_LOCK, _SOCKETS, _FLINK_LOCK], _fetch_flink)
 
 
 def need(command: str, what: str) -> str:
@@ -101,17 +105,23 @@ def _fetch_job_server(made: Path) -> None:
     jars = dict(line.split() for line in JARS_LOCK.read_text().splitlines())
     with concurrent.futures.ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
         names = list(pool.map(_fetch_jar, jars, jars.values(), [lib] * len(jars)))
+    attributes = []
+    if sys.platform.startswith("linux"):
+        (jar,) = lib.glob(_SERVERS_JAR)
+        sockets.use_unix_sockets(jar)
+        attributes.append(sockets.ATTRIBUTE)
     manifest = [
         "Manifest-Version: 1.0",
         f"Main-Class: {_MAIN_CLASS}",
+        *attributes,
         # The format wants lines of at most 72 bytes, and a blank before a line that goes on.
         *textwrap.wrap(
             f"Class-Path: {' '.join(f'lib/{name}' for name in names)}", 71,
             subsequent_indent=" ", break_on_hyphens=False, drop_whitespace=False,
         ),
     ]  # fmt: skip
-    with zipfile.ZipFile(made / JOB_SERVER_JAR.name, "w") as jar:
-        jar.writestr("META-INF/MANIFEST.MF", "\n".join(manifest) + "\n")
+    with zipfile.ZipFile(made / JOB_SERVER_JAR.name, "w") as launcher:
+        launcher.writestr("META-INF/MANIFEST.MF", "\n".join(manifest) + "\n")
 
 
 def _fetch_jar(coordinates: str, sha256: str, folder: Path) -> str:

@@ -1,4 +1,7 @@
-"""A pool of Beam workers for several TaskManagers on one machine: `python pool.py PORT`.
+"""A pool of Beam workers for several TaskManagers on a machine: `python pool.py PORT SECRET_FILE`.
+
+It runs code for whoever knows the secret: a file of at least 32 characters that only the pool's
+user may read. A job's submitter has the same (docs/flink.md).
 
 Beam's own pool (`apache_beam.runners.worker.worker_pool_main`) is for one TaskManager: it knows a
 worker by an id that is unique there alone, and would stop the worker of another; it also holds back
@@ -7,9 +10,13 @@ what workers print. A worker ends by itself when its TaskManager hangs up, so he
 
 from __future__ import annotations
 
+import hmac
+import os
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from types import FrameType
@@ -22,18 +29,32 @@ from apache_beam.utils import thread_pool_executor
 _BOOT = Path(__file__).with_name("boot.py")
 _ENDPOINTS = ("logging_endpoint", "artifact_endpoint", "provision_endpoint", "control_endpoint")
 _GRACE_SECONDS = 5
+_LEAST_LENGTH = 32
+# The parameter of the environment by which the pool knows a job (pipelines/beam_private.py).
+_SECRET = "secret"
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
-    """Starts workers in this Python's environment."""
+    """Starts workers in this Python's environment.
 
-    def __init__(self) -> None:
+    Args:
+      secret: what a request must know.
+      packages: a folder for the packages of jobs, which nobody else may write into.
+    """
+
+    def __init__(self, secret: str, packages: str) -> None:
+        self._secret = secret.encode()
+        self._packages = packages
         self._workers: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
 
     def StartWorker(self, request: Any, context: Any) -> Any:
         """Starts one worker; Beam's protocol wants an answer before it is ready."""
-        command = [sys.executable, str(_BOOT), f"--id={request.worker_id}"]
+        if not hmac.compare_digest(request.params[_SECRET].encode(), self._secret):
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "the secret is missing or wrong")
+        # -P: neither this script's folder nor the one where it was started is on the module path.
+        command = [sys.executable, "-P", str(_BOOT), f"--id={request.worker_id}"]
+        command += [f"--packages={self._packages}"]
         command += [f"--{name}={getattr(request, name).url}" for name in _ENDPOINTS]
         with self._lock:
             # Those that ended are asked for, so that they leave the process table.
@@ -57,8 +78,26 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
                     worker.kill()
 
 
+def read_secret(path: str) -> str:
+    """Reads the secret, or ends the program: it is missing, too short, or others may read it."""
+    try:
+        with open(path, encoding="ascii") as file:
+            found = os.fstat(file.fileno())
+            secret = file.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        sys.exit(f"pool: error: cannot read the secret: {error}")
+    if found.st_uid not in (os.geteuid(), 0) or stat.S_IMODE(found.st_mode) & 0o077:
+        sys.exit(f"pool: error: others may read {path}; chmod 600 it, and make another secret")
+    if len(secret) < _LEAST_LENGTH:
+        sys.exit(f"pool: error: the secret in {path} has fewer than {_LEAST_LENGTH} characters")
+    return secret
+
+
 def main() -> None:
     """Serves on loopback until SIGTERM or SIGINT."""
+    if len(sys.argv) != 3:
+        sys.exit("usage: pool.py PORT SECRET_FILE")
+    secret = read_secret(sys.argv[2])
     ended = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -66,10 +105,14 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    pool = WorkerPool()
+    with tempfile.TemporaryDirectory(prefix="penguin-packages-") as packages:
+        _serve(int(sys.argv[1]), WorkerPool(secret, packages), ended)
+
+
+def _serve(port: int, pool: WorkerPool, ended: threading.Event) -> None:
     server = grpc.server(thread_pool_executor.shared_unbounded_instance())
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
-    server.add_insecure_port(f"localhost:{int(sys.argv[1])}")
+    server.add_insecure_port(f"localhost:{port}")
     server.start()
     ended.wait()
     server.stop(0)
