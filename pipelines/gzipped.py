@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import zlib
+from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from pipelines.spans import UnreadableFile
@@ -24,9 +26,20 @@ def check(stream: BinaryIO) -> None:
     Raises:
       UnreadableFile: the file is torn or no gzip.
     """
-    try:
+    with refused():
         content = unzipped(stream)
         while content.read(1 << 20):
             pass
+
+
+@contextlib.contextmanager
+def refused() -> Iterator[None]:
+    """Refuses a file whose bytes turn out not to be gzip in the body.
+
+    Raises:
+      UnreadableFile: the file is torn or no gzip.
+    """
+    try:
+        yield
     except _ERRORS as error:
         raise UnreadableFile(f"the gzip file is broken ({error}); deliver it again") from error

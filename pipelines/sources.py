@@ -321,7 +321,8 @@ class ReadSpanFn(InputFn):
                     if span.stop
                     else None
                 )
-                for block in csv_spans.read(
-                    stream, self._wanted, block_bytes=self._sizes.block_bytes, span=part
-                ):
-                    yield block, source.tell() - span.start
+                with gzipped.refused():
+                    for block in csv_spans.read(
+                        stream, self._wanted, block_bytes=self._sizes.block_bytes, span=part
+                    ):
+                        yield block, source.tell() - span.start

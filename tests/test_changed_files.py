@@ -121,7 +121,7 @@ def test_a_file_that_changes_is_never_a_mixture(
 ) -> None:
     """Whenever it changes: the run has one version of it, or fails and names the file."""
     failed = 0
-    for moment in (0, 1, 2, 3, 4, 7, 12, 50):
+    for moment in (0, 1, 3, 6, 50):
         folder, output = tmp_path / f"night{moment}", tmp_path / f"out{moment}"
         folder.mkdir()
         path = folder / name
