@@ -8,9 +8,7 @@ one slower block, never its neighbours.
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -21,19 +19,12 @@ import pyarrow.csv as pa_csv
 from penguin_model import validate
 from penguin_model.errors import ReconcileError
 from pipelines.blocks import Block, Broken, Reject, Wanted
+from pipelines.csv_pieces import by_rows, longer_than, whole_records, with_header
 from pipelines.csv_ranges import ByteSpan
-from pipelines.csv_records import (
-    BOM,
-    Records,
-    complete_lengths,
-    find_records,
-    line_ends,
-    scan,
-    state_after,
-)
+from pipelines.csv_records import BOM, LazyRecords, Records, find_records
 from pipelines.sizes import DEFAULT_SIZES
 from pipelines.spans import UnreadableFile, check_columns
-from pipelines.texts import show_bytes, undecodable_rows
+from pipelines.texts import from_latin_1, show_bytes, undecodable_rows
 
 # Most headers are shorter; of a longer one more is read.
 _HEADER_BYTES = 64 << 10
@@ -42,8 +33,6 @@ _PARSE_BYTES = 1 << 20
 # A longer record isn't an observation: most likely nothing closes a quote. No less than a block.
 MAX_RECORD_BYTES = 8 << 20
 _MOST_COLUMNS = 1 << 17
-# Python objects are many times as large as what they are made of.
-_AT_A_TIME = 1 << 12
 
 
 def read(
@@ -59,8 +48,7 @@ def read(
     Args:
       stream: the uncompressed bytes of one file.
       wanted: the columns to read.
-      block_bytes: how much is read at a time.
-      block_rows: how many rows of that are parsed at a time, at most.
+      block_bytes, block_rows: how much is read, and how many rows are parsed, at a time.
       span: a part of the file that holds whole records; None reads it all.
 
     Yields:
@@ -69,22 +57,22 @@ def read(
     Raises:
       UnreadableFile: there is no usable header, or the bytes are no CSV.
     """
+    most = max(MAX_RECORD_BYTES, block_bytes)
     body: bytes | None
     if span is None or span.start == 0:
-        pieces = _whole_records(
-            stream, block_bytes, None if span is None else span.stop, at_start=True
-        )
-        header, body = read_header(_with_header(pieces), wanted)
+        limit = None if span is None else span.stop
+        pieces = whole_records(stream, block_bytes, limit, most, at_start=True)
+        header, body = read_header(with_header(pieces, most), wanted)
         row = 0
     else:
         header, body, row = find_header(stream, wanted), b"", span.first_row
         stream.seek(span.start)
-        pieces = _whole_records(stream, block_bytes, span.stop - span.start)
+        pieces = whole_records(stream, block_bytes, span.stop - span.start, most)
     while True:
         if body is None:
-            yield _too_long(header, wanted, row, block_bytes)
+            yield _too_long(header, wanted, row, most)
             row += 1
-        for part in _by_rows(body or b"", block_rows):
+        for part in by_rows(body or b"", block_rows):
             # Blank lines don't count as rows, and pyarrow refuses bytes that hold nothing else.
             if part[0] not in b"\r\n" or part.strip(b"\r\n"):
                 block = _parse(part, header, wanted, row)
@@ -102,71 +90,9 @@ def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
     Raises:
       UnreadableFile: there is no header, or a wanted column is missing.
     """
-    pieces = _whole_records(stream, _HEADER_BYTES, None, at_start=True)
-    return read_header(_with_header(pieces), wanted)[0]
-
-
-def _with_header(pieces: Iterator[bytes | None]) -> bytes:
-    """The first records of a file, the header being the first of them; blank lines are left out."""
-    first = b""
-    # Several pieces where lines hold nothing but white space, which alone make no header.
-    while not first.strip() and len(first) <= MAX_RECORD_BYTES:
-        piece = next(pieces, b"")
-        if piece is None:
-            raise UnreadableFile("the header is too long: not a CSV, or a quote is not closed")
-        if not piece:
-            break
-        first = (first + piece).lstrip(b"\r\n")
-    return first
-
-
-def _whole_records(
-    stream: BinaryIO, block_bytes: int, limit: int | None, *, at_start: bool = False
-) -> Iterator[bytes | None]:
-    """Cuts a stream, or the bytes up to a limit, into pieces that each end with a record.
-
-    At the start of a file a byte-order mark is left out. A record that is too long to hold is None.
-    """
-    most = max(MAX_RECORD_BYTES, block_bytes)
-    left = math.inf if limit is None else limit
-    rest, too_long = b"", False
-    # A mark is never cut.
-    while data := stream.read(int(min(max(block_bytes, len(BOM)), left))):
-        left -= len(data)
-        data = rest + (data.removeprefix(BOM) if at_start else data)
-        at_start = False
-        # No other than the first record can be longer than a block.
-        first, last = complete_lengths(data)
-        too_long = too_long or (first or len(data)) > most
-        if too_long and first:
-            yield None
-        if last > (begin := first if too_long else 0):
-            yield data[begin:last]
-        too_long = too_long and not first
-        rest = state_after(data) if too_long else data[last:]
-    if too_long or len(rest) > most:
-        if scan(rest).inside:
-            raise UnreadableFile(f"the last record is {_longer(most)}")
-        yield None
-    elif rest:
-        yield rest
-
-
-def _by_rows(data: bytes, most: int) -> Iterator[bytes]:
-    """Cuts whole records into pieces of so many lines at most."""
-    if not data:
-        return
-    start = 0
-    octets = np.frombuffer(data, np.uint8)
-    lines = np.count_nonzero(octets == ord("\n"))
-    if b"\r" in data:
-        lines += np.count_nonzero(octets == ord("\r"))
-    if lines > most:
-        for end in line_ends(data)[most - 1 :: most].tolist():
-            yield data[start : end + 1]
-            start = end + 1
-    if start < len(data):
-        yield data[start:] if start else data
+    most = max(MAX_RECORD_BYTES, _HEADER_BYTES)
+    pieces = whole_records(stream, _HEADER_BYTES, None, most, at_start=True)
+    return read_header(with_header(pieces, most), wanted)[0]
 
 
 def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
@@ -196,17 +122,12 @@ def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
     return header, piece[records.starts[1] :] if len(records) > 1 else b""
 
 
-def _longer(most: int) -> str:
-    return f"longer than {most >> 20} MiB: not an observation, or a quote is not closed"
-
-
-def _too_long(header: list[str], wanted: Wanted, row: int, block_bytes: int) -> Block:
-    most = max(MAX_RECORD_BYTES, block_bytes)
+def _too_long(header: list[str], wanted: Wanted, row: int, most: int) -> Block:
     reject = Reject(
         source_row=row,
         reason=validate.UNREADABLE_FILE,
         column=None,
-        message=f"the record is {_longer(most)}",
+        message=f"the record is {longer_than(most)}",
     )
     return Block(
         columns={name: pa.array([], pa.string()) for name in wanted.in_file(header)},
@@ -221,7 +142,7 @@ def _parse(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Bl
         table = parse_fast(data, header, wanted)
     except pa.ArrowInvalid:
         return _parse_exact(data, header, wanted, first_row)
-    records = _LazyRecords(data)
+    records = LazyRecords(data)
 
     def raw(positions: Sequence[int]) -> list[str | None]:
         return [show_bytes(records.get(table.num_rows).raw(position)) for position in positions]
@@ -308,17 +229,8 @@ def _parse_bytes(
         # pyarrow shows a handler no row that is not UTF-8, so each byte passes as a character.
         data = data.decode("latin-1").encode("utf-8")
         table = _read_csv(data, header, dict.fromkeys(names, pa.string()), handler)
-        return {name: _from_latin_1(array) for name, array in _arrays(table).items()}
+        return {name: from_latin_1(array) for name, array in _arrays(table).items()}
     return _arrays(_read_csv(data, header, dict.fromkeys(names, pa.binary()), handler))
-
-
-def _from_latin_1(array: pa.Array) -> pa.Array:
-    """Text whose characters stand for bytes, as these bytes."""
-    parts = [
-        pa.array([text.encode("latin-1") for text in part.to_pylist()], pa.binary())
-        for part in (array.slice(at, _AT_A_TIME) for at in range(0, len(array), _AT_A_TIME))
-    ]
-    return pa.concat_arrays(parts) if parts else pa.array([], pa.binary())
 
 
 def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], handler: Any) -> Any:
@@ -386,18 +298,3 @@ def _bad_encoding(records: Records, position: int, column: str, first_row: int) 
         message=f"{column} has bytes that are not UTF-8; save the file as UTF-8",
         raw=show_bytes(records.raw(position)),
     )
-
-
-@dataclasses.dataclass
-class _LazyRecords:
-    """Finds the records of a block when the first reject asks for its raw text."""
-
-    data: bytes
-    found: Records | None = None
-
-    def get(self, expected: int) -> Records:
-        if self.found is None:
-            self.found = find_records(self.data)
-            if len(self.found) != expected:
-                raise ReconcileError(f"{len(self.found)} records, but {expected} parsed")
-        return self.found
