@@ -48,7 +48,8 @@ def read(
     Args:
       stream: the uncompressed bytes of one file.
       wanted: the columns to read.
-      block_bytes, block_rows: how much is read, and how many rows are parsed, at a time.
+      block_bytes: how much is read at a time.
+      block_rows: how many rows are parsed at a time.
       span: a part of the file that holds whole records; None reads it all.
 
     Yields:
@@ -162,10 +163,9 @@ def parse_fast(data: bytes, header: list[str], wanted: Wanted) -> pa.Table:
     Raises:
       pa.ArrowInvalid: a row is not so.
     """
-    # Labels as bytes: no row is refused for what they are.
+    # Labels as bytes: no row is refused for what they are. Features carried along keep their text.
     types = dict.fromkeys(wanted.in_file(header), pa.binary())
     types |= dict.fromkeys(wanted.feature_names, pa.float64())
-    # A feature that is carried along as well keeps its text.
     types |= dict.fromkeys(wanted.passthrough, pa.string())
     return _read_csv(data, header, types, None)
 
