@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from pipelines.csv_records import BOM, complete_lengths, scan, state_after
+import numpy as np
+
+from pipelines.csv_records import BOM, complete_lengths, line_ends, scan, state_after
 from pipelines.spans import UnreadableFile
 
 
@@ -74,3 +76,20 @@ def whole_records(
 def longer_than(most: int) -> str:
     """What is wrong with a record of more bytes."""
     return f"longer than {most >> 20} MiB: not an observation, or a quote is not closed"
+
+
+def by_rows(data: bytes, most: int) -> Iterator[bytes]:
+    """Cuts whole records into pieces of so many lines at most."""
+    if not data:
+        return
+    start = 0
+    octets = np.frombuffer(data, np.uint8)
+    lines = np.count_nonzero(octets == ord("\n"))
+    if b"\r" in data:
+        lines += np.count_nonzero(octets == ord("\r"))
+    if lines > most:
+        for end in line_ends(data)[most - 1 :: most].tolist():
+            yield data[start : end + 1]
+            start = end + 1
+    if start < len(data):
+        yield data[start:] if start else data

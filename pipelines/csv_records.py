@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from penguin_model.errors import ReconcileError
+
 BOM = b"\xef\xbb\xbf"
 _LF, _CR, _QUOTE, _COMMA = b'\n\r",'
 # How many quotes are looked at together where some are stray; even.
@@ -224,3 +226,18 @@ def _one_by_one(
             structural.append(quote)
             inside = True
     return np.array(structural, np.int64), len(quotes)
+
+
+@dataclasses.dataclass
+class LazyRecords:
+    """Finds the records of a block when the first reject asks for its raw text."""
+
+    data: bytes
+    found: Records | None = None
+
+    def get(self, expected: int) -> Records:
+        if self.found is None:
+            self.found = find_records(self.data)
+            if len(self.found) != expected:
+                raise ReconcileError(f"{len(self.found)} records, but {expected} parsed")
+        return self.found

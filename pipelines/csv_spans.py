@@ -8,7 +8,6 @@ one slower block, never its neighbours.
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
@@ -20,12 +19,12 @@ import pyarrow.csv as pa_csv
 from penguin_model import validate
 from penguin_model.errors import ReconcileError
 from pipelines.blocks import Block, Broken, Reject, Wanted
-from pipelines.csv_pieces import longer_than, whole_records, with_header
+from pipelines.csv_pieces import by_rows, longer_than, whole_records, with_header
 from pipelines.csv_ranges import ByteSpan
-from pipelines.csv_records import BOM, Records, find_records, line_ends
+from pipelines.csv_records import BOM, LazyRecords, Records, find_records
 from pipelines.sizes import DEFAULT_SIZES
 from pipelines.spans import UnreadableFile, check_columns
-from pipelines.texts import show_bytes, undecodable_rows
+from pipelines.texts import from_latin_1, show_bytes, undecodable_rows
 
 # Most headers are shorter; of a longer one more is read.
 _HEADER_BYTES = 64 << 10
@@ -34,8 +33,6 @@ _PARSE_BYTES = 1 << 20
 # A longer record isn't an observation: most likely nothing closes a quote. No less than a block.
 MAX_RECORD_BYTES = 8 << 20
 _MOST_COLUMNS = 1 << 17
-# Python objects are many times as large as what they are made of.
-_AT_A_TIME = 1 << 12
 
 
 def read(
@@ -52,7 +49,7 @@ def read(
       stream: the uncompressed bytes of one file.
       wanted: the columns to read.
       block_bytes: how much is read at a time.
-      block_rows: how many rows of that are parsed at a time, at most.
+      block_rows: how many rows are parsed at a time.
       span: a part of the file that holds whole records; None reads it all.
 
     Yields:
@@ -76,7 +73,7 @@ def read(
         if body is None:
             yield _too_long(header, wanted, row, most)
             row += 1
-        for part in _by_rows(body or b"", block_rows):
+        for part in by_rows(body or b"", block_rows):
             # Blank lines don't count as rows, and pyarrow refuses bytes that hold nothing else.
             if part[0] not in b"\r\n" or part.strip(b"\r\n"):
                 block = _parse(part, header, wanted, row)
@@ -97,23 +94,6 @@ def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
     most = max(MAX_RECORD_BYTES, _HEADER_BYTES)
     pieces = whole_records(stream, _HEADER_BYTES, None, most, at_start=True)
     return read_header(with_header(pieces, most), wanted)[0]
-
-
-def _by_rows(data: bytes, most: int) -> Iterator[bytes]:
-    """Cuts whole records into pieces of so many lines at most."""
-    if not data:
-        return
-    start = 0
-    octets = np.frombuffer(data, np.uint8)
-    lines = np.count_nonzero(octets == ord("\n"))
-    if b"\r" in data:
-        lines += np.count_nonzero(octets == ord("\r"))
-    if lines > most:
-        for end in line_ends(data)[most - 1 :: most].tolist():
-            yield data[start : end + 1]
-            start = end + 1
-    if start < len(data):
-        yield data[start:] if start else data
 
 
 def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
@@ -163,7 +143,7 @@ def _parse(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Bl
         table = parse_fast(data, header, wanted)
     except pa.ArrowInvalid:
         return _parse_exact(data, header, wanted, first_row)
-    records = _LazyRecords(data)
+    records = LazyRecords(data)
 
     def raw(positions: Sequence[int]) -> list[str | None]:
         return [show_bytes(records.get(table.num_rows).raw(position)) for position in positions]
@@ -183,10 +163,9 @@ def parse_fast(data: bytes, header: list[str], wanted: Wanted) -> pa.Table:
     Raises:
       pa.ArrowInvalid: a row is not so.
     """
-    # Labels as bytes: no row is refused for what they are.
+    # Labels as bytes: no row is refused for what they are. Features carried along keep their text.
     types = dict.fromkeys(wanted.in_file(header), pa.binary())
     types |= dict.fromkeys(wanted.feature_names, pa.float64())
-    # A feature that is carried along as well keeps its text.
     types |= dict.fromkeys(wanted.passthrough, pa.string())
     return _read_csv(data, header, types, None)
 
@@ -250,17 +229,8 @@ def _parse_bytes(
         # pyarrow shows a handler no row that is not UTF-8, so each byte passes as a character.
         data = data.decode("latin-1").encode("utf-8")
         table = _read_csv(data, header, dict.fromkeys(names, pa.string()), handler)
-        return {name: _from_latin_1(array) for name, array in _arrays(table).items()}
+        return {name: from_latin_1(array) for name, array in _arrays(table).items()}
     return _arrays(_read_csv(data, header, dict.fromkeys(names, pa.binary()), handler))
-
-
-def _from_latin_1(array: pa.Array) -> pa.Array:
-    """Text whose characters stand for bytes, as these bytes."""
-    parts = [
-        pa.array([text.encode("latin-1") for text in part.to_pylist()], pa.binary())
-        for part in (array.slice(at, _AT_A_TIME) for at in range(0, len(array), _AT_A_TIME))
-    ]
-    return pa.concat_arrays(parts) if parts else pa.array([], pa.binary())
 
 
 def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], handler: Any) -> Any:
@@ -328,18 +298,3 @@ def _bad_encoding(records: Records, position: int, column: str, first_row: int) 
         message=f"{column} has bytes that are not UTF-8; save the file as UTF-8",
         raw=show_bytes(records.raw(position)),
     )
-
-
-@dataclasses.dataclass
-class _LazyRecords:
-    """Finds the records of a block when the first reject asks for its raw text."""
-
-    data: bytes
-    found: Records | None = None
-
-    def get(self, expected: int) -> Records:
-        if self.found is None:
-            self.found = find_records(self.data)
-            if len(self.found) != expected:
-                raise ReconcileError(f"{len(self.found)} records, but {expected} parsed")
-        return self.found

@@ -29,6 +29,15 @@ def show_bytes(data: bytes, limit: int = MAX_RAW_BYTES) -> str:
     return f"{shown}… ({len(data) - limit:,} bytes more)"
 
 
+def from_latin_1(array: pa.Array) -> pa.Array:
+    """Text whose characters stand for bytes, as these bytes."""
+    parts = [
+        pa.array([text.encode("latin-1") for text in part.to_pylist()], pa.binary())
+        for part in (array.slice(at, _AT_A_TIME) for at in range(0, len(array), _AT_A_TIME))
+    ]
+    return pa.concat_arrays(parts) if parts else pa.array([], pa.binary())
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Whether an Arrow type holds text, plain or in a dictionary."""
     if pa.types.is_dictionary(kind):
