@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import commit, layout, publish
+from pipelines import commit, layout, proof, publish
 from pipelines.layout import Layout
 from pipelines.publish import Publication
 from pipelines.publishing import disk
@@ -72,6 +72,21 @@ def stage(paths: Layout, dataset: str, rows: list[Any], schema: pa.Schema = SCHE
     return writer.finish()
 
 
+def figures_of(*, files: int, scored: int, rejected: int = 0) -> dict[Any, int]:
+    """What the steps of a run without a fault have counted."""
+    return {
+        ("totals", "files"): files,
+        ("totals", "rows_read"): scored + rejected,
+        ("totals", "rows_scored"): scored,
+        ("totals", "rows_rejected"): rejected,
+        (proof.COUNTED, proof.MATCHED): files,
+        (proof.COUNTED, proof.NORMALIZED): scored,
+        (proof.COUNTED, proof.PREDICTED): scored,
+        ("species", "any"): scored,
+        ("rejects", "any"): rejected,
+    }
+
+
 def staged(paths: Layout, rows: int = 5, rejects: int = 0) -> tuple[list[Shard], dict[Any, int]]:
     """Two shards of predictions, the second one first, and the figures that fit."""
     shards = stage(paths, layout.PREDICTIONS, [("b", n) for n in range(rows - 3)])
@@ -80,10 +95,7 @@ def staged(paths: Layout, rows: int = 5, rejects: int = 0) -> tuple[list[Shard],
     shards += stage(paths, layout.FILES, listed, FILES)
     if rejects:
         shards += stage(paths, layout.REJECTS, [("a", n + 3) for n in range(rejects)])
-    totals = {
-        "files": 2, "rows_read": rows + rejects, "rows_scored": rows, "rows_rejected": rejects,
-    }  # fmt: skip
-    return shards, {("totals", name): count for name, count in totals.items()}
+    return shards, figures_of(files=2, scored=rows, rejected=rejects)
 
 
 def publish_new(

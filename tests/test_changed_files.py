@@ -234,7 +234,7 @@ def test_a_disk_that_fails_half_way_loses_and_doubles_nothing(
                 storage,
                 "open_input",
                 lambda opened, limit=limit: (
-                    pa.PythonFile(Failing(opened, limit))
+                    pa.PythonFile(Failing(opened, limit), mode="r")
                     if opened == str(path)
                     else opening(opened)
                 ),

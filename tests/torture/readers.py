@@ -13,6 +13,7 @@ from pipelines import commit, layout, publish
 from pipelines.layout import Layout
 from pipelines.publish import Publication
 from pipelines.shards import ShardWriter
+from tests.publication import figures_of
 from tests.torture.cases import Case
 from tests.torture.jobs import check_nothing_left, finish, kill_group, make_night, started, wait_for
 from tests.toy import toy_card
@@ -131,6 +132,4 @@ def _publish(output: Path, rows: int) -> None:
                 made = [{"source_file": f"f{number}", "source_row": n} for n in range(count)]
                 writer.write(pa.RecordBatch.from_pylist(made, schema=SCHEMA))
                 shards += writer.finish()
-        totals = {"files": 1, "rows_read": rows, "rows_scored": rows}
-        figures = {("totals", name): count for name, count in totals.items()}
-        publish.publish(publication, shards, figures)
+        publish.publish(publication, shards, figures_of(files=1, scored=rows))
