@@ -48,6 +48,7 @@ class DataSet:
             self.metadata,
             max_shard_bytes=self.sizes.shard_bytes,
             row_group_rows=self.sizes.row_group_rows,
+            row_group_bytes=self.sizes.row_group_bytes,
         )
 
 

@@ -36,5 +36,16 @@ class Sizes:
     row_group_bytes: int = 64 << 20
     shard_bytes: int = 256 << 20
 
+    def __post_init__(self) -> None:
+        """Refuses sizes that contradict each other."""
+        for name, value in dataclasses.asdict(self).items():
+            if value < 1 and name != "small_file_bytes":
+                raise ValueError(f"{name} is {value}; it must be at least 1")
+        if self.small_file_bytes > self.range_bytes:
+            raise ValueError(
+                f"small_file_bytes, {self.small_file_bytes}, is more than range_bytes, "
+                f"{self.range_bytes}: a file is either read whole or divided"
+            )
+
 
 DEFAULT_SIZES = Sizes()

@@ -311,6 +311,7 @@ class ReadSpanFn(InputFn):
                     span.first_row,
                     self._wanted,
                     batch_rows=self._sizes.batch_rows,
+                    batch_bytes=self._sizes.batch_bytes,
                 ):
                     done += block.rows_read
                     yield block, span.size * done // max(span.rows, 1)
@@ -323,6 +324,10 @@ class ReadSpanFn(InputFn):
                 )
                 with gzipped.refused():
                     for block in csv_spans.read(
-                        stream, self._wanted, block_bytes=self._sizes.block_bytes, span=part
+                        stream,
+                        self._wanted,
+                        block_bytes=self._sizes.block_bytes,
+                        block_rows=self._sizes.block_rows,
+                        span=part,
                     ):
                         yield block, source.tell() - span.start

@@ -1,0 +1,79 @@
+"""The local runner's mode against its default before: `python -m benchmarks.modes`.
+
+Scores the same files with workers that are threads in memory, and with workers that Beam reaches by
+gRPC (`multi_threading`), which the command refuses since those streams lose data. Whole processes,
+in turns; the rate is that of the rows which the large run has more than the small one.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import generate
+
+MODES = ("in_memory", "multi_threading")
+SMALL_ROWS = 10_000
+
+
+def run(mode: str, source: Path, output: Path) -> None:
+    """Runs the job in one mode, past the refusal of the command."""
+    from apache_beam.options.pipeline_options import DirectOptions
+
+    from penguin_model import cli
+    from pipelines import job, options
+
+    cli.quiet_libraries(verbose=False)
+    flags = ["--input", str(source), "--output", str(output), "--no-progress"]
+    prepared = job.prepare(options.parse_arguments("modes", flags), flags)
+    prepared.submission.options.view_as(DirectOptions).direct_running_mode = mode
+    manifest, _ = job.execute(prepared)
+    print(manifest["totals"]["rows_scored"])
+
+
+def measure(mode: str, source: Path, rows: int) -> float:
+    """Seconds of a whole process."""
+    with tempfile.TemporaryDirectory() as output:
+        command = [sys.executable, "-m", "benchmarks.modes", "--run", mode, str(source), output]
+        start = time.perf_counter()
+        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds = time.perf_counter() - start
+    if int(ran.stdout) != rows:
+        raise SystemExit(f"{mode}: {ran.stdout.strip()} of {rows} rows were scored")
+    return seconds
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=30_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--run", nargs=3, metavar=("MODE", "INPUT", "OUTPUT"))
+    given = parser.parse_args()
+    if given.run:
+        mode, source, output = given.run
+        run(mode, Path(source), Path(output))
+        return
+    print("| input | mode | whole run, s | M rows/s beyond the small run | ratio |")
+    print("| --- | --- | ---: | ---: | ---: |")
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in ("parquet", "csv"):
+            files = {rows: Path(folder, f"{rows}.{suffix}") for rows in (SMALL_ROWS, given.rows)}
+            for rows, path in files.items():
+                generate.write(path, rows)
+            taken = {(mode, rows): [] for mode in MODES for rows in files}  # type: dict[tuple[str, int], list[float]]
+            for _ in range(given.repeats):
+                for mode, rows in taken:
+                    taken[mode, rows].append(measure(mode, files[rows], rows))
+            rates = {}
+            for mode in MODES:
+                small, large = (min(taken[mode, rows]) for rows in files)
+                rates[mode] = (given.rows - SMALL_ROWS) / (large - small) / 1e6
+                ratio = rates[mode] / rates[MODES[0]]
+                print(f"| {suffix} | {mode} | {large:.1f} | {rates[mode]:.2f} | {ratio:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
