@@ -29,7 +29,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from penguin_model.errors import ConflictError, OutputError, RunExistsError
+from penguin_model.errors import ConflictError, DamagedError, RunExistsError
 from pipelines import layout, objects, storage
 from pipelines.layout import Layout
 from pipelines.objects import Object, Objects
@@ -127,7 +127,7 @@ class ManifestCommit:
         for path in (self._paths.manifest, self._paths.held_manifest):
             with storage.writing(path):
                 manifest = _read_manifest(path, self._store)
-            if manifest is not None and manifest["attempt"] == self._paths.attempt:
+            if manifest is not None and manifest.get("attempt") == self._paths.attempt:
                 return manifest
         return None
 
@@ -282,7 +282,10 @@ def _carry_out(
             _write_manifest(paths, verdict, _json(decision.manifest), store)
     except _Lost as lost:
         # Another may have finished this attempt in the meantime, and removed what it needs.
-        if _owner(visible, store) != paths.attempt:
+        owner = _owner(visible, store)
+        if owner == "":
+            raise DamagedError(f"{visible} is damaged; move it away, or restore it") from lost
+        if owner != paths.attempt:
             store.delete(copy.target for copy in copies)
             return lost.error
     # Readers see the new run: what else is here, the old one first of all, can go.
@@ -378,7 +381,7 @@ def _recover(mine: Layout, store: Objects) -> None:
     for found in staged.values():
         if found.paths.staging != mine.staging and _is_dead(found, store, now):
             # A damaged manifest of another run is in nobody's way but that run's.
-            with contextlib.suppress(OutputError):
+            with contextlib.suppress(DamagedError):
                 _settle(found, store)
     alive = {(each.paths.run_id, each.paths.attempt[:_IN_NAMES]) for each in staged.values()}
     orphans: dict[str, list[Object]] = {}
@@ -399,9 +402,11 @@ def _sweep_orphans(mine: Layout, suspects: Mapping[str, list[Object]], store: Ob
         paths = dataclasses.replace(mine, run_id=run_id)
         if paths.manifest in runs and len({_place(each.path)[1] for each in listed}) == 1:
             continue
-        with contextlib.suppress(OutputError):
-            owner = (_owner(paths.manifest, store) or "")[:_IN_NAMES]
-            store.delete(each.path for each in listed if _place(each.path)[1] != owner)
+        owner = _owner(paths.manifest, store)
+        # What a damaged manifest owns, nobody knows.
+        if owner != "":
+            kept = (owner or "none")[:_IN_NAMES]
+            store.delete(each.path for each in listed if _place(each.path)[1] != kept)
 
 
 def _sweep_run(paths: Layout, mine: Collection[str], store: Objects) -> None:
@@ -511,22 +516,21 @@ def _place(path: str) -> tuple[str, str]:
 
 
 def _read_manifest(path: str, store: Objects) -> dict[str, Any] | None:
+    """A manifest as it is; None if there is none, an empty one if it is damaged."""
     found = store.read(path)
     if found is None:
         return None
     try:
         manifest = json.loads(found.content)
-        if isinstance(manifest["attempt"], str):
-            return dict(manifest)
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise OutputError(f"{path} is not a run's manifest; move it away, or restore it")
+    except (ValueError, RecursionError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
 
 
 def _owner(path: str, store: Objects) -> str | None:
-    """The attempt that wrote a manifest; None if there is none."""
+    """The attempt that wrote a manifest; None if there is none, empty if it doesn't say."""
     manifest = _read_manifest(path, store)
-    return None if manifest is None else str(manifest["attempt"])
+    return None if manifest is None else str(manifest.get("attempt", ""))
 
 
 def _read_lease(paths: Layout, store: Objects) -> dict[str, Any] | None:
