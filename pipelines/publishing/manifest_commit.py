@@ -276,7 +276,11 @@ def _carry_out(
         for shard in shards
     ]
     try:
-        if _owner(visible, store) != paths.attempt:
+        owner = _owner(visible, store)
+        if owner is not None and owner != paths.attempt and not (held or verdict.replace):
+            # Found out before readers that go by folders see any copy.
+            raise _Lost(_exists(paths))
+        if owner != paths.attempt:
             folders = {copy.target.rpartition("/")[0] for copy in copies}
             _copy(paths, folders, copies, store)
             _write_manifest(paths, verdict, _json(decision.manifest), store)
