@@ -54,10 +54,11 @@ def make_folder(folder: str) -> None:
         make_folder(parent)
     try:
         os.mkdir(folder)
-    except FileExistsError:
-        # Another run made it just now, or it is no folder.
+    except FileExistsError as error:
+        # Another run may have made it just now.
         if not os.path.isdir(folder):
-            raise
+            reason = os.strerror(errno.ENOTDIR)
+            raise NotADirectoryError(errno.ENOTDIR, reason, folder) from error
     sync_folder(parent)
 
 

@@ -46,7 +46,7 @@ class LocalCommit:
     def attempt(self, *, hands_over: bool = False) -> Iterator[None]:
         """See `Commit`."""
         paths = self._paths
-        with recovery.writing(paths.output):
+        with storage.writing(paths.output):
             disk.make_folder(paths.output)
         with contextlib.ExitStack() as alive:
             with self._locked(), recovery.writing(paths.output):
