@@ -15,7 +15,7 @@ A verdict is carried out by anybody, any number of times, with the same end: the
 and later runs, whatever their ids, which find an attempt whose lease says that it is dead
 (`leases`). An attempt that finds the manifest taken withdraws: its copies go, then its staging.
 
-`attempts` reads stagings, `verdicts` carries verdicts out, `claims` lets `--new_only` runs take turns.
+`attempts` reads stagings, `verdicts` carries them out, `claims` has `--new_only` runs take turns.
 """
 
 from __future__ import annotations
