@@ -1,0 +1,162 @@
+"""What attempts on a store have in their stagings, and what it says of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from penguin_model.errors import ConflictError
+from pipelines import storage
+from pipelines.layout import Layout
+from pipelines.objects import Object, Objects
+from pipelines.publishing import leases
+
+PUBLISH = "publish"
+HOLD = "hold"
+ABANDONED = "abandoned"
+
+# What an attempt has in its staging beside its shards.
+LEASE = "lease.json"
+DECISION = "decision.json"
+VERDICT = "verdict.json"
+CLAIM = "claim-"
+# Of the attempt's name: 48 bits of it are random enough.
+IN_NAMES = 12
+_SHARD = re.compile(rf"part-([0-9a-f]{{{IN_NAMES}}})-\d+\.parquet")
+
+
+class Verdict(NamedTuple):
+    """What becomes of an attempt.
+
+    Attributes:
+      status: ``publish``, ``hold`` or ``abandoned``.
+      replace: whether a published run may be replaced.
+      seen: the etag of the manifest that may be; None if there was none.
+      checked: whether it rests on a check of what other runs have published.
+    """
+
+    status: str
+    replace: bool = False
+    seen: str | None = None
+    checked: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """One attempt as a listing of the staging shows it."""
+
+    paths: Layout
+    found: Sequence[Object]
+
+    def modified(self, name: str) -> float:
+        """When one of its own objects was written last; 0 if there is none."""
+        path = storage.join(self.paths.staging, name)
+        return next((each.modified for each in self.found if each.path == path), 0)
+
+    def has(self, name: str) -> bool:
+        """Whether one of its own objects is there."""
+        return any(each.path == storage.join(self.paths.staging, name) for each in self.found)
+
+    @property
+    def newest(self) -> float:
+        """When any of its objects was written last."""
+        return max(each.modified for each in self.found)
+
+    @property
+    def claims(self) -> list[str]:
+        """The claims of its publishing steps."""
+        prefix = storage.join(self.paths.staging, CLAIM)
+        return [each.path for each in self.found if each.path.startswith(prefix)]
+
+
+def list_attempts(output: str, store: Objects, run_id: str = "") -> dict[str, Attempt]:
+    """All attempts that have something in the staging, by their folders."""
+    every = Layout(output=output, run_id=run_id, attempt="")
+    found: dict[str, list[Object]] = {}
+    for each in store.list(every.run_staging if run_id else every.all_staging):
+        parts = each.path.removeprefix(f"{every.all_staging}/").split("/")
+        if len(parts) > 2:
+            found.setdefault("/".join(parts[:2]), []).append(each)
+    attempts = [
+        Attempt(dataclasses.replace(every, run_id=key.split("/")[0], attempt=key.split("/")[1]), of)
+        for key, of in found.items()
+    ]
+    return {each.paths.staging: each for each in attempts}
+
+
+def list_all(paths: Layout, folders: Iterable[str], store: Objects) -> list[Object]:
+    """All objects below some folders."""
+    listed = storage.for_each(paths.output, store.list, folders)
+    return [each for found in listed for each in found]
+
+
+def place(path: str) -> tuple[str, str]:
+    """The run id of a published shard, and the attempt in its name; empty if it is none of ours."""
+    *_, folder, name = path.split("/")
+    found = _SHARD.fullmatch(name)
+    return folder.removeprefix("run_id="), found[1] if found else ""
+
+
+def is_dead(found: Attempt, store: Objects, now: float) -> bool:
+    """Whether nobody works on an attempt any more; `now` is by the store's clock, 0 if unknown."""
+    lease = read_lease(found.paths, store)
+    if lease is None and found.has(VERDICT):
+        # Its end has been interrupted: the lease goes right before the verdict.
+        return True
+    return bool(now) and leases.is_dead(
+        lease, renewed=found.modified(LEASE), newest=found.newest, now=now
+    )
+
+
+def read_manifest(path: str, store: Objects) -> dict[str, Any] | None:
+    """A manifest as it is; None if there is none, an empty one if it is damaged."""
+    found = store.read(path)
+    if found is None:
+        return None
+    try:
+        manifest = json.loads(found.content)
+    except (ValueError, RecursionError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def read_owner(path: str, store: Objects) -> str | None:
+    """The attempt that wrote a manifest; None if there is none, empty if it doesn't say."""
+    manifest = read_manifest(path, store)
+    return None if manifest is None else str(manifest.get("attempt", ""))
+
+
+def read_lease(paths: Layout, store: Objects) -> dict[str, Any] | None:
+    """Reads an attempt's lease; None if there is none."""
+    found = store.read(storage.join(paths.staging, LEASE))
+    return None if found is None else dict(json.loads(found.content))
+
+
+def need_lease(paths: Layout, store: Objects) -> dict[str, Any]:
+    """Reads an attempt's lease; without one it was swept away, and its staging must stay gone."""
+    lease = read_lease(paths, store)
+    if lease is None:
+        raise swept(paths)
+    return lease
+
+
+def read_verdict(paths: Layout, store: Objects) -> Verdict | None:
+    """Reads an attempt's verdict; None if there is none yet."""
+    found = store.read(storage.join(paths.staging, VERDICT))
+    return None if found is None else Verdict(**json.loads(found.content))
+
+
+def swept(paths: Layout) -> ConflictError:
+    """What an attempt ends with whose staging another run removed."""
+    return ConflictError(
+        f"run {paths.run_id}: another run took this attempt for dead and removed its staged "
+        "shards; nothing is published, start it again"
+    )
+
+
+def as_json(value: Mapping[str, Any]) -> bytes:
+    """A mapping as it is written to the store."""
+    return (json.dumps(value, indent=2) + "\n").encode()

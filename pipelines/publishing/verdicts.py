@@ -1,0 +1,173 @@
+"""Carrying an attempt's verdict out: by anybody, any number of times, with the same end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from penguin_model.errors import ConflictError, DamagedError, RunExistsError
+from pipelines import layout, storage
+from pipelines.layout import Layout
+from pipelines.objects import Objects
+from pipelines.publishing.attempts import (
+    ABANDONED,
+    DECISION,
+    HOLD,
+    IN_NAMES,
+    LEASE,
+    VERDICT,
+    Attempt,
+    Verdict,
+    as_json,
+    list_all,
+    list_attempts,
+    place,
+    read_owner,
+    read_verdict,
+    swept,
+)
+from pipelines.publishing.commit import Decision
+
+
+class _Lost(Exception):
+    """An attempt can't be published any more, whatever its verdict.
+
+    Attributes:
+      error: what its job ends with.
+    """
+
+    def __init__(self, error: ConflictError | RunExistsError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Copy(NamedTuple):
+    """A shard to be copied: from where, to where, and its bytes."""
+
+    source: str
+    target: str
+    bytes: int
+
+
+def carry_out(
+    paths: Layout, verdict: Verdict, decision: Decision, store: Objects
+) -> ConflictError | RunExistsError | None:
+    """Carries a verdict out; of an attempt that lost, deletes the copies and returns the reason."""
+    held = verdict.status == HOLD
+    visible = paths.held_manifest if held else paths.manifest
+    copies = [
+        _Copy(shard.path, storage.join(_target(paths, dataset, held=held), shard.name), shard.bytes)
+        for dataset, shards in decision.shards.items()
+        for shard in shards
+    ]
+    try:
+        owner = read_owner(visible, store)
+        if owner is not None and owner != paths.attempt and not (held or verdict.replace):
+            # Found out before readers that go by folders see any copy.
+            raise _Lost(exists_already(paths))
+        if owner != paths.attempt:
+            folders = {copy.target.rpartition("/")[0] for copy in copies}
+            _copy(paths, folders, copies, store)
+            _write_manifest(paths, verdict, as_json(decision.manifest), store)
+    except _Lost as lost:
+        # Another may have finished this attempt in the meantime, and removed what it needs.
+        owner = read_owner(visible, store)
+        if owner == "":
+            raise DamagedError(f"{visible} is damaged; move it away, or restore it") from lost
+        if owner != paths.attempt:
+            store.delete(copy.target for copy in copies)
+            return lost.error
+    # Readers see the new run: what else is here, the old one first of all, can go.
+    mine = {visible, *(copy.target for copy in copies)}
+    if not held:
+        sweep_run(paths, mine, store)
+    store.delete(each.path for each in store.list(paths.held) if each.path not in mine)
+    return None
+
+
+def _target(paths: Layout, dataset: str, *, held: bool) -> str:
+    return storage.join(paths.held, dataset) if held else paths.published(dataset)
+
+
+def _copy(paths: Layout, folders: Collection[str], copies: Sequence[_Copy], store: Objects) -> None:
+    """Makes the copies that are missing, and looks whether all are there."""
+
+    def missing() -> list[_Copy]:
+        there = {each.path: each.size for each in list_all(paths, folders, store)}
+        return [copy for copy in copies if there.get(copy.target) != copy.bytes]
+
+    left = missing()
+    if left:
+        staged = {each.path for each in store.list(paths.staging)}
+        if not all(copy.source in staged for copy in left):
+            raise _Lost(swept(paths))
+        storage.for_each(paths.output, lambda copy: store.copy(copy.source, copy.target), left)
+        if missing():
+            raise _Lost(swept(paths))
+
+
+def _write_manifest(paths: Layout, verdict: Verdict, content: bytes, store: Objects) -> None:
+    if verdict.status == HOLD:
+        store.put(paths.held_manifest, content)
+    elif not verdict.replace:
+        if not store.create(paths.manifest, content):
+            raise _Lost(exists_already(paths))
+    elif not (
+        store.replace(paths.manifest, content, verdict.seen)
+        if verdict.seen
+        else store.create(paths.manifest, content)
+    ):
+        raise _Lost(
+            ConflictError(
+                f"run {paths.run_id} was published or replaced by another attempt while this one "
+                "worked; that one stands, start this one again to replace it"
+            )
+        )
+
+
+def exists_already(paths: Layout) -> RunExistsError:
+    """What a run ends with whose id is taken."""
+    return RunExistsError(
+        f"run {paths.run_id} is published already ({paths.manifest}); "
+        "choose another --run_id, or give --replace"
+    )
+
+
+def settle(found: Attempt, store: Objects) -> None:
+    """Ends an attempt that nobody works on, by its verdict; one that has none is abandoned.
+
+    Only what the listing shows is deleted: if the attempt is alive after all, what it wrote since
+    stays.
+    """
+    paths = found.paths
+    lease, decision, last = (
+        storage.join(paths.staging, name) for name in (LEASE, DECISION, VERDICT)
+    )
+    store.create(last, as_json(Verdict(ABANDONED)._asdict()))
+    verdict = read_verdict(paths, store)
+    decided = store.read(decision)
+    # Without a decision, the end of the attempt has been interrupted.
+    if verdict is not None and verdict.status != ABANDONED and decided is not None:
+        carry_out(paths, verdict, Decision.from_json(decided.content), store)
+    # The verdict goes last, so that until then nothing can come of the attempt.
+    store.delete(each.path for each in found.found if each.path not in (lease, last))
+    store.delete([lease])
+    store.delete([last])
+
+
+def sweep_run(paths: Layout, mine: Collection[str], store: Objects) -> None:
+    """Deletes all shards of a published run's folders but its own, and those of live attempts.
+
+    In this order: what is listed before the stagings, and has none, was published or left earlier
+    than the manifest that is read at last.
+    """
+    listed = [each.path for each in list_all(paths, map(paths.published, layout.DATASETS), store)]
+    others = [path for path in listed if path not in mine]
+    if not others:
+        return
+    alive = {
+        each.paths.attempt[:IN_NAMES]
+        for each in list_attempts(paths.output, store, paths.run_id).values()
+    }
+    if read_owner(paths.manifest, store) == paths.attempt:
+        store.delete(path for path in others if place(path)[1] not in alive)
