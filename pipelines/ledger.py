@@ -71,14 +71,33 @@ def find_done(
     for run in published_runs(output):
         if not remaining or run["model"].get("sha256") != model_sha256 or run["end"] < ended_after:
             continue
-        for batch in _read_files(output, run):
-            paths = pa.array({path for path, _, _ in remaining}, pa.string())
-            hits = batch.filter(pc.is_in(batch.column("source_file"), value_set=paths))
-            for fingerprint in _fingerprints(hits):
-                if fingerprint in remaining:
-                    remaining.discard(fingerprint)
-                    done[fingerprint] = run["run_id"]
+        found = _find_in_run(output, run, remaining)
+        remaining -= found
+        done |= dict.fromkeys(found, run["run_id"])
     return done
+
+
+def _find_in_run(
+    output: str, run: Mapping[str, Any], asked: Collection[Fingerprint]
+) -> set[Fingerprint]:
+    """Which of the files asked about a run lists as done."""
+    paths = pa.array({path for path, _, _ in asked}, pa.string())
+    try:
+        return {
+            fingerprint
+            for batch in _read_files(output, run)
+            for fingerprint in _fingerprints(
+                batch.filter(pc.is_in(batch.column("source_file"), value_set=paths))
+            )
+            if fingerprint in asked
+        }
+    except DamagedError:
+        # Another run may have replaced this one since its manifest was read.
+        now = manifest.read(storage.join(output, "runs", f"{run['run_id']}.json"))
+        if now.get("attempt") == run.get("attempt"):
+            raise
+        same_model = now["model"].get("sha256") == run["model"].get("sha256")
+        return _find_in_run(output, now, asked) if same_model else set()
 
 
 def read_fingerprints(shards: Iterable[str]) -> set[Fingerprint]:

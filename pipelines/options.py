@@ -106,7 +106,7 @@ class ScoreOptions(PipelineOptions):
             "--no_progress",
             dest="progress",
             action="store_false",
-            help="do not",
+            help="suppress progress output",
         )
         group.add_argument(
             "--summary",
@@ -124,7 +124,7 @@ class ScoreOptions(PipelineOptions):
 def _seconds(text: str) -> float:
     value = _number(text)
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return value
 
 

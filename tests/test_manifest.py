@@ -144,6 +144,20 @@ def test_a_file_that_could_not_be_read_for_now_is_tried_again(tmp_path: Path) ->
         assert ledger.read_fingerprints([str(path)]) == done
 
 
+@pytest.mark.parametrize("sha256", ["0" * 64, "1" * 64], ids=["same model", "another model"])
+def test_a_run_that_is_replaced_while_the_ledger_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sha256: str
+) -> None:
+    """Its manifest has been read, its list of files is another one by now."""
+    before = publish_new(new(tmp_path))
+    before["shards"]["files"] = before["shards"]["files"] | {"names": ["part-gone.parquet"]}
+    about = {"start": "2026-11-25T00:00:00+00:00", "model": {"sha256": sha256}}
+    publish_new(new(tmp_path, replace=True, about=about))
+    monkeypatch.setattr(ledger, "published_runs", lambda _: iter([before]))
+    done = ledger.find_done(str(tmp_path), "0" * 64, [("a", 1, 0), ("x", 1, 0)])
+    assert set(done) == ({("a", 1, 0)} if sha256 == "0" * 64 else set())
+
+
 @pytest.mark.slow
 def test_the_refusal_is_one_line_of_the_command(
     tmp_path: Path, night: Path, shipped_model: Path

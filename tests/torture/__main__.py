@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.torture import bombs, faults, fuzz, kills, nights, power, readers, rights
+from tests.torture import bombs, faults, fuzz, kills, nights, power, readers, rights, units
 from tests.torture.cases import HEADER, Case
 
 
@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--fuzz", type=int, default=12_000, help="mutated files in all")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the larger file")
     parser.add_argument("--bombs", type=float, default=1, help="scale of the memory bombs")
+    parser.add_argument("--elements", type=int, default=3, help="lost at each edge between steps")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="where to write the table as JSON as well")
     options = parser.parse_args()
@@ -35,6 +36,7 @@ def main() -> int:
         lambda folder: power.power_cuts(folder, 1, rows // 10, 4),
         lambda folder: readers.read_while_jobs_replace(folder, 3, rows // 5),
         lambda folder: readers.read_while_exchanged(folder, 500),
+        lambda folder: units.lost_and_doubled(folder, options.elements),
         lambda folder: faults.together(folder, rows // 10),
         lambda folder: faults.signals(folder, max(2, kill // 3), rows, seed),
         lambda folder: faults.full_disk(folder, 200_000),
