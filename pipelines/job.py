@@ -259,8 +259,6 @@ def _run_pipeline(job: Job) -> Metrics:
         models.load_shared(model_path, card)
     try:
         return job.submission.run("Score", job.transform)
-    except PenguinError:
-        raise
     except Exception as error:
         recorded = failures.read(job.transform.publication.layout.failures)
         raise recorded or as_penguin_error(error) from error

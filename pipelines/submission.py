@@ -148,6 +148,8 @@ def read_metrics(results: MetricResults) -> Metrics:
 
 def as_penguin_error(error: Exception) -> PenguinError:
     """What a runner's own error says, in one line; steps record theirs (`failures`)."""
+    if isinstance(error, PenguinError):
+        return error
     if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
         return PenguinError(f"the connection to the runner was lost: {error.details()}")
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
