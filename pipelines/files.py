@@ -26,7 +26,8 @@ class InputFile(NamedTuple):
       size: bytes.
       modified: microseconds since the epoch, UTC.
       format: ``csv``, ``csv.gz`` or ``parquet``; empty where the name tells none.
-      inode: of a local file; another file that is moved to its place has another. 0 elsewhere.
+      inode: of a file on a disk of this machine; another file that is moved to its place has
+        another. 0 elsewhere.
     """
 
     path: str

@@ -62,7 +62,7 @@ class Version(NamedTuple):
     Attributes:
       size: bytes.
       modified: microseconds since the epoch, UTC.
-      inode: of a local file; 0 elsewhere.
+      inode: of a file on a disk of this machine; 0 elsewhere, where it may change by itself.
     """
 
     size: int
@@ -83,7 +83,9 @@ def read_version(path: str) -> Version:
     """
     if is_local(path):
         found = os.stat(path)
-        return Version.of(found.st_size, found.st_mtime, found.st_ino)
+        # Network filesystems and FUSE, which make inodes up as they go, have no device of their own.
+        inode = found.st_ino if os.major(found.st_dev) else 0
+        return Version.of(found.st_size, found.st_mtime, inode)
     metadata = FileSystems.get_filesystem(path).metadata(path)
     return Version.of(metadata.size_in_bytes, metadata.last_updated_in_seconds or 0)
 

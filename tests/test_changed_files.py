@@ -126,6 +126,8 @@ def test_a_file_that_changes_is_never_a_mixture(
         folder.mkdir()
         path = folder / name
         path.write_bytes(content(name, NAMES[name]))
+        if change is keep_its_time and not storage.read_version(str(path)).inode:
+            pytest.skip("this filesystem doesn't tell such a file from the one before")
         (folder / "another.csv").write_bytes(content("another.csv", 3))
         new = content(name, NAMES[name] + 7, 4000)
         flags = ("--input", folder, "--model", shipped_model, "--run_id", "test", *ONE_WORKER)
