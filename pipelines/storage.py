@@ -83,7 +83,7 @@ def read_version(path: str) -> Version:
     """
     if is_local(path):
         found = os.stat(path)
-        # Network filesystems and FUSE, which make inodes up as they go, have no device of their own.
+        # Network filesystems and FUSE, whose inodes may change, have no device of their own.
         inode = found.st_ino if os.major(found.st_dev) else 0
         return Version.of(found.st_size, found.st_mtime, inode)
     metadata = FileSystems.get_filesystem(path).metadata(path)
