@@ -35,8 +35,9 @@ def write(
     # Checked there: the name of a file, never a path.
     name = f"{found.manifest['run_id']}.html"
     path = storage.absolute(to or storage.join(output, "reports", name))
-    if to is None and storage.is_local(path):
-        storage.make_folder(os.path.dirname(path))
+    if storage.is_local(path):
+        with storage.writing(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
     storage.write_bytes(path, report_page.page(found).encode())
     return path
 

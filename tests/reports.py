@@ -153,6 +153,7 @@ def reject(
 def file(path: str, read: int, rejected: int) -> dict[str, Any]:
     return {
         "source_file": path, "size": 100 * read, "modified": 0, "model_sha256": card().sha256,
+        "status": "read",
         "rows_read": read, "rows_scored": read - rejected, "rows_rejected": rejected,
     }  # fmt: skip
 
