@@ -239,7 +239,7 @@ def test_a_manifests_run_id_is_never_a_path(
     out, err = capfd.readouterr()
     assert everything(tmp_path) == before
     assert out == ""
-    assert "damaged: its run_id is" in err
+    assert "its run_id is" in err
     assert not obeyed(err)
 
 
