@@ -113,7 +113,9 @@ def _wait(path: str, guarded: str) -> int:
 
 def _open(path: str, guarded: str, *, patient: bool) -> int | None:
     """Opens the file of a lock; None if it comes and goes just now."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    # Another run may remove the folder while this one makes it.
+    with contextlib.suppress(FileExistsError):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except PermissionError:

@@ -177,8 +177,9 @@ def counted(batches: Iterator[Any]) -> dict[Any, Any]:
     sums: dict[Any, Any] = {}
     for each in batches:
         if not isinstance(each, pa.RecordBatch):
-            key, counts = each.value
-            sums[key] = histograms.add_up([sums.get(key, 0), counts])
+            for key, counts in each.value.items():
+                if key[0] == histograms.GROUP:
+                    sums[key] = histograms.add_up([sums.get(key, 0), counts])
     return sums
 
 
@@ -217,7 +218,13 @@ def test_pieces_of_a_night_are_counted_as_the_whole(
     folder = tmp_path_factory.mktemp("pieces")
     write_birds(folder / "birds.csv", rows=200)
     pd.read_csv(folder / "birds.csv").to_parquet(folder / "birds.parquet", row_group_size=70)
-    sizes = Sizes(span_bytes=span, range_bytes=block, block_bytes=block, batch_rows=batch)
+    sizes = Sizes(
+        small_file_bytes=0,
+        span_bytes=span,
+        range_bytes=block,
+        block_bytes=block,
+        batch_rows=batch,
+    )
     flags = ("--input", folder, "--model", samples.MODEL, "--run_id", "test")
     pieces = run_sized(sizes, folder / "pieces", *flags)
     small = run_small_pieces(folder / "small", *flags)

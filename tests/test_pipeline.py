@@ -183,7 +183,9 @@ def test_a_large_csv_is_read_in_parallel_with_exact_rows(tmp_path: Path, toy: Pa
     (tmp_path / "large.csv").write_bytes("\r\n".join(lines).encode())
     output = tmp_path / "out"
     flags = ("--model", toy, "--passthrough", "note", *PLAIN, *TWO_WORKERS)
-    sizes = Sizes(range_bytes=300, block_bytes=500, batch_rows=70, row_group_rows=90)
+    sizes = Sizes(
+        small_file_bytes=0, range_bytes=300, block_bytes=500, batch_rows=70, row_group_rows=90
+    )
     assert run_sized(sizes, output, "--input", tmp_path / "large.csv", *flags)["totals"] == totals(
         files=1, rows_read=200, rows_scored=180, rows_rejected=20
     )
