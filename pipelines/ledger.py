@@ -35,7 +35,7 @@ def published_runs(
 
     Args:
       output: the output root.
-      damaged: is told of each that is damaged, and left out; None means that none may be.
+      damaged: called with each error; that manifest is left out. None raises the first error.
 
     Raises:
       DamagedError: one is damaged.
@@ -64,7 +64,7 @@ def find_done(
       The run id by file, for those that are done.
 
     Raises:
-      DamagedError: a manifest or a shard is damaged, so nobody knows which files are done.
+      DamagedError: a manifest or a shard is damaged, so the files that are done aren't known.
     """
     done: dict[Fingerprint, str] = {}
     remaining = set(asked)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -99,11 +98,6 @@ def open_input(path: str) -> pa.NativeFile:
     return pa.PythonFile(opened.detach() if isinstance(opened, io.BufferedReader) else opened)
 
 
-def open_small(path: str) -> pa.NativeFile:
-    """Opens a small file for random reads; a remote one is fetched whole, in one request."""
-    return open_input(path) if is_local(path) else pa.BufferReader(read_bytes(path))
-
-
 def open_output(path: str) -> Any:
     """Opens a new file for writing; a local folder must be there."""
     if is_local(path):
@@ -145,11 +139,6 @@ def put_bytes(path: str, content: bytes) -> None:
     else:
         with open_output(path) as file:
             file.write(content)
-
-
-def write_json(path: str, value: Mapping[str, Any]) -> None:
-    """Writes a mapping as indented JSON, in the way of `write_bytes`."""
-    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 @contextlib.contextmanager

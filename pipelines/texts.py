@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from penguin_model import validate
 
-# What a reject shows of its row: more of it is no help to a reader.
+# How much of its row a reject shows: more wouldn't help a reader.
 MAX_RAW_BYTES = 32 << 10
 # Python objects are many times as large as what they are made of.
 _AT_A_TIME = 1 << 12

@@ -114,7 +114,7 @@ def exchange(first: str, second: str) -> bool:
 
 
 def list_names(folder: str) -> list[str]:
-    """Names in a folder, sorted; what is no folder has none."""
+    """Names in a folder, sorted; none if it isn't a folder."""
     try:
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):

@@ -60,7 +60,7 @@ def is_dead(lease: Mapping[str, Any] | None, *, renewed: float, newest: float, n
 
 @contextlib.contextmanager
 def renewed(renew: Callable[[], bool]) -> Iterator[None]:
-    """Has a thread renew a lease while the body runs, until it is told that there is none left."""
+    """Renews a lease from a thread while the body runs, until the lease is gone."""
     ended = threading.Event()
 
     def work() -> None:

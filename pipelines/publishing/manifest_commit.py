@@ -236,7 +236,7 @@ def _sweep_orphans(mine: Layout, suspects: Mapping[str, list[Object]], store: Ob
         if paths.manifest in runs and len({place(each.path)[1] for each in listed}) == 1:
             continue
         owner = read_owner(paths.manifest, store)
-        # What a damaged manifest owns, nobody knows.
+        # A damaged manifest doesn't say what it owns.
         if owner != "":
             kept = (owner or "none")[:IN_NAMES]
             store.delete(each.path for each in listed if place(each.path)[1] != kept)
