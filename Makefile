@@ -30,7 +30,7 @@ flink: ## Fetch Flink and Beam's job server into .flink/, checked; needs Java (d
 
 stores: ## Make the S3 servers that the tests use beside moto, in .stores/; needs Go and npm (docs/filesystems.md)
 	@sh scripts/setup_venv.sh dev
-	$(python) -m tests.stores.fetch
+	$(python) -m tests.support.stores.fetch
 
 torture: ## Kill, fill, mutate: ten minutes that must lose no row (docs/reliability.md)
 	@sh scripts/setup_venv.sh dev

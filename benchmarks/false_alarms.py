@@ -20,8 +20,8 @@ from penguin_model import bundle, cli, dataset
 from penguin_model.card import ModelCard
 from penguin_model.evaluate import histogram
 from penguin_model.features import normalize
-from pipelines import divergence
-from pipelines.histograms import PROBABILITY, SPECIES
+from pipelines.monitoring import divergence
+from pipelines.monitoring.histograms import PROBABILITY, SPECIES
 
 MODEL = "models/penguin-classifier.keras"
 DATA = "data/penguins.csv"

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from benchmarks.generate import batch
 from penguin_model.card import read_card
-from pipelines import histograms
-from pipelines.sizes import DEFAULT_SIZES
+from pipelines.monitoring import histograms
+from pipelines.reading.settings import DEFAULT_SIZES
 
 MODEL = "models/penguin-classifier.keras"
 ROWS = DEFAULT_SIZES.batch_rows

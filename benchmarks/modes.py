@@ -23,7 +23,8 @@ def run(mode: str, source: Path, output: Path) -> None:
     from apache_beam.options.pipeline_options import DirectOptions
 
     from penguin_model import cli
-    from pipelines import job, options
+    from pipelines.job import options
+    from pipelines.job import run as job
 
     cli.quiet_libraries(verbose=False)
     flags = ["--input", str(source), "--output", str(output), "--no-progress"]

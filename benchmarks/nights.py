@@ -17,9 +17,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import files, ledger, schemas
-from pipelines.files import InputFile, Matching
-from pipelines.layout import FILES, Layout, numbered_names
+from pipelines.datasets import schemas
+from pipelines.reading import matching as files
+from pipelines.reading.matching import InputFile, Matching
+from pipelines.runs import ledger
+from pipelines.runs.layout import FILES, Layout, numbered_names
 
 SHA256 = "0" * 64
 

@@ -25,12 +25,15 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from benchmarks import generate
 from penguin_model.card import read_card
-from pipelines import csv_ranges, csv_spans, files, packs, parquet_spans, publishing, storage
-from pipelines.blocks import Wanted
-from pipelines.layout import DATASETS, PREDICTIONS, Layout
+from pipelines import publishing, storage
 from pipelines.publishing import Decision, PlacedShard
 from pipelines.publishing.commit import describe
-from pipelines.sizes import DEFAULT_SIZES
+from pipelines.reading import matching, small_files
+from pipelines.reading.csv_files import ranges, reader
+from pipelines.reading.parquet_files import reader as parquet_spans
+from pipelines.reading.rows import Wanted
+from pipelines.reading.settings import DEFAULT_SIZES
+from pipelines.runs.layout import DATASETS, PREDICTIONS, Layout
 
 WANTED = Wanted.of_card(read_card("models/penguin-classifier.keras"), ())
 SHARD = b"x" * 100_000
@@ -87,11 +90,13 @@ def running(latency: float) -> Iterator[Served]:
 
 def read_small(pattern: str) -> int:
     """Reads many small files as the job does; returns their rows."""
-    found = list(files.match([pattern]))
-    gathered = packs.gather(
+    found = list(matching.match([pattern]))
+    gathered = small_files.gather(
         found, max_file_bytes=DEFAULT_SIZES.small_file_bytes, max_files=DEFAULT_SIZES.pack_files
     )
-    return sum(sum(each.rows.values()) for pack in gathered for each in packs.read(pack, WANTED))
+    return sum(
+        sum(each.rows.values()) for pack in gathered for each in small_files.read(pack, WANTED)
+    )
 
 
 def read_parquet(path: str) -> int:
@@ -114,21 +119,21 @@ def read_parquet(path: str) -> int:
 
 def read_csv(path: str) -> int:
     """Surveys a CSV range by range, then reads its spans; returns its rows."""
-    (file,) = files.match([path])
+    (file,) = matching.match([path])
     surveys = []
     for start in range(0, file.size, DEFAULT_SIZES.range_bytes):
         stop = min(start + DEFAULT_SIZES.range_bytes, file.size)
         with storage.open_input(path) as source:
-            surveys.append(csv_ranges.survey(source, start, stop, file.size))
+            surveys.append(ranges.survey(source, start, stop, file.size))
 
     def look(start: int, stop: int) -> Any:
         with storage.open_input(path) as source:
-            return csv_ranges.look_inside(source, start, stop)
+            return ranges.look_inside(source, start, stop)
 
     rows = 0
-    for span in csv_ranges.number(surveys, file.size, look):
+    for span in ranges.number(surveys, file.size, look):
         with storage.open_input(path) as source:
-            for block in csv_spans.read(
+            for block in reader.read(
                 source, WANTED, block_bytes=DEFAULT_SIZES.block_bytes, span=span
             ):
                 rows += block.rows_read

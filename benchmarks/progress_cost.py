@@ -18,9 +18,9 @@ from pathlib import Path
 
 from benchmarks import generate, report
 from benchmarks.meter import Cost, measure
-from pipelines import progress, work
-from pipelines.pace import Pace
-from pipelines.work import Teller
+from pipelines.progress import display, reporter
+from pipelines.progress.rate import Pace
+from pipelines.progress.reporter import Teller
 
 LIMIT_SECONDS = 600
 FILES = 8
@@ -78,10 +78,10 @@ def measure_parts(folder: Path, times: int = 1000) -> None:
     write = (time.thread_time() - started) / times / len(tellers)
     ours, theirs = pty.openpty()
     threading.Thread(target=_swallow, args=(ours,), daemon=True).start()
-    bar, pace = progress.Bar(theirs), Pace()
+    bar, pace = display.Bar(theirs), Pace()
     started = time.thread_time()
     for moment in range(times):
-        bar.show(pace.see(work.read(str(folder))._replace(files=1, bytes=10**9), moment))
+        bar.show(pace.see(reporter.read(str(folder))._replace(files=1, bytes=10**9), moment))
     frame = (time.thread_time() - started) / times
     print(
         f"a write takes {write * 1e6:.0f} us, a frame {frame * 1e6:.0f} us: twice a second "

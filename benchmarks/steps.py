@@ -20,11 +20,14 @@ from benchmarks import generate
 from penguin_model import bundle, cli
 from penguin_model.card import read_card
 from penguin_model.features import normalize
-from pipelines import csv_spans, parquet_spans, schemas, storage
-from pipelines.blocks import Block, Wanted, split
-from pipelines.shards import ShardWriter
-from pipelines.sizes import DEFAULT_SIZES
-from pipelines.transforms import NormalizeFn, PredictFn
+from pipelines import storage
+from pipelines.datasets import schemas
+from pipelines.datasets.shard_writer import ShardWriter
+from pipelines.pipeline import NormalizeFn, PredictFn
+from pipelines.reading.csv_files import reader
+from pipelines.reading.parquet_files import reader as parquet_spans
+from pipelines.reading.rows import Block, Wanted, split
+from pipelines.reading.settings import DEFAULT_SIZES
 
 MODEL = "models/penguin-classifier.keras"
 CARD = read_card(MODEL)
@@ -50,7 +53,7 @@ def blocks(path: Path) -> Iterator[Block]:
     """The rows of a file as the reading step gets them."""
     with storage.open_input(str(path)) as source:
         if path.suffix == ".csv":
-            yield from csv_spans.read(source, WANTED, block_bytes=DEFAULT_SIZES.block_bytes)
+            yield from reader.read(source, WANTED, block_bytes=DEFAULT_SIZES.block_bytes)
             return
         opened = parquet_spans.open_file(source, WANTED)
         groups = (0, opened.num_row_groups)

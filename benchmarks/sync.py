@@ -18,10 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import layout, publishing
-from pipelines.layout import Layout
+from pipelines import publishing
 from pipelines.publishing import Decision, PlacedShard, disk
 from pipelines.publishing.commit import describe
+from pipelines.runs import layout
+from pipelines.runs.layout import Layout
 
 SCENES = {"20 shards of 64 MB": (20, 64 << 20), "3 shards of 50 KB": (3, 50 << 10)}
 

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def body() -> int:
         # Beam warns while it is imported, so the silence comes first.
         cli.quiet_libraries(verbose)
-        from pipelines import job
+        from pipelines.job import run as job
 
         return job.run(PROGRAM, arguments, verbose)
 

@@ -7,8 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from pipelines import report
-from tests import browser, reports
+from pipelines.report import __main__ as report
+from tests.support import browser, reports
 
 PROJECT = Path(__file__).parents[1]
 # Name, width, dark, and the first and last section that are seen; the first with the page's head.

@@ -15,7 +15,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("project")
 
 PROJECT = Path(__file__).parents[1]
-OFFLINE = PROJECT / "tests" / "offline"
+OFFLINE = PROJECT / "tests" / "support" / "offline"
 
 # At import, before any test module imports TensorFlow or starts another Python.
 _spec = importlib.util.spec_from_file_location("offline", OFFLINE / "sitecustomize.py")

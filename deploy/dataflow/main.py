@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
 from pipelines import score
-from pipelines.options import ScoreOptions
+from pipelines.job.options import ScoreOptions
 
 SEPARATOR = ";"
 

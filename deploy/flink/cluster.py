@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.flink import parts
-from pipelines import flink_cluster, flink_keys
+from pipelines.runners import flink_keys, flink_rest
 
 PROGRAM = "cluster"
 START_SECONDS = 60
@@ -156,7 +156,7 @@ class Cluster:
         Raises:
           OSError: it cannot be reached.
         """
-        return flink_cluster.ask(
+        return flink_rest.ask(
             f"localhost:{self.rest_port}", path, method=method, conf=str(self.conf)
         )
 

@@ -7,10 +7,10 @@ In goes a `Decision`, out comes a published or held run. The kinds share the dec
 from __future__ import annotations
 
 from pipelines import storage
-from pipelines.layout import Layout
 from pipelines.publishing.commit import Commit, Decision, PlacedShard
 from pipelines.publishing.local_commit import LocalCommit
 from pipelines.publishing.manifest_commit import ManifestCommit
+from pipelines.runs.layout import Layout
 
 __all__ = ["Commit", "Decision", "PlacedShard", "of"]
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from penguin_model.errors import ConflictError
 from pipelines import storage
-from pipelines.layout import Layout
-from pipelines.objects import Object, Objects
 from pipelines.publishing import leases
+from pipelines.runs.layout import Layout
+from pipelines.storage.objects import Object, Objects
 
 PUBLISH = "publish"
 HOLD = "hold"

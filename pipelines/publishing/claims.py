@@ -10,8 +10,6 @@ from collections.abc import Iterator
 
 from penguin_model.errors import ConflictError
 from pipelines import storage
-from pipelines.layout import Layout
-from pipelines.objects import Objects
 from pipelines.publishing import leases
 from pipelines.publishing.attempts import (
     CLAIM,
@@ -22,6 +20,8 @@ from pipelines.publishing.attempts import (
     read_verdict,
 )
 from pipelines.publishing.verdicts import settle
+from pipelines.runs.layout import Layout
+from pipelines.storage.objects import Objects
 
 _MOST_CLAIM_SECONDS = leases.DEAD_SECONDS + 60
 _CLAIM_WAIT_SECONDS = 0.5

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from penguin_model.errors import RunExistsError
 from pipelines import storage
-from pipelines.layout import Layout
+from pipelines.runs.layout import Layout
 
 
 class PlacedShard(NamedTuple):

@@ -21,11 +21,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from penguin_model.errors import OutputError
-from pipelines import layout, locks, storage
-from pipelines.layout import Layout
+from pipelines import storage
 from pipelines.publishing import commit, disk, recovery
 from pipelines.publishing.commit import Decision
 from pipelines.publishing.recovery import Attempt
+from pipelines.runs import layout
+from pipelines.runs.layout import Layout
+from pipelines.storage import local_locks
 
 _DECISION = "decision.json"
 
@@ -56,7 +58,7 @@ class LocalCommit:
                     for folder in (*paths.staging_folders, self._own.ready(), self._own.replaced()):
                         os.mkdir(folder)
                     lock = os.path.join(paths.staging, recovery.LOCK)
-                    alive.enter_context(locks.keep(lock, paths.output))
+                    alive.enter_context(local_locks.keep(lock, paths.output))
                 except BaseException:
                     self._own.sweep()
                     raise
@@ -152,7 +154,7 @@ class LocalCommit:
     def _locked(self) -> AbstractContextManager[None]:
         """The lock of the output root; its file comes and goes with the staging of all runs."""
         output = self._paths.output
-        return locks.hold(os.path.join(self._paths.all_staging, recovery.LOCK), output)
+        return local_locks.hold(os.path.join(self._paths.all_staging, recovery.LOCK), output)
 
     @contextlib.contextmanager
     def _staged(self) -> Iterator[None]:

@@ -27,9 +27,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from penguin_model.errors import DamagedError
-from pipelines import layout, objects, storage
-from pipelines.layout import Layout
-from pipelines.objects import Object, Objects
+from pipelines import storage
 from pipelines.publishing import leases, verdicts
 from pipelines.publishing.attempts import (
     ABANDONED,
@@ -55,6 +53,10 @@ from pipelines.publishing.attempts import (
 from pipelines.publishing.claims import claimed
 from pipelines.publishing.commit import Decision
 from pipelines.publishing.verdicts import exists_already, settle
+from pipelines.runs import layout
+from pipelines.runs.layout import Layout
+from pipelines.storage import objects
+from pipelines.storage.objects import Object, Objects
 
 
 class ManifestCommit:

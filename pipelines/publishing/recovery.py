@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penguin_model.errors import OutputError
-from pipelines import layout, locks, storage
-from pipelines.layout import Layout
+from pipelines import storage
 from pipelines.publishing import commit, disk
+from pipelines.runs import layout
+from pipelines.runs.layout import Layout
+from pipelines.storage import local_locks
 
 LOCK = ".lock"
 # Predictions come last: what readers look at most changes right before the manifest.
@@ -233,7 +235,7 @@ def recover(output: str) -> None:
     for found in _attempts(output):
         lock = os.path.join(found.staging, LOCK)
         # One that can be neither finished nor undone must not stop the others.
-        with locks.try_to_hold(lock) as dead, contextlib.suppress(OutputError):
+        with local_locks.try_to_hold(lock) as dead, contextlib.suppress(OutputError):
             if dead:
                 Attempt(found).end()
     staging = Layout(output=output, run_id="", attempt="").all_staging

@@ -6,9 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from penguin_model.errors import ConflictError, DamagedError, RunExistsError
-from pipelines import layout, storage
-from pipelines.layout import Layout
-from pipelines.objects import Objects
+from pipelines import storage
 from pipelines.publishing.attempts import (
     ABANDONED,
     DECISION,
@@ -27,6 +25,9 @@ from pipelines.publishing.attempts import (
     swept,
 )
 from pipelines.publishing.commit import Decision
+from pipelines.runs import layout
+from pipelines.runs.layout import Layout
+from pipelines.storage.objects import Objects
 
 
 class _Lost(Exception):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests import bombs
+from tests.support import bombs
 from tests.torture.cases import Case
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.running import PROJECT, command
+from tests.support.running import PROJECT, command
 from tests.torture.cases import Case
 from tests.torture.jobs import (
     SECONDS,

@@ -18,11 +18,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import csv_spans, gzipped, parquet_spans
-from pipelines.blocks import Block, split
-from pipelines.spans import UnreadableFile
-from tests.reading import WANTED
-from tests.running import PROJECT
+from pipelines.reading.csv_files import compressed, reader
+from pipelines.reading.parquet_files import reader as parquet_spans
+from pipelines.reading.rows import Block, split
+from pipelines.reading.unreadable import UnreadableFile
+from tests.support.reading import WANTED
+from tests.support.running import PROJECT
 from tests.torture.cases import Case
 
 SPLICES = (
@@ -103,13 +104,13 @@ def account(blocks: Iterator[Block]) -> tuple[list[Any], int]:
 
 
 def read_csv(data: bytes, size: int) -> tuple[list[Any], int]:
-    return account(csv_spans.read(io.BytesIO(data), WANTED, block_bytes=size))
+    return account(reader.read(io.BytesIO(data), WANTED, block_bytes=size))
 
 
 def read_gzip(data: bytes, size: int) -> tuple[list[Any], int]:
-    gzipped.check(io.BytesIO(data))
-    stream = gzipped.unzipped(io.BytesIO(data))
-    return account(csv_spans.read(stream, WANTED, block_bytes=size))
+    compressed.check(io.BytesIO(data))
+    stream = compressed.unzipped(io.BytesIO(data))
+    return account(reader.read(stream, WANTED, block_bytes=size))
 
 
 def read_parquet(data: bytes, size: int) -> tuple[list[Any], int]:

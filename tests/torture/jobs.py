@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks import generate
-from tests.running import (
+from tests.support.running import (
     ONE_WORKER,
     PROJECT,
     beside_progress,

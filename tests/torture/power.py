@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from penguin_model.errors import PenguinError
-from pipelines import commit, ledger, publish
+from pipelines.publishing import decide
+from pipelines.publishing import door as commit
 from pipelines.publishing.recovery import Attempt
-from tests.publication import at_step, check_whole, new, publish_new, staged
+from pipelines.runs import ledger
+from tests.support.publication import at_step, check_whole, new, publish_new, staged
 from tests.torture.cases import Case
 from tests.torture.jobs import check_rows, finish, make_night, rows_of_runs
 
@@ -95,7 +97,7 @@ def cut_while_publishing(disk: Disk, root: str, stop: int, how: int, kind: str) 
     ):
         made = staged(publication.layout, 50, 1)
         steps = at_step(patched, stop, lambda: disk.cut_power(how))
-        publish.publish(publication, *made)
+        decide.publish(publication, *made)
         patched.setattr(Attempt, "end", lambda _: None)
     came = steps() >= stop
     if not came:

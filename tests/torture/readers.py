@@ -9,14 +9,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import commit, layout, publish
-from pipelines.layout import Layout
-from pipelines.publish import Publication
-from pipelines.shards import ShardWriter
-from tests.publication import figures_of
+from pipelines.datasets.shard_writer import ShardWriter
+from pipelines.publishing import decide
+from pipelines.publishing import door as commit
+from pipelines.publishing.decide import Publication
+from pipelines.runs import layout
+from pipelines.runs.layout import Layout
+from tests.support.publication import figures_of
+from tests.support.toy import toy_card
 from tests.torture.cases import Case
 from tests.torture.jobs import check_nothing_left, finish, kill_group, make_night, started, wait_for
-from tests.toy import toy_card
 
 SCHEMA = pa.schema([("source_file", pa.string()), ("source_row", pa.int64())])
 
@@ -132,4 +134,4 @@ def _publish(output: Path, rows: int) -> None:
                 made = [{"source_file": f"f{number}", "source_row": n} for n in range(count)]
                 writer.write(pa.RecordBatch.from_pylist(made, schema=SCHEMA))
                 shards += writer.finish()
-        publish.publish(publication, shards, figures_of(files=1, scored=rows))
+        decide.publish(publication, shards, figures_of(files=1, scored=rows))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.running import PROJECT, beside_progress, command
+from tests.support.running import PROJECT, beside_progress, command
 from tests.torture.cases import Case
 from tests.torture.jobs import SECONDS, check_line, check_nothing_left, check_rows, rows_of_runs
 from tests.torture.jobs import make_night as make_files

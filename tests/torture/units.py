@@ -4,9 +4,9 @@ from pathlib import Path
 
 from penguin_model import cli
 from penguin_model.errors import PenguinError
-from tests import meddling
-from tests.meddling import EXPECTED, Meddler
-from tests.running import listing, manifest
+from tests.support import meddling
+from tests.support.meddling import EXPECTED, Meddler
+from tests.support.running import listing, manifest
 from tests.torture.cases import Case
 
 

@@ -1,0 +1,69 @@
+"""One count of what a step does: by file for the proof, as Beam metrics, and as progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apache_beam.metrics import Metrics
+
+from pipelines.counts.by_file import UNKNOWN, FileTally, by_bucket
+from pipelines.progress.reporter import Teller
+from pipelines.runners.submission import NAMESPACE
+
+# Metrics by the field of `FileTally` that they count.
+_METRICS = {
+    "rows_read": Metrics.counter(NAMESPACE, "rows_read"),
+    "rows_scored": Metrics.counter(NAMESPACE, "rows_scored"),
+    "rows_rejected": Metrics.counter(NAMESPACE, "rows_rejected"),
+    "unreadable": Metrics.counter(NAMESPACE, "files_unreadable"),
+}
+# Fields of `Work` likewise.
+_PROGRESS = {
+    "matched": "files",
+    "bytes_ranged": "ranged",
+    "bytes_surveyed": "surveyed",
+    "bytes_read": "read",
+    "rows_read": "rows",
+    "rows_rejected": "rejected",
+}
+_VERSION = ("size", "modified")
+
+
+class Counter:
+    """Counts the work of one bundle; metrics, progress and tallies follow from the same number.
+
+    Args:
+      teller: reports progress; None reports nothing.
+    """
+
+    def __init__(self, teller: Teller | None = None) -> None:
+        self._teller = teller
+        self._by_file: dict[str, dict[str, int]] = {}
+
+    def add(self, path: str, **counts: int) -> None:
+        """Counts work on one file.
+
+        Args:
+          path: the file's.
+          **counts: fields of `FileTally`.
+        """
+        known = self._by_file.setdefault(path, {})
+        progress: dict[str, int] = {}
+        for name, count in counts.items():
+            if name in _VERSION:
+                known[name] = max(known.get(name, UNKNOWN), count)
+                continue
+            known[name] = known.get(name, 0) + count
+            if name in _METRICS:
+                _METRICS[name].inc(count)
+            if name in _PROGRESS:
+                progress[_PROGRESS[name]] = count
+        if self._teller is not None and progress:
+            if "files" in progress:
+                progress["bytes"] = counts["size"]
+            self._teller.add(**progress)
+
+    def take(self) -> Iterator[tuple[int, dict[str, FileTally]]]:
+        """What was counted, by bucket of files; forgets it."""
+        counted, self._by_file = self._by_file, {}
+        return by_bucket({path: FileTally(**counts) for path, counts in counted.items()})

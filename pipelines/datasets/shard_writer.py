@@ -1,0 +1,174 @@
+"""Writing a data set as Parquet shards of bounded size, in staging."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines import storage
+from pipelines.reading.settings import DEFAULT_SIZES
+
+# pyarrow's default of 1,024 values at a time costs an eighth of the time. But only between two
+# such batches does it end a page, which is in memory three times over while it is compressed.
+_MOST_BATCH_ROWS = 1 << 16
+_BATCH_BYTES = 4 << 20
+
+
+class Shard(NamedTuple):
+    """The record of one staged shard: only shards with a record are ever published.
+
+    Attributes:
+      dataset: the data set it belongs to.
+      path: where it is staged.
+      rows: rows written.
+      first: source file and row of its first row, which orders the published shards.
+    """
+
+    dataset: str
+    path: str
+    rows: int
+    first: tuple[str, int]
+
+
+def _encodings(schema: pa.Schema, batch_rows: int) -> dict[str, Any]:
+    """How each column is written; measured with `benchmarks/encodings.py`.
+
+    Probabilities do not compress, so they are not tried; ascending row numbers shrink to nothing
+    as differences. Of the floats only the winner's probability has statistics, by which readers
+    find the doubtful rows.
+    """
+    floats = [field.name for field in schema if pa.types.is_floating(field.type)]
+    return {
+        "compression": {
+            field.name: "none" if field.name in floats else "snappy" for field in schema
+        },
+        "use_dictionary": [field.name for field in schema if pa.types.is_dictionary(field.type)],
+        "column_encoding": {
+            field.name: "DELTA_BINARY_PACKED" for field in schema if field.name == "source_row"
+        },
+        "write_statistics": [
+            field.name
+            for field in schema
+            if field.name not in floats or field.name == "probability"
+        ],
+        "write_batch_size": batch_rows,
+    }
+
+
+class ShardWriter:
+    """Gathers batches into row groups, and row groups into shards.
+
+    Every shard has the same schema and metadata, none is empty. Dictionary columns are written
+    from their dictionaries as they are, and read back as plain strings.
+
+    Args:
+      folder: the staging folder of the data set.
+      dataset: the data set's name.
+      schema: of every batch.
+      metadata: key-value pairs for the Parquet footers.
+      max_shard_bytes: a shard is closed by the row group that reaches this size.
+      row_group_rows: rows of a full row group.
+      row_group_bytes: bytes in memory of a full row group, if it has them with fewer rows.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        dataset: str,
+        schema: pa.Schema,
+        metadata: Mapping[str, str],
+        *,
+        max_shard_bytes: int,
+        row_group_rows: int,
+        row_group_bytes: int = DEFAULT_SIZES.row_group_bytes,
+    ) -> None:
+        self._folder = folder
+        self._dataset = dataset
+        self._schema = schema
+        self._metadata = dict(metadata)
+        self._max_shard_bytes = max_shard_bytes
+        self._row_group_rows = row_group_rows
+        self._row_group_bytes = row_group_bytes
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = 0
+        self._pending_bytes = 0
+        self._batch_rows = 0
+        self._sink: Any = None
+        self._writer: pq.ParquetWriter | None = None
+        self._shard: Shard | None = None
+        self._done: list[Shard] = []
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Adds a batch; its rows reach the disk with their row group."""
+        self._pending.append(batch)
+        self._pending_rows += batch.num_rows
+        # What it keeps from being freed: a slice has all of the buffers that it was cut from.
+        self._pending_bytes += batch.get_total_buffer_size()
+        if (
+            self._pending_rows >= self._row_group_rows
+            or self._pending_bytes >= self._row_group_bytes
+        ):
+            self._flush()
+
+    def finish(self) -> list[Shard]:
+        """Closes the last shard, and returns the records of all."""
+        self._flush()
+        self._close()
+        done, self._done = self._done, []
+        return done
+
+    def _flush(self) -> None:
+        if not self._pending_rows:
+            self._pending.clear()
+            return
+        table = pa.Table.from_batches(self._pending, self._schema).unify_dictionaries()
+        batch_rows = _batch_rows(table)
+        self._pending.clear()
+        self._pending_rows = self._pending_bytes = 0
+        if batch_rows < self._batch_rows:
+            self._close()
+        with storage.writing(self._folder):
+            shard = self._shard or self._open(table, batch_rows)
+            assert self._writer is not None
+            self._writer.write_table(table, row_group_size=table.num_rows)
+            self._shard = shard._replace(rows=shard.rows + table.num_rows)
+            full = self._sink.tell() >= self._max_shard_bytes
+        if full:
+            self._close()
+
+    def _open(self, table: pa.Table, batch_rows: int) -> Shard:
+        self._batch_rows = batch_rows
+        path = storage.join(self._folder, f"part-{uuid.uuid4().hex}.parquet")
+        self._sink = storage.open_output(path)
+        self._writer = pq.ParquetWriter(
+            self._sink,
+            self._schema,
+            # Without Arrow's own schema in the footer a dictionary reads as what it means.
+            store_schema=False,
+            **_encodings(self._schema, batch_rows),
+        )
+        self._writer.add_key_value_metadata(self._metadata)
+        first_file, first_row = (table.column(name)[0].as_py() for name in table.column_names[:2])
+        has_row = table.column_names[1] == "source_row" and first_row is not None
+        return Shard(self._dataset, path, 0, (first_file, first_row if has_row else -1))
+
+    def _close(self) -> None:
+        if self._writer is None or self._shard is None:
+            return
+        with storage.writing(self._folder):
+            self._writer.close()
+            self._sink.close()
+        self._done.append(self._shard)
+        self._writer = self._shard = self._sink = None
+        self._batch_rows = 0
+
+
+def _batch_rows(table: pa.Table) -> int:
+    """How many rows are written at a time, a power of two: fewer where a column is wide."""
+    widest = max(column.nbytes for column in table.columns)
+    rows = max(1, _BATCH_BYTES * table.num_rows // max(1, widest))
+    return min(_MOST_BATCH_ROWS, 1 << (rows.bit_length() - 1))

@@ -1,0 +1,175 @@
+"""The steps that write and count: shards into staging, counts against each other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from pipelines.counts.by_file import FileTally, reconcile
+from pipelines.counts.counter import Counter
+from pipelines.counts.emit import TALLIES, at_bundle_end, figures, tagged_figures
+from pipelines.datasets import schemas
+from pipelines.datasets.shard_writer import Shard, ShardWriter
+from pipelines.reading.settings import Sizes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """A data set as a step writes it.
+
+    Attributes:
+      name: the data set's.
+      folder: its staging folder.
+      schema: of every chunk.
+      metadata: key-value pairs for the Parquet footers.
+      counted_as: the field of `FileTally` that counts its rows; empty where its rows aren't rows
+        of input files.
+      sizes: of the shards.
+    """
+
+    name: str
+    folder: str
+    schema: pa.Schema
+    metadata: Mapping[str, str]
+    counted_as: str
+    sizes: Sizes
+
+    def open_writer(self) -> ShardWriter:
+        """A writer of new shards."""
+        return ShardWriter(
+            self.folder,
+            self.name,
+            self.schema,
+            self.metadata,
+            max_shard_bytes=self.sizes.shard_bytes,
+            row_group_rows=self.sizes.row_group_rows,
+            row_group_bytes=self.sizes.row_group_bytes,
+        )
+
+
+class BundleWriter:
+    """Writes the chunks of one bundle to staged shards, and counts the rows of each file in them.
+
+    A bundle that is retried writes new files; the records of the failed try are never committed,
+    so its files are never published.
+
+    Args:
+      data_set: what to write.
+      counter: counts the rows.
+    """
+
+    def __init__(self, data_set: DataSet, counter: Counter) -> None:
+        self._data_set = data_set
+        self._counter = counter
+        self._writer: ShardWriter | None = None
+
+    def write(self, chunk: pa.RecordBatch) -> None:
+        """Writes one chunk."""
+        if self._writer is None:
+            self._writer = self._data_set.open_writer()
+        self._writer.write(chunk)
+        if name := self._data_set.counted_as:
+            for path, rows, places in locate(chunk):
+                self._counter.add(path, **{name: rows, "places": places})
+
+    def finish(self) -> list[Shard]:
+        """Closes the shards and returns their records."""
+        return self._writer.finish() if self._writer is not None else []
+
+
+class WriteShardsFn(beam.DoFn):
+    """Writes chunks to staged shards, and emits a record of each shard.
+
+    Args:
+      data_set: what to write.
+    """
+
+    def __init__(self, data_set: DataSet) -> None:
+        self._data_set = data_set
+
+    def start_bundle(self) -> None:
+        """Forgets what a failed bundle may have left."""
+        self._counter = Counter()
+        self._writer = BundleWriter(self._data_set, self._counter)
+
+    def process(self, chunk: pa.RecordBatch) -> None:
+        """Writes one chunk."""
+        self._writer.write(chunk)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """Closes the shards, and emits their records and the rows that each file has in them."""
+        yield from at_bundle_end(self._writer.finish())
+        yield from at_bundle_end(self._counter.take(), TALLIES)
+
+
+class ReconcileFn(beam.DoFn):
+    """Checks each file's counts, lists the files as rows of `schemas.FILES`, adds up the totals."""
+
+    def __init__(self, model_sha256: str) -> None:
+        self._model_sha256 = model_sha256
+
+    def process(self, bucket: tuple[int, Mapping[str, FileTally]]) -> Iterator[Any]:
+        """Checks the files of a bucket; emits them as one batch, and their totals."""
+        tallies = bucket[1]
+        for path, tally in tallies.items():
+            reconcile(path, tally)
+        yield pa.RecordBatch.from_pylist(
+            [
+                {
+                    "source_file": path,
+                    "size": tally.size,
+                    "modified": tally.modified,
+                    "model_sha256": self._model_sha256,
+                    "status": tally.status,
+                    "rows_read": tally.rows_read,
+                    "rows_scored": tally.rows_scored,
+                    "rows_rejected": tally.rows_rejected,
+                }
+                for path, tally in tallies.items()
+            ],
+            schema=schemas.FILES,
+        )
+        known = tallies.values()
+        totals = {
+            "files": len(tallies),
+            "files_unreadable": sum(tally.unreadable for tally in known),
+            "rows_read": sum(tally.rows_read for tally in known),
+            "rows_scored": sum(tally.rows_scored for tally in known),
+            "rows_rejected": sum(tally.rows_rejected for tally in known),
+        }
+        yield tagged_figures(figures("totals", totals))
+
+
+def locate(chunk: pa.RecordBatch) -> Iterable[tuple[str, int, int]]:
+    """How many rows of each file a chunk of predictions or rejects holds, and which.
+
+    Args:
+      chunk: its first two columns are `source_file` and `source_row`.
+
+    Yields:
+      Each file's path, its number of rows, and the sum of their places. A reject of a whole file
+      isn't one of the file's rows.
+    """
+    files, rows = chunk.columns[:2]
+    if rows.null_count:
+        files, rows = files.filter(rows.is_valid()), rows.drop_null()
+    if not pa.types.is_dictionary(files.type):
+        files = files.dictionary_encode()
+    places = rows.to_numpy()
+    paths = files.dictionary.to_pylist()
+    if len(paths) == 1:
+        if len(places):
+            yield paths[0], len(places), int(places.sum())
+        return
+    indices = files.indices.to_numpy()
+    counts = np.bincount(indices, minlength=len(paths))
+    sums = np.zeros(len(paths), np.int64)
+    np.add.at(sums, indices, places)
+    for path, count, total in zip(paths, counts.tolist(), sums.tolist(), strict=True):
+        if count:
+            yield path, count, total

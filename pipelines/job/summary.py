@@ -1,0 +1,168 @@
+"""What a run comes to: a short table at its end, or the same in JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from penguin_model import cli
+from pipelines.formatting import count
+from pipelines.publishing import decide
+from pipelines.runners.submission import Metrics, Spread
+from pipelines.runs.layout import DATASETS, PREDICTIONS, REJECTS, Layout
+
+Summary = Mapping[str, Any]
+
+_SUBMITTED = "submitted"
+_MEANING = {
+    "unreadable": "",
+    "skipped": " (scored by an earlier run)",
+    "unsettled": " (may still be written; left for the next run)",
+}
+
+
+def of_run(
+    manifest: Mapping[str, Any], paths: Layout, metrics: Metrics, report: str | None = None
+) -> Summary:
+    """Sums up a run that has ended.
+
+    Args:
+      manifest: of the published or held run.
+      paths: where the run lies.
+      metrics: the job's own; empty where the runner gives none.
+      report: the page on the run.
+
+    Returns:
+      JSON values: the manifest's ``status``, ``run_id``, ``start``, ``end``, ``totals``,
+      ``rejects_by_reason`` and ``species``; ``drift``, ``labels`` and ``batches``, None where
+      nothing is known; under ``paths`` those that are there, by name; and ``notes`` where the
+      run met a damaged file that it could do without.
+    """
+    same = ("status", "run_id", "start", "end", "totals", "rejects_by_reason", "species")
+    return {
+        **{key: manifest[key] for key in same},
+        "drift": _drift(manifest["drift"]),
+        "labels": _labels(manifest["labels"]),
+        "batches": _batches(metrics),
+        "paths": dict(_paths(manifest, paths, report)),
+        **({"notes": manifest["notes"]} if "notes" in manifest else {}),
+    }
+
+
+def of_submitted(paths: Layout) -> Summary:
+    """Says what can be said of a run whose end nobody here waits for.
+
+    Args:
+      paths: where the run will lie.
+    """
+    return {"status": _SUBMITTED, "run_id": paths.run_id, "paths": {"manifest": paths.manifest}}
+
+
+def as_json(summary: Summary) -> str:
+    """A JSON object of several lines."""
+    return json.dumps(summary, indent=2, allow_nan=False)
+
+
+def as_text(summary: Summary) -> str:
+    """A table for a person."""
+    lines = list(_submitted(summary) if summary["status"] == _SUBMITTED else _ended(summary))
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:<{width}}  {cli.printable(value)}" for name, value in lines)
+
+
+def _drift(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    # Nothing is compared in a night without rows.
+    if not found or not found["training"]:
+        return None
+    return {key: found[key] for key in ("score", "drifted", "max_drift")}
+
+
+def _labels(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not found:
+        return None
+    known = {key: found[key] for key in ("rows", "accuracy", "log_loss", "recall")}
+    return {**known, "calibration_error": found["calibration"]["error"]}
+
+
+def _batches(metrics: Metrics) -> dict[str, Any] | None:
+    rows, predicted = metrics.get("batch_rows"), metrics.get("predict_milliseconds")
+    if not isinstance(rows, Spread) or not isinstance(predicted, Spread):
+        return None
+    return {
+        "count": rows.values,
+        "mean_rows": rows.mean,
+        "mean_milliseconds": predicted.mean,
+        "model_loads": metrics.get("model_loads", 0),
+    }
+
+
+def _paths(
+    manifest: Mapping[str, Any], paths: Layout, report: str | None
+) -> Iterator[tuple[str, str]]:
+    if manifest["status"] == decide.HELD:
+        yield "held", paths.held
+        yield "manifest", paths.held_manifest
+    else:
+        for name in DATASETS:
+            if manifest["shards"][name]["files"]:
+                yield name, paths.published(name)
+        yield "manifest", paths.manifest
+    if report is not None:
+        yield "report", report
+
+
+def _submitted(summary: Summary) -> Iterator[tuple[str, str]]:
+    yield "run", f"{summary['run_id']} (submitted; published when the manifest is there)"
+    yield "manifest", summary["paths"]["manifest"]
+
+
+def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
+    totals, paths = summary["totals"], summary["paths"]
+    held = summary["status"] == decide.HELD
+    yield "run", f"{summary['run_id']} ({'held back' if held else 'published'})"
+    yield "files", count(totals["files"])
+    yield "rows read", count(totals["rows_read"])
+    yield "scored", f"{count(totals['rows_scored'])}{_listed(summary['species'])}"
+    yield "rejected", f"{count(totals['rows_rejected'])}{_listed(summary['rejects_by_reason'])}"
+    yield from _quality(summary)
+    if batches := summary["batches"]:
+        each = f"{count(round(batches['mean_rows']))} rows, {batches['mean_milliseconds']:.1f} ms"
+        loads = f"model loads {batches['model_loads']}"
+        yield "batches", f"{count(batches['count'])}  ({each} each; {loads})"
+    for name, meaning in _MEANING.items():
+        if totals[f"files_{name}"]:
+            yield name, f"{count(totals[f'files_{name}'])} files{meaning}"
+    shown: Sequence[str] = (PREDICTIONS, REJECTS, "manifest", "report")
+    if held:
+        yield "kept in", paths["held"]
+        shown = ("report",)
+    for name in shown:
+        if name in paths:
+            yield name, paths[name]
+    for note in summary.get("notes", ()):
+        yield "note", note
+
+
+def _quality(summary: Summary) -> Iterator[tuple[str, str]]:
+    """What drifted, and how the predictions compare with the labels, where there is either."""
+    drift, labels = summary["drift"], summary["labels"]
+    if drift:
+        found = "none beyond chance"
+        if drift["score"]:
+            names = ", ".join(drift["drifted"]) or "too little to matter"
+            found = f"PSI {drift['score']:.2f}  ({names})"
+        yield "drift", found
+    if labels:
+        found = count(labels["rows"])
+        if labels["rows"]:
+            found += (
+                f"  (accuracy {labels['accuracy']:.1%}, log-loss {labels['log_loss']:.3f}, "
+                f"calibration error {labels['calibration_error']:.3f})"
+            )
+        yield "labelled", found
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    shown = ", ".join(f"{name} {count(rows)}" for name, rows in counts.items())
+    return f"  ({shown})" if shown else ""

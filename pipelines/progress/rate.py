@@ -1,0 +1,121 @@
+"""How fast a run goes and how much is left, from what its workers tell."""
+
+from __future__ import annotations
+
+import collections
+from typing import NamedTuple
+
+from pipelines import formatting
+from pipelines.progress.reporter import Work
+
+STARTING, PLANNING, SCORING, PUBLISHING = "starting", "planning", "scoring", "publishing"
+
+# Rate and time left are those of the last so many seconds.
+_WINDOW_SECONDS = 30.0
+
+
+class Facts(NamedTuple):
+    """What is shown at one moment.
+
+    Attributes:
+      phase: ``starting``, ``planning``, ``scoring`` or ``publishing``.
+      done, total: bytes of the input files; 0, 0 while nothing is known of them.
+      rows: rows read so far.
+      rejected: those that were rejected.
+      rate: rows a second, of late; None while unknown.
+      seconds_left: until all is read; None while unknown.
+    """
+
+    phase: str
+    done: int
+    total: int
+    rows: int
+    rejected: int
+    rate: float | None
+    seconds_left: float | None
+
+    @property
+    def fraction(self) -> float | None:
+        """The part that is done; None while the whole is unknown."""
+        return self.done / self.total if self.total else None
+
+
+class Pace:
+    """Makes facts of the counts of several moments."""
+
+    def __init__(self) -> None:
+        self._seen: collections.deque[tuple[float, Work]] = collections.deque()
+
+    def see(self, found: Work, now: float) -> Facts:
+        """Takes the counts of a moment.
+
+        Args:
+          found: the counts.
+          now: seconds of any clock that never goes back.
+        """
+        phase, done, total = _phase(found)
+        rate = seconds_left = None
+        if found.rows or found.read:
+            self._seen.append((now, found))
+            while len(self._seen) > 2 and self._seen[1][0] <= now - _WINDOW_SECONDS:
+                self._seen.popleft()
+            since, first = self._seen[0]
+            if now > since:
+                rate = max(0.0, (found.rows - first.rows) / (now - since))
+                speed = (found.read - first.read) / (now - since)
+                if phase == SCORING and speed > 0:
+                    seconds_left = (total - done) / speed
+        return Facts(phase, done, total, found.rows, found.rejected, rate, seconds_left)
+
+
+def _phase(found: Work) -> tuple[str, int, int]:
+    """The phase, and how much of it is done of what; tries that failed may count twice."""
+    if not found.files:
+        return STARTING, 0, 0
+    if found.surveyed < found.ranged:
+        return PLANNING, found.surveyed, found.ranged
+    phase = SCORING if found.read < found.bytes else PUBLISHING
+    return phase, min(found.read, found.bytes), found.bytes
+
+
+def describe(facts: Facts) -> list[str]:
+    """The facts beside the bar, the most important first."""
+    if facts.phase in (STARTING, PLANNING):
+        return []
+    said = [short(facts.rows, " rows")]
+    if facts.seconds_left is not None:
+        said.append(f"{clock(facts.seconds_left)} left")
+    if facts.rate is not None:
+        said.append(short(facts.rate, " rows/s"))
+    return [*said, f"{formatting.count(facts.rejected)} rejected"]
+
+
+def as_line(facts: Facts) -> str:
+    """All facts in one line: ``scoring 42 % of 2.91 GB, 151 M rows, 0:42 left, …``."""
+    if facts.fraction is None:
+        return facts.phase
+    whole = f"{facts.phase} {100 * facts.fraction:.0f} % of {short(facts.total, 'B')}"
+    return ", ".join([whole, *describe(facts)])
+
+
+def clock(seconds: float) -> str:
+    """``0:42``, ``1:05:00``: minutes and seconds, hours where there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def short(number: float, unit: str) -> str:
+    """Three digits with the SI prefix: ``4.92 M rows``, ``512 rows``, ``323 MB``."""
+    for prefix in ("", "k", "M", "G", "T"):
+        if number < 999.5 or prefix == "T":
+            break
+        number /= 1000
+    digits = 0 if not prefix or number >= 99.95 else 1 if number >= 9.995 else 2
+    return f"{number:.{digits}f} {prefix}{unit}".replace("  ", " ")
+
+
+def outcome(facts: Facts, seconds: float) -> str:
+    """What a run has done in so many seconds."""
+    said = f"{formatting.count(facts.rows)} rows, {formatting.count(facts.rejected)} rejected"
+    return f"{said}, in {clock(seconds)}"

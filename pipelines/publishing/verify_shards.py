@@ -1,0 +1,52 @@
+"""Staged shards on their way to publication: checked by their own footers, in published order."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+import pyarrow.parquet as pq
+
+from penguin_model.errors import ReconcileError
+from pipelines import publishing, storage
+from pipelines.datasets.shard_writer import Shard
+from pipelines.publishing import PlacedShard
+from pipelines.runs.layout import Layout
+
+
+def check(paths: Layout, dataset: str, shards: Iterable[Shard]) -> tuple[PlacedShard, ...]:
+    """Checks a data set's shards by their footers, where they are staged, and names them.
+
+    Raises:
+      ReconcileError: a shard holds other rows than were written, is of another attempt, or has
+        been recorded twice.
+    """
+    mine = sorted((shard for shard in shards if shard.dataset == dataset), key=_by_place)
+    if len({shard.path for shard in mine}) != len(mine):
+        raise ReconcileError(f"{dataset}: the record of a shard came twice; nothing is published")
+    sizes = storage.for_each(paths.staging, functools.partial(_check, paths), mine)
+    names = publishing.of(paths).published_names(len(mine))
+    return tuple(
+        PlacedShard(shard.path, name, shard.rows, size)
+        for shard, name, size in zip(mine, names, sizes, strict=True)
+    )
+
+
+def _check(paths: Layout, shard: Shard) -> int:
+    """Checks one shard's rows and whose it is, and returns its bytes."""
+    with storage.open_input(shard.path) as source:
+        footer = pq.ParquetFile(source).metadata
+        found, about = footer.num_rows, footer.metadata or {}
+        size: int = source.size()
+    if found != shard.rows:
+        raise ReconcileError(
+            f"{shard.dataset}: a shard that begins with {shard.first[0]} holds {found} rows, "
+            f"{shard.rows} were written; nothing is published"
+        )
+    if about.get(b"attempt") != paths.attempt.encode():
+        raise ReconcileError(f"{shard.path}: is not of this attempt; nothing is published")
+    return size
+
+
+def _by_place(shard: Shard) -> tuple[tuple[str, int], str]:
+    return shard.first, shard.path

@@ -1,0 +1,95 @@
+"""Cutting the bytes of a CSV into pieces that end with a record, in bounded memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from pipelines.reading.csv_files.records import BOM, complete_lengths, line_ends, scan, state_after
+from pipelines.reading.unreadable import UnreadableFile
+
+
+def with_header(pieces: Iterator[bytes | None], most: int) -> bytes:
+    """The first records of a file, the header being the first of them; blank lines are left out."""
+    first = b""
+    # Several pieces where lines hold nothing but white space, which alone make no header.
+    while not first.strip() and len(first) <= most:
+        piece = next(pieces, b"")
+        if piece is None:
+            raise UnreadableFile("the header is too long: not a CSV, or a quote is not closed")
+        if not piece:
+            break
+        first = (first + piece).lstrip(b"\r\n")
+    return first
+
+
+def whole_records(
+    stream: BinaryIO,
+    block_bytes: int,
+    limit: int | None,
+    most: int,
+    *,
+    at_start: bool = False,
+) -> Iterator[bytes | None]:
+    """Cuts a stream, or the bytes up to a limit, into pieces that each end with a record.
+
+    Args:
+      stream: the uncompressed bytes.
+      block_bytes: how much is read at a time.
+      limit: how much is read in all; None reads to the end.
+      most: how long a record may be, line end and all; no less than a block.
+      at_start: whether it is the start of a file, where a byte-order mark is left out.
+
+    Yields:
+      The pieces, and None in the place of a record that is too long to hold.
+
+    Raises:
+      UnreadableFile: such a record has a quote that nothing closes.
+    """
+    left = math.inf if limit is None else limit
+    rest, too_long = b"", False
+    # A mark is never cut.
+    while data := stream.read(int(min(max(block_bytes, len(BOM)), left))):
+        left -= len(data)
+        data = rest + (data.removeprefix(BOM) if at_start else data)
+        at_start = False
+        # No other than the first record can be longer than a block.
+        first, last = complete_lengths(data)
+        too_long = too_long or (first or len(data)) > most
+        if too_long and first:
+            yield None
+        if last > (begin := first if too_long else 0):
+            yield data[begin:last]
+        too_long = too_long and not first
+        rest = state_after(data) if too_long else data[last:]
+    if too_long or len(rest) > most:
+        if scan(rest).inside:
+            raise UnreadableFile(f"the last record is {longer_than(most)}")
+        yield None
+    elif rest:
+        yield rest
+
+
+def longer_than(most: int) -> str:
+    """What is wrong with a record of more bytes."""
+    return f"longer than {most >> 20} MiB: not an observation, or a quote is not closed"
+
+
+def by_rows(data: bytes, most: int) -> Iterator[bytes]:
+    """Cuts whole records into pieces of so many lines at most."""
+    if not data:
+        return
+    start = 0
+    octets = np.frombuffer(data, np.uint8)
+    lines = np.count_nonzero(octets == ord("\n"))
+    if b"\r" in data:
+        lines += np.count_nonzero(octets == ord("\r"))
+    if lines > most:
+        for end in line_ends(data)[most - 1 :: most].tolist():
+            yield data[start : end + 1]
+            start = end + 1
+    if start < len(data):
+        yield data[start:] if start else data

@@ -1,0 +1,300 @@
+"""Reading CSV: pyarrow parses blocks that end with a record; a block that fails is read as text.
+
+The fast path asks pyarrow for the wanted columns as numbers. Where that fails, the same block is
+parsed with its columns as bytes, which tells exactly which rows are at fault: one bad row costs
+one slower block, never its neighbours.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from penguin_model import validate
+from penguin_model.errors import ReconcileError
+from pipelines.reading.csv_files.pieces import by_rows, longer_than, whole_records, with_header
+from pipelines.reading.csv_files.ranges import ByteSpan
+from pipelines.reading.csv_files.records import BOM, LazyRecords, Records, find_records
+from pipelines.reading.encoding import from_latin_1, show_bytes, undecodable_rows
+from pipelines.reading.rows import Block, Broken, Reject, Wanted
+from pipelines.reading.settings import DEFAULT_SIZES
+from pipelines.reading.unreadable import UnreadableFile, check_columns
+
+# Most headers are shorter; of a longer one more is read.
+_HEADER_BYTES = 64 << 10
+# What one of pyarrow's threads parses at a time.
+_PARSE_BYTES = 1 << 20
+# A longer record isn't an observation: most likely nothing closes a quote. No less than a block.
+MAX_RECORD_BYTES = 8 << 20
+_MOST_COLUMNS = 1 << 17
+
+
+def read(
+    stream: BinaryIO,
+    wanted: Wanted,
+    *,
+    block_bytes: int,
+    block_rows: int = DEFAULT_SIZES.block_rows,
+    span: ByteSpan | None = None,
+) -> Iterator[Block]:
+    """Reads CSV bytes as a stream, in bounded memory.
+
+    Args:
+      stream: the uncompressed bytes of one file.
+      wanted: the columns to read.
+      block_bytes: how much is read at a time.
+      block_rows: how many rows are parsed at a time.
+      span: a part of the file that holds whole records; None reads it all.
+
+    Yields:
+      The file's rows in order, some at a time.
+
+    Raises:
+      UnreadableFile: there is no usable header, or the bytes are no CSV.
+    """
+    most = max(MAX_RECORD_BYTES, block_bytes)
+    body: bytes | None
+    if span is None or span.start == 0:
+        limit = None if span is None else span.stop
+        pieces = whole_records(stream, block_bytes, limit, most, at_start=True)
+        header, body = read_header(with_header(pieces, most), wanted)
+        row = 0
+    else:
+        header, body, row = find_header(stream, wanted), b"", span.first_row
+        stream.seek(span.start)
+        pieces = whole_records(stream, block_bytes, span.stop - span.start, most)
+    while True:
+        if body is None:
+            yield _too_long(header, wanted, row, most)
+            row += 1
+        for part in by_rows(body or b"", block_rows):
+            # Blank lines don't count as rows, and pyarrow refuses bytes that hold nothing else.
+            if part[0] not in b"\r\n" or part.strip(b"\r\n"):
+                block = _parse(part, header, wanted, row)
+                yield block
+                row += block.rows_read
+        try:
+            body = next(pieces)
+        except StopIteration:
+            return
+
+
+def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
+    """The column names of a file; refuses one without a usable header.
+
+    Raises:
+      UnreadableFile: there is no header, or a wanted column is missing.
+    """
+    most = max(MAX_RECORD_BYTES, _HEADER_BYTES)
+    pieces = whole_records(stream, _HEADER_BYTES, None, most, at_start=True)
+    return read_header(with_header(pieces, most), wanted)[0]
+
+
+def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
+    """Takes the header off the first piece of a file.
+
+    Returns:
+      The names of the columns, and what follows the header.
+
+    Raises:
+      UnreadableFile: it is no header, or a wanted column is missing.
+    """
+    if not piece.strip():
+        raise UnreadableFile("the file is empty: it has no header")
+    if piece[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise UnreadableFile("the file is UTF-16; save it as UTF-8")
+    records = find_records(piece)
+    try:
+        text = records.raw(0).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnreadableFile("the header is not UTF-8 text: no CSV?") from error
+    if "\0" in text:
+        raise UnreadableFile("the header has NUL bytes: no CSV?")
+    if text.count(",") >= _MOST_COLUMNS:
+        raise UnreadableFile(f"the header has more than {_MOST_COLUMNS:,} columns: no CSV?")
+    header = [name.strip() for name in _fields(text)]
+    check_columns(header, wanted)
+    return header, piece[records.starts[1] :] if len(records) > 1 else b""
+
+
+def _too_long(header: list[str], wanted: Wanted, row: int, most: int) -> Block:
+    reject = Reject(
+        source_row=row,
+        reason=validate.UNREADABLE_FILE,
+        column=None,
+        message=f"the record is {longer_than(most)}",
+    )
+    return Block(
+        columns={name: pa.array([], pa.string()) for name in wanted.in_file(header)},
+        rows=np.empty(0, np.int64),
+        raw=lambda _: [],
+        broken=Broken(np.array([row]), lambda _: [reject]),
+    )
+
+
+def _parse(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Block:
+    try:
+        table = parse_fast(data, header, wanted)
+    except pa.ArrowInvalid:
+        return _parse_exact(data, header, wanted, first_row)
+    records = LazyRecords(data)
+
+    def raw(positions: Sequence[int]) -> list[str | None]:
+        return [show_bytes(records.get(table.num_rows).raw(position)) for position in positions]
+
+    rows = np.arange(first_row, first_row + table.num_rows, dtype=np.int64)
+    return Block(columns=_arrays(table), rows=rows, raw=raw)
+
+
+def parse_fast(data: bytes, header: list[str], wanted: Wanted) -> pa.Table:
+    """Parses records, features as float64.
+
+    Args:
+      data: whole records without the header.
+      header: the names of all columns.
+      wanted: the columns to parse.
+
+    Raises:
+      pa.ArrowInvalid: a row is not so.
+    """
+    # Labels as bytes: no row is refused for what they are. Features carried along keep their text.
+    types = dict.fromkeys(wanted.in_file(header), pa.binary())
+    types |= dict.fromkeys(wanted.feature_names, pa.float64())
+    types |= dict.fromkeys(wanted.passthrough, pa.string())
+    return _read_csv(data, header, types, None)
+
+
+def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Block:
+    """Parses every wanted column as bytes, and sets aside the rows that are not even that."""
+    records = find_records(data)
+    wrong: list[int] = []
+
+    def set_aside(row: Any) -> str:
+        wrong.append(row.number - 1)
+        return "skip"
+
+    columns = _parse_bytes(data, header, wanted, set_aside)
+    rows = len(next(iter(columns.values())))
+    if rows + len(wrong) != len(records):
+        raise ReconcileError(
+            f"{len(records)} records at row {first_row}, but {rows + len(wrong)} parsed"
+        )
+    kept = np.setdiff1d(np.arange(len(records)), np.array(wrong, np.int64))
+    undecodable = {
+        int(kept[position]): name
+        for position, name in undecodable_rows(
+            {name: columns[name] for name in wanted.columns}
+        ).items()
+    }
+    broken = np.array(sorted([*wrong, *undecodable]), np.int64)
+
+    def explain(positions: Sequence[int]) -> list[Reject]:
+        return [
+            _bad_encoding(records, place, undecodable[place], first_row)
+            if place in undecodable
+            else _wrong_field_count(records, place, header, first_row)
+            for place in broken[list(positions)].tolist()
+        ]
+
+    if undecodable:
+        mask = ~np.isin(kept, broken)
+        kept = kept[mask]
+        columns = {name: array.filter(pa.array(mask)) for name, array in columns.items()}
+
+    def raw(positions: Sequence[int]) -> list[str | None]:
+        return [show_bytes(records.raw(int(kept[position]))) for position in positions]
+
+    return Block(
+        columns=columns | {name: columns[name].cast(pa.string()) for name in wanted.columns},
+        rows=kept.astype(np.int64) + first_row,
+        raw=raw,
+        broken=Broken(broken + first_row, explain),
+    )
+
+
+def _parse_bytes(
+    data: bytes, header: list[str], wanted: Wanted, handler: Any
+) -> dict[str, pa.Array]:
+    """The columns as bytes; rows of a wrong field count go to the handler."""
+    names = wanted.in_file(header)
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        # pyarrow shows a handler no row that is not UTF-8, so each byte passes as a character.
+        data = data.decode("latin-1").encode("utf-8")
+        table = _read_csv(data, header, dict.fromkeys(names, pa.string()), handler)
+        return {name: from_latin_1(array) for name, array in _arrays(table).items()}
+    return _arrays(_read_csv(data, header, dict.fromkeys(names, pa.binary()), handler))
+
+
+def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], handler: Any) -> Any:
+    # pyarrow counts rows for the handler only where one thread reads.
+    threads = handler is None
+    if data.startswith(BOM):
+        # pyarrow drops a byte-order mark wherever its input begins; after a blank line it is text.
+        data = b"\n" + data
+    return pa_csv.read_csv(
+        pa.BufferReader(data),
+        # Columns are named by position: an unwanted one may have a name twice.
+        read_options=pa_csv.ReadOptions(
+            use_threads=threads,
+            block_size=_PARSE_BYTES if threads else len(data) + 1,
+            column_names=header,
+        ),
+        parse_options=pa_csv.ParseOptions(
+            newlines_in_values=b'"' in data, invalid_row_handler=handler
+        ),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=types,
+            include_columns=list(types),
+            null_values=list(validate.NULL_SPELLINGS),
+            strings_can_be_null=False,
+        ),
+    )
+
+
+def _arrays(table: pa.Table) -> dict[str, pa.Array]:
+    return {
+        name: table.column(name).combine_chunks() if table.num_rows else _empty(table, name)
+        for name in table.column_names
+    }
+
+
+def _empty(table: pa.Table, name: str) -> pa.Array:
+    return pa.array([], table.schema.field(name).type)
+
+
+def _wrong_field_count(
+    records: Records, position: int, header: list[str], first_row: int
+) -> Reject:
+    raw = records.raw(position)
+    found = len(_fields(raw.decode("latin-1")))
+    return Reject(
+        source_row=first_row + position,
+        reason=validate.WRONG_FIELD_COUNT,
+        column=None,
+        message=f"the row has {found} fields, the header has {len(header)}",
+        raw=show_bytes(raw),
+    )
+
+
+def _fields(record: str) -> list[str]:
+    # A field may be as long as a record, which is bounded; the module has its own idea.
+    csv.field_size_limit(max(csv.field_size_limit(), len(record)))
+    return next(csv.reader(io.StringIO(record, newline="")))
+
+
+def _bad_encoding(records: Records, position: int, column: str, first_row: int) -> Reject:
+    return Reject(
+        source_row=first_row + position,
+        reason=validate.BAD_ENCODING,
+        column=column,
+        message=f"{column} has bytes that are not UTF-8; save the file as UTF-8",
+        raw=show_bytes(records.raw(position)),
+    )

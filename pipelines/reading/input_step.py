@@ -1,0 +1,95 @@
+"""What the steps on the input share: they count their work, and write their rejects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+
+from penguin_model import validate
+from pipelines import storage
+from pipelines.counts.counter import Counter
+from pipelines.counts.emit import FIGURES, SHARDS, TALLIES, at_bundle_end, figures
+from pipelines.datasets.transforms import BundleWriter, DataSet
+from pipelines.progress.reporter import Teller
+from pipelines.reading.matching import InputFile, check_unchanged
+from pipelines.reading.planning import Span, whole
+from pipelines.reading.rows import Reject, rejects_batch
+from pipelines.reading.unreadable import UnreadableFile
+from pipelines.runners.submission import NAMESPACE
+
+
+class InputFn(beam.DoFn):
+    """A step on the input: it counts its work, and writes the rejects that it finds.
+
+    Args:
+      progress: the folder to report progress in; None reports none.
+      rejects: the data set of the rejects.
+    """
+
+    def __init__(self, progress: str | None, rejects: DataSet) -> None:
+        self._progress = progress
+        self._data_set = rejects
+
+    def setup(self) -> None:
+        self._teller = Teller(self._progress)
+
+    def start_bundle(self) -> None:
+        """Forgets what a failed bundle may have left."""
+        self._counter = Counter(self._teller)
+        self._rejects = BundleWriter(self._data_set, self._counter)
+        self._by_reason: dict[str, int] = {}
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """Closes the shards of rejects; emits their records and all that was counted."""
+        yield from at_bundle_end(self._rejects.finish(), SHARDS)
+        yield from at_bundle_end(self._counter.take(), TALLIES)
+        if self._by_reason:
+            yield from at_bundle_end([figures("rejects", self._by_reason)], FIGURES)
+        self._teller.tell()
+
+    def _reject(self, rejects: pa.RecordBatch) -> None:
+        self._rejects.write(rejects)
+        for counted in rejects.column("reason").value_counts():
+            reason, count = counted["values"].as_py(), counted["counts"].as_py()
+            self._by_reason[reason] = self._by_reason.get(reason, 0) + count
+            Metrics.counter(NAMESPACE, f"rows_rejected_{reason}").inc(count)
+
+    def _reject_file(self, file: InputFile, error: Exception, after: int = 0) -> None:
+        """Writes one reject for a whole file, or for the rest of it after some rows.
+
+        Raises:
+          ChangedFileError: the file is another one than was matched.
+        """
+        check_unchanged(file, gone_is_fine=True)
+        reason, column = validate.UNREADABLE_FILE, None
+        if isinstance(error, UnreadableFile):
+            reason, column, message = error.reason, error.column, str(error)
+        else:
+            message = storage.reason_of(error)
+        message = f"after row {after - 1}: {message}" if after else message
+        reject = Reject(source_row=None, reason=reason, column=column, message=message)
+        self._reject(rejects_batch([reject], file.path))
+        failed = int(storage.may_pass(error))
+        self._counter.add(file.path, unreadable=1, failed=failed)
+
+    def _announce(self, span: Span) -> Span:
+        """Counts a unit that is to be read."""
+        self._counter.add(
+            span.file.path, units_planned=1, units=span.fingerprint, bytes_planned=span.size
+        )
+        return span
+
+    def _acknowledge(self, span: Span, bytes_read: int) -> None:
+        """Counts a unit that was read to its end, and the last of its bytes."""
+        self._counter.add(
+            span.file.path, units_read=1, units=-span.fingerprint, bytes_read=bytes_read
+        )
+
+    def _refuse(self, file: InputFile, error: Exception) -> None:
+        """Rejects a file that can't be planned: this is all the work on it."""
+        self._reject_file(file, error)
+        self._acknowledge(self._announce(whole(file)), file.size)

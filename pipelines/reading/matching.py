@@ -1,0 +1,178 @@
+"""Input files: matching patterns, and the fingerprint by which the ledger knows a file."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
+
+from apache_beam.io.filesystems import FileSystems
+
+from penguin_model.errors import ChangedFileError
+from pipelines import storage
+from pipelines.runs import ledger
+
+# In place of a format: the name is no text, which neither a column nor a shuffle can hold.
+NO_NAME = "no name"
+FORMATS = {".csv": "csv", ".csv.gz": "csv.gz", ".parquet": "parquet"}
+
+
+class InputFile(NamedTuple):
+    """One matched file.
+
+    Attributes:
+      path: as matched; local ones absolute.
+      size: bytes.
+      modified: microseconds since the epoch, UTC.
+      format: ``csv``, ``csv.gz`` or ``parquet``; empty where the name tells none.
+      inode: of a file on a disk of this machine; another file that is moved to its place has
+        another. 0 elsewhere.
+    """
+
+    path: str
+    size: int
+    modified: int
+    format: str
+    inode: int = 0
+
+    @property
+    def fingerprint(self) -> ledger.Fingerprint:
+        """By which the ledger knows the file."""
+        return self.path, self.size, self.modified
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Matching:
+    """Which files a run reads.
+
+    Attributes:
+      patterns: absolute local or remote paths or globs.
+      format: the format of every file; None goes by each name.
+      settle_seconds: files modified within this time are left for the next run.
+      new_only: whether files that the ledger has are left out.
+      output: the output root, which holds the ledger.
+      model_sha256: the model that the ledger must have scored a file with.
+    """
+
+    patterns: tuple[str, ...]
+    format: str | None = None
+    settle_seconds: float = 0.0
+    new_only: bool = False
+    output: str = ""
+    model_sha256: str = ""
+
+
+class Matched(NamedTuple):
+    """The files of a run, and those left out."""
+
+    chosen: list[InputFile]
+    skipped: int
+    unsettled: list[InputFile]
+
+
+def choose(matching: Matching, now: float) -> Matched:
+    """Matches all patterns, and leaves out what is not settled or done.
+
+    Args:
+      matching: which files.
+      now: seconds since the epoch.
+    """
+    found = list(match(matching.patterns, matching.format))
+    newest = round((now - matching.settle_seconds) * 1_000_000)
+    waits = matching.settle_seconds > 0
+    unsettled = [file for file in found if waits and file.modified > newest]
+    settled = [file for file in found if not (waits and file.modified > newest)]
+    done: Collection[ledger.Fingerprint] = ()
+    if matching.new_only:
+        asked = [file.fingerprint for file in settled]
+        done = ledger.find_done(matching.output, matching.model_sha256, asked)
+    chosen = [file for file in settled if file.fingerprint not in done]
+    return Matched(chosen, len(settled) - len(chosen), unsettled)
+
+
+def match(patterns: Iterable[str], format_override: str | None = None) -> Iterator[InputFile]:
+    """Matches paths and globs; a file that several patterns match comes once.
+
+    A local folder stands for the files in it. A pattern that matches nothing is no error.
+
+    Args:
+      patterns: absolute local or remote paths or globs.
+      format_override: the format of every file, whatever its name.
+    """
+    seen: set[str] = set()
+    for pattern in patterns:
+        if storage.is_local(pattern) and os.path.isdir(pattern):
+            pattern = os.path.join(pattern, "*")
+        (result,) = FileSystems.match([pattern])
+        for metadata in sorted(result.metadata_list, key=lambda found: found.path):
+            if metadata.path in seen:
+                continue
+            seen.add(metadata.path)
+            path = _shown(metadata.path)
+            known = format_override or format_of(path)
+            version = storage.Version.of(
+                metadata.size_in_bytes, metadata.last_updated_in_seconds or 0
+            )
+            if storage.is_local(path) and path == metadata.path:
+                # All three from one look at the file.
+                with contextlib.suppress(OSError):
+                    version = storage.read_version(path)
+            yield InputFile(
+                path=path,
+                size=version.size,
+                modified=version.modified,
+                format=known if path == metadata.path else NO_NAME,
+                inode=version.inode,
+            )
+
+
+def check_unchanged(file: InputFile, *, gone_is_fine: bool = False) -> None:
+    """Checks that a file is still the version that was matched.
+
+    Called after every look at the file: what was read by then is of that version.
+
+    Args:
+      file: the file.
+      gone_is_fine: whether it may have vanished: nothing of it was used.
+
+    Raises:
+      ChangedFileError: it was changed, replaced or removed.
+    """
+    if file.format == NO_NAME:
+        return
+    try:
+        found = storage.read_version(file.path)
+    except storage.ERRORS as error:
+        if gone_is_fine:
+            return
+        raise ChangedFileError(
+            f"{file.path} can't be looked at after it was read: {storage.reason_of(error)}; "
+            "nothing is published, run again"
+        ) from error
+    if found != (file.size, file.modified, file.inode):
+        raise ChangedFileError(
+            f"{file.path} changed while the run read it ({found.size} bytes now, {file.size} when "
+            "it was matched); nothing is published: run again when it is complete, or leave files "
+            "that may still change for the next run with --settle_seconds"
+        )
+
+
+def _shown(path: str) -> str:
+    """A path, its bytes escaped that are no UTF-8."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return os.fsencode(path).decode("utf-8", errors="backslashreplace")
+    return path
+
+
+def format_of(path: str) -> str:
+    """The format that a file's name tells, in any case of letters; empty for none."""
+    name = path.lower()
+    # The longest suffix wins, so that `.csv.gz` is not taken for something else.
+    for suffix in sorted(FORMATS, key=len, reverse=True):
+        if name.endswith(suffix):
+            return FORMATS[suffix]
+    return ""

@@ -1,0 +1,250 @@
+"""How much memory the rows of a Parquet file take, known before any of them is decoded.
+
+A page is decompressed as a whole, and a run-length encoded page of a few bytes may stand for any
+number of rows of any length. The footer and the page headers say how large pages and dictionaries
+are; from that follows how many rows can be read at a time, and what can't be read at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.reading.parquet_files.pages import Pages, read_pages
+
+# Decoders hold a page and a dictionary of each column while they go through its rows.
+HELD_BYTES = 128 << 20
+# Of column readers together; each has one.
+_BUFFER_BYTES = 32 << 20
+_LEAST_BUFFER, _MOST_BUFFER = 64 << 10, 4 << 20
+_WIDTHS = {"BOOLEAN": 1, "INT32": 8, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
+
+
+class TooLargeError(pa.ArrowInvalid):
+    """A column can't be decoded within bounded memory."""
+
+
+class InputParquet(pq.ParquetFile):
+    """An open file that is read as a stream, and can be asked what its row groups take.
+
+    Args:
+      source: its bytes.
+      columns: how many are read at a time.
+      settings: pyarrow's.
+    """
+
+    def __init__(self, source: pa.NativeFile, *, columns: int, **settings: Any) -> None:
+        size = max(_LEAST_BUFFER, min(_MOST_BUFFER, _BUFFER_BYTES // max(1, columns)))
+        # A row group may be larger than memory: its pages are read as they are needed.
+        # Nanoseconds, the default for INT96, wrap after the year 2262.
+        super().__init__(
+            source,
+            buffer_size=size,
+            pre_buffer=False,
+            coerce_int96_timestamp_unit="us",
+            **settings,
+        )
+        self.source = source
+
+    @functools.cached_property
+    def leaves(self) -> dict[str, list[int]]:
+        """The indices of each column's leaves: one, or several of a nested column."""
+        found: dict[str, list[int]] = {}
+        for index, path in enumerate(self.reader.column_paths):
+            found.setdefault(path[0], []).append(index)
+        return found
+
+
+def rows_at_a_time(
+    file: InputParquet,
+    group: int,
+    names: Sequence[str],
+    *,
+    most_rows: int,
+    most_bytes: int,
+    held_bytes: int = HELD_BYTES,
+) -> int:
+    """How many rows of a row group can be decoded at a time, at least one.
+
+    Args:
+      file: the open file; its batches that are still being read come to an end.
+      group: the row group.
+      names: the columns that are read.
+      most_rows: the limit in rows.
+      most_bytes: the limit in decoded bytes.
+      held_bytes: the limit for what the columns' readers hold meanwhile.
+
+    Raises:
+      TooLargeError: a column doesn't fit, whatever the number of rows.
+      pa.ArrowException, OSError, ValueError: the file is damaged.
+    """
+    rows = min(most_rows, max(1, file.metadata.row_group(group).num_rows))
+    chunks = _chunks(file, group, names)
+    _check_held(chunks, held_bytes)
+    for chunk in chunks:
+        # What repeats a value any number of times is measured against its own share.
+        while rows > 1 and chunk.decoded(rows, most_bytes) > most_bytes:
+            rows //= 2
+        if chunk.is_nested and chunk.decoded(1, most_bytes) > most_bytes:
+            values = chunk.metadata.num_values
+            raise TooLargeError(
+                f"column {chunk.name} is nested and holds {values:,} values; "
+                f"at most {most_bytes >> 20} MiB can be decoded at a time"
+            )
+    while rows > 1 and sum(chunk.decoded(rows, most_bytes) for chunk in chunks) > most_bytes:
+        rows //= 2
+    return rows
+
+
+def fits(file: InputParquet, names: Sequence[str], most_bytes: int) -> bool:
+    """Whether all rows of a file can be decoded at once.
+
+    Args:
+      file: the open file, as for `rows_at_a_time`.
+      names: the columns that are read.
+      most_bytes: the limit in decoded bytes.
+    """
+    groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
+    encoded = sum(max(0, group.total_byte_size) for group in groups)
+    schema = file.schema_arrow
+    kinds = [schema.field(name).type for name in names]
+    if not any(map(pa.types.is_nested, kinds)):
+        # As if each text were as long as all of the file, which of most files is little enough.
+        widths = [8 if pa.types.is_primitive(kind) else encoded + 16 for kind in kinds]
+        if 6 * encoded + file.metadata.num_rows * sum(widths) <= most_bytes:
+            return True
+    left = most_bytes
+    for group in range(file.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        chunks = _chunks(file, group, names)
+        if sum(chunk.most_held for chunk in chunks) > most_bytes:
+            return False
+        left -= sum(chunk.decoded(rows, left) for chunk in chunks)
+        if left < 0:
+            return False
+    return True
+
+
+def _chunks(file: InputParquet, group: int, names: Sequence[str]) -> list[_Chunk]:
+    indices = [(name, index) for name in names for index in file.leaves[name]]
+    # pyarrow aborts the process where a damaged column chunk's metadata is asked for; this raises.
+    next(file.reader.iter_batches(0, [group], [index for _, index in indices], False), None)
+    metadata = file.metadata.row_group(group)
+    return [_Chunk(file, group, name, index, metadata.column(index)) for name, index in indices]
+
+
+def _check_held(chunks: Sequence[_Chunk], limit: int) -> None:
+    """Refuses columns of too large pages; reads page headers only where the footer can't tell."""
+    held = [chunk.most_held for chunk in chunks]
+    for place in sorted(range(len(chunks)), key=lambda place: -held[place]):
+        if sum(held) <= limit:
+            return
+        held[place] = chunks[place].held
+    if sum(held) > limit:
+        largest = max(range(len(chunks)), key=held.__getitem__)
+        raise TooLargeError(
+            f"column {chunks[largest].name} takes {held[largest] >> 20:,} MiB to decode, as its "
+            f"values or pages are too long; at most {limit >> 20} MiB are held: write it with "
+            "smaller pages"
+        )
+
+
+@dataclasses.dataclass
+class _Chunk:
+    """The values of one leaf column in one row group."""
+
+    file: InputParquet
+    group: int
+    name: str
+    index: int
+    metadata: Any
+
+    @functools.cached_property
+    def is_nested(self) -> bool:
+        column = self.file.schema.column(self.index)
+        return bool(column.max_repetition_level or len(self.file.leaves[self.name]) > 1)
+
+    @functools.cached_property
+    def width(self) -> int:
+        """Bytes of a value; 0 where that varies."""
+        if self.metadata.physical_type == "FIXED_LEN_BYTE_ARRAY":
+            return max(8, int(self.file.schema.column(self.index).length))
+        return _WIDTHS.get(self.metadata.physical_type, 0)
+
+    @functools.cached_property
+    def encoded(self) -> int:
+        """Bytes of all pages without compression, as the footer has it."""
+        return max(0, self.metadata.total_uncompressed_size, self.metadata.total_compressed_size)
+
+    @functools.cached_property
+    def has_dictionary(self) -> bool:
+        return any("DICTIONARY" in each for each in self.metadata.encodings)
+
+    @property
+    def most_held(self) -> int:
+        """What a reader holds at most, as if all of the chunk were one page."""
+        return 2 * self.encoded + (4 * self.encoded if self.has_dictionary else 0)
+
+    @property
+    def held(self) -> int:
+        """What a reader holds."""
+        return self.pages.held + 4 * self.pages.dictionary
+
+    @functools.cached_property
+    def pages(self) -> Pages:
+        return read_pages(self.file.source, self.metadata)
+
+    def decoded(self, rows: int, enough: int) -> int:
+        """Bytes of the largest number of rows in a sequence; more than enough may be any number."""
+        if self.is_nested:
+            values = max(0, self.metadata.num_values)
+            # Its levels, and each value as long as all of them together.
+            each = 8 + (self.width or (self.encoded if self._repeats else 8))
+            return int(values * each + self.encoded)
+        if self.width:
+            return rows * self.width
+        size = 8 * rows + self._stored(rows, enough)
+        if self._repeats and size <= enough:
+            size += self._repeated(rows, enough - size)
+        return size
+
+    @functools.cached_property
+    def _repeats(self) -> bool:
+        return self.has_dictionary or "DELTA_BYTE_ARRAY" in self.metadata.encodings
+
+    def _stored(self, rows: int, enough: int) -> int:
+        """The text of rows whose pages hold it in full."""
+        if self.encoded <= enough:
+            return self.encoded
+        pages = self.pages
+        ends, sums = np.cumsum(pages.rows), np.cumsum(pages.sizes)
+        # From the last row of each page on.
+        last = np.minimum(np.searchsorted(ends, ends + rows - 2, "right"), len(ends) - 1)
+        return int((sums[last] - sums + pages.sizes).max(initial=0))
+
+    def _repeated(self, rows: int, enough: int) -> int:
+        """The text of rows that repeat a value, or the beginning of the one before."""
+        if rows * self.encoded <= enough:
+            return rows * self.encoded
+        if "DELTA_BYTE_ARRAY" in self.metadata.encodings:
+            return rows * max(self.pages.held, 1)
+        return rows * self._longest
+
+    @functools.cached_property
+    def _longest(self) -> int:
+        """The longest value of the dictionary."""
+        file = InputParquet(
+            self.file.source, columns=1, metadata=self.file.metadata, read_dictionary=[self.name]
+        )
+        batch = next(file.reader.iter_batches(1, [self.group], [self.index], False), None)
+        if batch is None or not pa.types.is_dictionary(batch.column(0).type):
+            return self.encoded
+        values = batch.column(0).dictionary.cast(pa.large_binary())
+        offsets = np.frombuffer(values.buffers()[1], np.int64)[: len(values) + 1]
+        return int(np.diff(offsets).max(initial=0))

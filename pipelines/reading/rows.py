@@ -1,0 +1,223 @@
+"""Rows as they were read, and what becomes of them: a located chunk of good rows, and rejects."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from penguin_model import validate
+from penguin_model.card import Feature, ModelCard
+from pipelines.datasets import schemas
+from pipelines.monitoring import labels
+
+# How many rejects are made at a time, and how many rows and bytes a batch of them has at most.
+_REJECTS_AT_A_TIME = 256
+_BATCH_ROWS, _BATCH_BYTES = 1 << 13, 4 << 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which columns a job reads, and how it checks them.
+
+    Attributes:
+      features: the card's features, in order.
+      passthrough: columns carried into the predictions as text.
+      label: the column that may tell each row's class; None where there can be none.
+      classes: the classes that it tells.
+    """
+
+    features: tuple[Feature, ...]
+    passthrough: tuple[str, ...] = ()
+    label: str | None = None
+    classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of_card(cls, card: ModelCard, passthrough: tuple[str, ...]) -> Wanted:
+        """What scoring with a card reads; a column that is a feature tells no class."""
+        return cls(
+            features=card.features,
+            passthrough=passthrough,
+            label=None if card.label in card.feature_names else card.label,
+            classes=card.classes,
+        )
+
+    @functools.cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all columns that a file must have, passthrough first."""
+        names = (*self.passthrough, *(feature.name for feature in self.features))
+        return tuple(dict.fromkeys(names))
+
+    def in_file(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The names of all columns to read of a file that has these: its labels as well.
+
+        Labels are never a reason to refuse anything: of two columns neither is read.
+        """
+        columns = self.columns
+        if self.label is None or self.label in columns or list(names).count(self.label) != 1:
+            return columns
+        return (*columns, self.label)
+
+    @functools.cached_property
+    def feature_names(self) -> frozenset[str]:
+        """The names of the feature columns."""
+        return frozenset(feature.name for feature in self.features)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reject:
+    """One row, or one whole file, that cannot be scored."""
+
+    source_row: int | None
+    reason: str
+    column: str | None
+    message: str
+    raw: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Broken:
+    """Rows that could not be read into columns at all.
+
+    Attributes:
+      rows: int64 ``[n]``, each row's 0-based place in its file, ascending.
+      explain: gives the rejects of the rows at some positions, ascending.
+    """
+
+    rows: npt.NDArray[np.int64]
+    explain: Callable[[Sequence[int]], list[Reject]]
+
+
+_NOTHING_BROKEN = Broken(np.empty(0, np.int64), lambda _: [])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Block:
+    """Some rows of one file as a reader found them.
+
+    Attributes:
+      columns: the wanted columns and what labels the file has, Arrow arrays ``[n]``.
+      rows: int64 ``[n]``, each row's 0-based place in its file.
+      raw: gives the raw text of the rows at some positions, ascending; called for rejects alone.
+      broken: rows that could not be read into the columns at all.
+      files: dictionary ``[n]`` of each row's file, where these are several.
+    """
+
+    columns: dict[str, pa.Array]
+    rows: npt.NDArray[np.int64]
+    raw: Callable[[Sequence[int]], list[str | None]]
+    broken: Broken = _NOTHING_BROKEN
+    files: pa.DictionaryArray | None = None
+
+    @property
+    def rows_read(self) -> int:
+        """Rows of the file that this block accounts for."""
+        return len(self.rows) + len(self.broken.rows)
+
+
+def split(
+    block: Block, source_file: str, wanted: Wanted
+) -> tuple[pa.RecordBatch | None, Iterator[Reject]]:
+    """Divides a block into the chunk of its good rows and the rejects.
+
+    Args:
+      block: rows as read.
+      source_file: the file's path as matched.
+      wanted: the features to check and the columns to carry along.
+
+    Returns:
+      The chunk (`schemas.observations`), None where no row is good, and the rejects in the order
+      of the file. Every row of the block is in one of the two. The rejects are made as they are
+      drawn, which must be before the next block is.
+    """
+    columns = [validate.to_numbers(block.columns[feature.name]) for feature in wanted.features]
+    good = validate.good_rows(columns, wanted.features)
+    bad: npt.NDArray[np.int64] = np.empty(0, np.int64)
+    rows = block.rows
+    values: list[npt.NDArray[Any]] = [column.values for column in columns]
+    if wanted.label is not None and wanted.label in block.columns:
+        values.append(labels.read(block.columns[wanted.label], wanted.classes))
+    carried = [validate.as_text(block.columns[name]) for name in wanted.passthrough]
+    if good is not None:
+        bad = np.flatnonzero(~good)
+        rows = rows[good]
+        values = [value[good] for value in values]
+        mask = pa.array(good)
+        carried = [array.filter(mask) for array in carried]
+    rejects = _rejects(block, bad, columns, wanted)
+    if len(rows) == 0:
+        return None, rejects
+    source = schemas.constant(source_file, len(rows)) if block.files is None else block.files
+    located = [source, pa.array(rows)]
+    chunk = pa.RecordBatch.from_arrays(
+        [*located, *carried, *(pa.array(value) for value in values)],
+        schema=schemas.observations(
+            wanted.passthrough, wanted.features, labelled=len(values) > len(columns)
+        ),
+    )
+    return chunk, rejects
+
+
+def _rejects(
+    block: Block,
+    bad: npt.NDArray[np.int64],
+    columns: Sequence[validate.Column],
+    wanted: Wanted,
+) -> Iterator[Reject]:
+    """The rejects of a block in the order of the file, made a few at a time."""
+    broken = block.broken
+    order = np.argsort(np.concatenate([block.rows[bad], broken.rows]), kind="stable")
+    for start in range(0, len(order), _REJECTS_AT_A_TIME):
+        part = order[start : start + _REJECTS_AT_A_TIME]
+        # Runs of one kind, since a raw text can only be asked for in order.
+        turns = np.flatnonzero(np.diff(part >= len(bad))) + 1
+        for run in np.split(part, turns):
+            if run[0] >= len(bad):
+                yield from broken.explain((run - len(bad)).tolist())
+                continue
+            positions = bad[run].tolist()
+            for position, raw in zip(positions, block.raw(positions), strict=True):
+                problem = validate.explain(position, columns, wanted.features)
+                yield Reject(
+                    source_row=int(block.rows[position]),
+                    reason=problem.reason,
+                    column=problem.column,
+                    message=problem.message,
+                    raw=raw,
+                )
+
+
+def reject_batches(rejects: Iterable[Reject], source_file: str) -> Iterator[pa.RecordBatch]:
+    """Makes batches of `schemas.REJECTS`, of bounded rows and bytes, from the rejects of one file.
+
+    Args:
+      rejects: any number of them; they are drawn as the batches are.
+      source_file: the file's path as matched.
+    """
+    some: list[Reject] = []
+    size = 0
+    for reject in rejects:
+        some.append(reject)
+        size += len(reject.message) + len(reject.raw or "")
+        if len(some) >= _BATCH_ROWS or size >= _BATCH_BYTES:
+            yield rejects_batch(some, source_file)
+            some, size = [], 0
+    if some:
+        yield rejects_batch(some, source_file)
+
+
+def rejects_batch(rejects: Sequence[Reject], source_file: str) -> pa.RecordBatch:
+    """Makes one batch of `schemas.REJECTS` from some rejects of one file."""
+    values = [
+        [source_file] * len(rejects),
+        *([getattr(reject, name) for reject in rejects] for name in schemas.REJECTS.names[1:]),
+    ]
+    return pa.RecordBatch.from_arrays(
+        [pa.array(each, field.type) for each, field in zip(values, schemas.REJECTS, strict=True)],
+        schema=schemas.REJECTS,
+    )

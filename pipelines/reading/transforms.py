@@ -1,0 +1,260 @@
+"""The steps that find, divide and read the input; what they read is checked at once.
+
+Each step announces the units of work that it plans, acknowledges those that it does, and writes
+the rejects that it finds.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam import pvalue
+
+from penguin_model.errors import ReconcileError
+from pipelines import storage
+from pipelines.counts.by_file import UNKNOWN, fingerprint
+from pipelines.counts.counter import Counter
+from pipelines.counts.emit import (
+    RANGES,
+    TALLIES,
+    figures,
+    tagged_figures,
+)
+from pipelines.datasets.transforms import DataSet
+from pipelines.progress.reporter import Teller
+from pipelines.publishing import proof
+from pipelines.reading import matching as files
+from pipelines.reading import small_files
+from pipelines.reading.csv_files import compressed, reader
+from pipelines.reading.csv_files.ranges import ByteSpan, Found, Survey, look_inside, number, survey
+from pipelines.reading.input_step import InputFn
+from pipelines.reading.matching import Matching, check_unchanged
+from pipelines.reading.parquet_files import reader as parquet_spans
+from pipelines.reading.planning import Span, check_cover, is_ranged, plan_ranges, plan_spans, whole
+from pipelines.reading.rows import Block, Wanted, reject_batches, split
+from pipelines.reading.settings import Sizes
+from pipelines.reading.small_files import Pack
+from pipelines.reading.unreadable import UnreadableFile
+
+
+class MatchFilesFn(beam.DoFn):
+    """Matches all patterns at once, so that a file which several of them match comes once."""
+
+    def __init__(self, sizes: Sizes, progress: str | None) -> None:
+        self._progress = progress
+        self._sizes = sizes
+
+    def process(self, matching: Matching) -> Iterator[Any]:
+        """Which files are wanted, to the files: small ones many at a time, others alone."""
+        teller = Teller(self._progress)
+        counter = Counter(teller)
+        matched = files.choose(matching, time.time())
+        for file in matched.chosen:
+            counter.add(file.path, matched=1, size=file.size, modified=file.modified)
+        teller.tell()
+        yield from small_files.gather(
+            matched.chosen,
+            max_file_bytes=self._sizes.small_file_bytes,
+            max_files=self._sizes.pack_files,
+        )
+        for bucket in counter.take():
+            yield pvalue.TaggedOutput(TALLIES, bucket)
+        left_out = {
+            "files_skipped": matched.skipped,
+            "files_unsettled": len(matched.unsettled),
+        }
+        yield tagged_figures(
+            figures(proof.COUNTED, {proof.MATCHED: len(matched.chosen)}),
+            figures("totals", left_out),
+            figures("unsettled", {file.path: 1 for file in matched.unsettled}),
+        )
+
+
+class PlanSpansFn(InputFn):
+    """Divides a file into spans; a file that can't be planned becomes a reject."""
+
+    def __init__(
+        self, wanted: Wanted, sizes: Sizes, progress: str | None, rejects: DataSet
+    ) -> None:
+        super().__init__(progress, rejects)
+        self._wanted = wanted
+        self._sizes = sizes
+
+    def process(self, pack: Pack) -> Iterator[Any]:
+        """A file to its spans; several small ones are read as they are."""
+        for file in pack.files:
+            self._counter.add(file.path, planned=1)
+        if len(pack.files) > 1:
+            for file in pack.files:
+                self._announce(whole(file))
+            yield pack
+            return
+        (file,) = pack.files
+        try:
+            if is_ranged(file, self._sizes):
+                for span in plan_ranges(file, self._wanted, self._sizes):
+                    part = fingerprint(file.path, span.start, span.stop)
+                    self._counter.add(file.path, bytes_ranged=span.size, ranges=part)
+                    yield pvalue.TaggedOutput(RANGES, span)
+            else:
+                for span in plan_spans(file, self._wanted, self._sizes):
+                    yield self._announce(span)
+        except (UnreadableFile, *storage.ERRORS) as error:
+            self._refuse(file, error)
+
+
+class SurveyRangeFn(InputFn):
+    """Looks for records and quotes in one range of a large CSV."""
+
+    def process(self, span: Span) -> Iterator[tuple[str, tuple[Span, Survey | str]]]:
+        """One range to its survey, or to why there is none; the file's path is the key."""
+        file = span.file
+        found: Survey | str
+        try:
+            with storage.open_input(file.path) as source:
+                found = survey(source, span.start, span.stop, file.size)
+            check_unchanged(file)
+        except storage.ERRORS as error:
+            found = storage.reason_of(error)
+        part = fingerprint(file.path, span.start, span.stop)
+        self._counter.add(file.path, bytes_surveyed=span.size, ranges=-part)
+        yield file.path, (span, found)
+
+
+class NumberRowsFn(InputFn):
+    """Puts the surveys of a file in order: spans of whole records, each with its first row."""
+
+    def process(self, element: tuple[str, Iterable[tuple[Span, Survey | str]]]) -> Iterator[Any]:
+        """All surveys of a file to its spans."""
+        surveyed = sorted(element[1], key=lambda each: each[0].start)
+        file = surveyed[0][0].file
+        check_cover([(range_.start, range_.stop) for range_, _ in surveyed], file)
+
+        def look(start: int, stop: int) -> Found:
+            with storage.open_input(file.path) as source:
+                return look_inside(source, start, stop)
+
+        try:
+            surveys = []
+            for _, found in surveyed:
+                if isinstance(found, str):
+                    raise OSError(errno.EIO, found)
+                surveys.append(found)
+            spans = list(number(surveys, file.size, look))
+            check_unchanged(file)
+        except (UnreadableFile, *storage.ERRORS) as error:
+            self._refuse(file, error)
+            return
+        check_cover([(span.start, span.stop) for span in spans], file)
+        for span in spans:
+            yield self._announce(
+                Span(file, span.start, span.stop, span.first_row, span.stop - span.start, span.rows)
+            )
+
+
+class ReadSpanFn(InputFn):
+    """Reads a span into located chunks of good rows; the other rows become rejects."""
+
+    def __init__(
+        self, wanted: Wanted, sizes: Sizes, progress: str | None, rejects: DataSet
+    ) -> None:
+        super().__init__(progress, rejects)
+        self._wanted = wanted
+        self._sizes = sizes
+
+    def process(self, span: Span | Pack) -> Iterator[pa.RecordBatch]:
+        """One span, or some small files, to chunks."""
+        yield from self._pack(span) if isinstance(span, Pack) else self._span(span)
+
+    def _pack(self, pack: Pack) -> Iterator[pa.RecordBatch]:
+        for packed in small_files.read(pack, self._wanted):
+            if packed.block is not None:
+                chunk, _ = split(packed.block, "", self._wanted)
+                storage.for_each(pack.files[0].path, check_unchanged, packed.rows)
+                if chunk is not None:
+                    yield chunk
+                for file, rows in packed.rows.items():
+                    self._counter.add(file.path, rows_read=rows)
+                    self._acknowledge(whole(file), file.size)
+            for file in packed.others:
+                try:
+                    spans = plan_spans(file, self._wanted, self._sizes)
+                except (UnreadableFile, *storage.ERRORS) as error:
+                    self._reject_file(file, error)
+                    spans = []
+                for span in spans:
+                    yield from self._read(span)
+                self._acknowledge(whole(file), file.size - sum(span.size for span in spans))
+
+    def _span(self, span: Span) -> Iterator[pa.RecordBatch]:
+        yield from self._read(span)
+        self._acknowledge(span, 0)
+
+    def _read(self, span: Span) -> Iterator[pa.RecordBatch]:
+        """The chunks of a span; its bytes and rows are counted, the unit is not."""
+        path = span.file.path
+        rows_read = bytes_read = 0
+        try:
+            for block, done in self._blocks(span):
+                rows_read += block.rows_read
+                chunk, rejects = split(block, path, self._wanted)
+                for batch in reject_batches(rejects, path):
+                    self._reject(batch)
+                if chunk is not None:
+                    yield chunk
+                # All steps up to the shards have had the block, or it could not be yielded.
+                size = max(0, min(done, span.size) - bytes_read)
+                bytes_read += size
+                self._counter.add(path, bytes_read=size, rows_read=block.rows_read)
+            check_unchanged(span.file)
+        except (UnreadableFile, *storage.ERRORS) as error:
+            self._reject_file(span.file, error, after=span.first_row + rows_read)
+        else:
+            if span.rows not in (UNKNOWN, rows_read):
+                raise ReconcileError(
+                    f"{path}: {span.rows} rows were counted from row {span.first_row} on, but "
+                    f"{rows_read} were read; nothing is published"
+                )
+        self._counter.add(path, bytes_read=span.size - bytes_read)
+
+    def _blocks(self, span: Span) -> Iterator[tuple[Block, int]]:
+        """The rows of a span, and how many of its bytes are read with each block."""
+        path = span.file.path
+        if span.file.format == "csv.gz":
+            with storage.open_input(path) as source:
+                compressed.check(source)
+        with storage.open_input(path) as source:
+            if span.file.format == "parquet":
+                opened = parquet_spans.open_file(source, self._wanted)
+                done = 0
+                for block in parquet_spans.read(
+                    opened,
+                    (span.start, span.stop),
+                    span.first_row,
+                    self._wanted,
+                    batch_rows=self._sizes.batch_rows,
+                    batch_bytes=self._sizes.batch_bytes,
+                ):
+                    done += block.rows_read
+                    yield block, span.size * done // max(span.rows, 1)
+            else:
+                stream = compressed.unzipped(source) if span.file.format == "csv.gz" else source
+                part = (
+                    ByteSpan(span.start, span.stop, span.first_row, span.rows)
+                    if span.stop
+                    else None
+                )
+                with compressed.refused():
+                    for block in reader.read(
+                        stream,
+                        self._wanted,
+                        block_bytes=self._sizes.block_bytes,
+                        block_rows=self._sizes.block_rows,
+                        span=part,
+                    ):
+                        yield block, source.tell() - span.start

@@ -1,0 +1,50 @@
+"""What all readers of spans share: when a whole file is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from penguin_model import validate
+from pipelines.reading.rows import Wanted
+
+
+class UnreadableFile(Exception):
+    """A whole file cannot be read; it becomes one reject, and the other files still score.
+
+    Attributes:
+      reason: ``unreadable_file`` or ``missing_column``.
+      column: the missing column, if that is the reason.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str = validate.UNREADABLE_FILE, column: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.column = column
+
+
+def check_columns(names: Sequence[str], wanted: Wanted) -> None:
+    """Refuses a file that lacks a wanted column or has it twice.
+
+    Raises:
+      UnreadableFile: with the reason ``missing_column``.
+    """
+    missing = [name for name in wanted.columns if name not in names]
+    if missing:
+        hint = ""
+        if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+            hint = "; its fields are not separated by commas"
+        found = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+        raise UnreadableFile(
+            f"column {', '.join(missing)} is missing; the file has: {found}{hint}",
+            reason=validate.MISSING_COLUMN,
+            column=missing[0],
+        )
+    twice = [name for name in wanted.columns if list(names).count(name) > 1]
+    if twice:
+        raise UnreadableFile(
+            f"column {twice[0]} stands twice in the header",
+            reason=validate.MISSING_COLUMN,
+            column=twice[0],
+        )

@@ -1,0 +1,184 @@
+"""The report's charts: what each says stands in its title, no value is told by colour alone."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+from pipelines.formatting import number, percent, psi
+from pipelines.report import svg
+from pipelines.report.markup import Content, Markup, element
+
+
+def histogram(
+    title: str, axis: str, edges: Sequence[float], series: Sequence[svg.Series]
+) -> Markup:
+    """Bars side by side over bins that are drawn equally wide, whatever their widths are.
+
+    Args:
+      title: what is compared, and with which result.
+      axis: the quantity, with its unit.
+      edges: between the bins; the outer bins are open.
+      series: one or two.
+    """
+    height, foot = 190, 150
+    width = (svg.WIDTH - svg.LEFT - svg.RIGHT) / (len(edges) + 1)
+    scale = svg.ticks(max(max(each.shares, default=0) for each in series))
+    texts = [number(edge) for edge in edges]
+    every = math.ceil((max(map(len, texts), default=0) * svg.LETTER + 4) / width)
+    bar = 0.84 * width / len(series)
+    return svg.chart(
+        title,
+        height,
+        svg.key(series),
+        svg.y_axis(scale, foot, lambda value: percent(value, 0)),
+        [
+            element(
+                "rect", class_=each.look, x=svg.LEFT + width * (place + 0.08) + bar * side,
+                y=foot - share / scale[-1] * (foot - svg.TOP), width=bar,
+                height=share / scale[-1] * (foot - svg.TOP),
+            )
+            for side, each in enumerate(series)
+            for place, share in enumerate(each.shares)
+        ],
+        [
+            svg.line(x, foot, x, foot + 4, "axis")
+            for x in (svg.LEFT + width * place for place in range(1, len(edges) + 1))
+        ],
+        [
+            svg.text(svg.LEFT + width * place, foot + 16, text, "middle")
+            for place, text in enumerate(texts, 1)
+            if place % every == 0
+        ],
+        svg.text(0, height - 6, f"{svg.shorten(axis, 34)}; height: share of rows"),
+    )  # fmt: skip
+
+
+def bars(title: str, names: Sequence[str], series: Sequence[svg.Series]) -> Markup:
+    """A group of lying bars for each name, its share and count beside each bar."""
+    row = 14 * len(series) + 24
+    longest = max((max(each.shares, default=0) for each in series), default=0) or 1.0
+    room = svg.WIDTH - 104
+    pieces: list[Content] = [svg.key(series)]
+    for place, name in enumerate(names):
+        top = svg.TOP + 12 + row * place
+        pieces.append(svg.text(0, top + 2, svg.shorten(name, 44), look="strong"))
+        for side, each in enumerate(series):
+            share, y = each.shares[place], top + 8 + 14 * side
+            length = room * share / longest
+            pieces.append(
+                element("rect", class_=each.look, x=0, y=y, width=max(length, 1.0), height=11)
+            )
+            value = f"{percent(share)} ({each.counts[place]:,})"
+            pieces.append(svg.text(length + 5, y + 9.5, value))
+    return svg.chart(title, svg.TOP + row * len(names) + 4, *pieces)
+
+
+def thresholds(title: str, rows: Sequence[tuple[str, float, float, str, bool]]) -> Markup:
+    """Lying bars against a mark each: how large, and how large by chance alone.
+
+    Args:
+      title: what is compared.
+      rows: name, value, threshold, what it means in words, and whether it is to be noticed.
+    """
+    scale = svg.ticks(max(max(value, mark) for _, value, mark, _, _ in rows), 5)
+    foot = 38 * len(rows) + 6
+
+    def across(value: float) -> float:
+        return 4 + (svg.WIDTH - 20) * value / scale[-1]
+
+    pieces: list[Content] = []
+    for tick in scale:
+        pieces.append(svg.line(across(tick), 2, across(tick), foot, "grid"))
+        pieces.append(svg.text(across(tick), foot + 14, number(tick), "middle"))
+    for place, (name, value, mark, words, notable) in enumerate(rows):
+        y = 38 * place + 14
+        look = "over notable" if notable else "over"
+        length = max(across(value) - 4, 1.0)
+        pieces += [
+            svg.text(4, y, svg.shorten(name, 26), look="over strong"),
+            svg.text(svg.WIDTH - 4, y, f"{psi(value)}, {words}", "end", look=look),
+            element(
+                "rect", class_="bad" if notable else "now", x=4, y=y + 6, width=length, height=11
+            ),
+            svg.line(across(mark), y + 3, across(mark), y + 20, "mark"),
+        ]
+    axis = "PSI  (0: the same; | as far as chance reaches)"
+    return svg.chart(title, foot + 36, *pieces, svg.text(4, foot + 31, axis))
+
+
+def course(
+    title: str,
+    values: Sequence[float | None],
+    ends: tuple[str, str],
+    show: svg.Show,
+    tick: svg.Show | None = None,
+) -> Markup:
+    """One value a run, in the order of the runs; the last one has its number beside it.
+
+    Args:
+      title: what it shows.
+      values: None where a run has none.
+      ends: labels of the first run and the last.
+      show: a value as text.
+      tick: a round value as text, for the axis; None takes `svg.compact`.
+    """
+    height, foot, right = 118, 92, 62
+    known = [value for value in values if value is not None]
+    scale = svg.ticks(max(known, default=0), 3)
+    step = (svg.WIDTH - svg.LEFT - right) / max(len(values) - 1, 1)
+    points = [
+        None if value is None
+        else (svg.LEFT + step * place, foot - value / scale[-1] * (foot - 10))
+        for place, value in enumerate(values)
+    ]  # fmt: skip
+    pieces: list[Content] = [svg.y_axis(scale, foot, tick or svg.compact(scale[-1]), right, 10)]
+    for before, after in itertools.pairwise(points):
+        if before and after:
+            pieces.append(svg.line(*before, *after, "course"))
+    pieces += [
+        element("circle", class_="now", cx=each[0], cy=each[1], r=1.8) for each in points if each
+    ]
+    if points and points[-1] and values[-1] is not None:
+        x, y = points[-1]
+        pieces.append(element("circle", class_="now", cx=x, cy=y, r=4))
+        pieces.append(svg.text(x + 8, max(y + 4, 12), show(values[-1]), look="strong"))
+    if len(values) > 1:
+        pieces.append(svg.text(svg.LEFT, foot + 16, ends[0]))
+    pieces.append(svg.text(svg.LEFT + step * (len(values) - 1), foot + 16, ends[1], "middle"))
+    return svg.chart(title, height, *pieces)
+
+
+def calibration(title: str, points: Sequence[tuple[float, float, float, float]]) -> Markup:
+    """How often the model was right over how sure it was; the diagonal is what it should be.
+
+    Args:
+      title: what it shows.
+      points: mean probability, share that was right, and the ends of that share's interval.
+    """
+    low = min([min(point[:2]) for point in points] or [0.0])
+    step = 0.1 if low >= 0.5 else 0.2
+    steps = max(math.ceil(round((1 - low) / step, 6)), 2)
+    low = 1 - step * steps
+    foot, size = 226, 210.0
+
+    def across(value: float) -> float:
+        return svg.LEFT + size * (value - low) / (1 - low)
+
+    def up(value: float) -> float:
+        return foot - size * (value - low) / (1 - low)
+
+    pieces: list[Content] = [svg.line(across(low), up(low), across(1), up(1), "ideal")]
+    for value in (1 - step * place for place in range(steps + 1)):
+        pieces.append(svg.line(svg.LEFT, up(value), svg.LEFT + size, up(value), "grid"))
+        pieces.append(svg.text(svg.LEFT - 5, up(value) + 4, percent(value, 0), "end"))
+        pieces.append(svg.text(across(value), foot + 16, percent(value, 0), "middle"))
+    for probability, share, least, most in points:
+        x = across(probability)
+        pieces.append(svg.line(x, up(max(least, low)), x, up(most), "whisker"))
+        pieces.append(element("circle", class_="now", cx=x, cy=up(share), r=4.5))
+    pieces.append(
+        svg.text(svg.LEFT, foot + 34, "the model's probability; height: share that was right")
+    )
+    return svg.chart(title, foot + 40, *pieces)

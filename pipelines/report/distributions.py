@@ -1,0 +1,171 @@
+"""The sections of a report that draw: drift, labels, distributions, and the last runs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from penguin_model.card import Histogram
+from pipelines import formatting
+from pipelines.formatting import number, percent, psi
+from pipelines.monitoring.histograms import PROBABILITY, SPECIES
+from pipelines.report import charts, markup
+from pipelines.report.data import Report
+from pipelines.report.markup import Content, Markup, element, figure
+from pipelines.report.svg import Series
+
+NOW, TRAINING = "this run", "training"
+
+
+def drift(report: Report) -> Content:
+    """How far the run lies from the training and from the run before."""
+    found = report.manifest.get("drift")
+    if not found or not found["training"]:
+        return element("p", "This run's drift was not measured.")
+    sides = {TRAINING: found["training"]}
+    if found.get("previous"):
+        sides[f"the run before, {found['previous_run']}"] = found["previous"]
+    intro = (
+        "Each quantity's histogram is compared with another's by the population stability index. "
+        "Two samples of one population never agree entirely: the mark on each bar says how far "
+        "chance alone puts samples of these sizes. "
+    )
+    most, flag = found.get("max_drift"), element("code", "--max_drift")
+    rule: Content = ("Over ", number(most), " and beyond chance a run is held back (", flag, ").")
+    if most is None:
+        rule = ("A run is not held back for drift without ", flag, ".")
+    return [
+        element("p", intro, rule),
+        element("div", [_side(*each) for each in sides.items()], class_="grid"),
+    ]
+
+
+def _side(label: str, shifts: Mapping[str, Mapping[str, Any]]) -> Markup:
+    worst = dict(sorted(shifts.items(), key=lambda each: (-each[1]["drifted"], -each[1]["psi"])))
+    names = [name for name, shift in worst.items() if shift["drifted"]]
+    title = f"Drift: {NOW} against {label}"
+    finding = f"{len(names)} of {len(worst)} drifted" if names else "none beyond chance"
+    rows = [
+        (name, shift["psi"], shift["threshold"], meaning(shift), shift["drifted"])
+        for name, shift in worst.items()
+    ]
+    numbers = markup.table(
+        title,
+        ("quantity", "verdict", "PSI", "chance up to", "JS distance", "rows", "rows compared with"),
+        [
+            (
+                name, meaning(shift), psi(shift["psi"]), psi(shift["threshold"]), psi(shift["js"]),
+                formatting.count(shift["rows"]), formatting.count(shift["reference_rows"]),
+            )
+            for name, shift in worst.items()
+        ],
+        words=2,
+    )  # fmt: skip
+    return figure(title, finding, charts.thresholds(f"{title}: {finding}", rows), numbers=numbers)
+
+
+def meaning(shift: Mapping[str, Any]) -> str:
+    """What a shift amounts to."""
+    if shift["drifted"]:
+        return "drifted"
+    return "within chance" if shift["psi"] <= shift["threshold"] else "beyond chance, small"
+
+
+def features(report: Report) -> Content:
+    """Each feature's histogram against that of the training."""
+    tonight, training = report.measured, report.training
+    if tonight is None:
+        return element("p", "This run's manifest has no histograms.")
+    units = {each.name: each.unit for each in report.card.features} if report.card else {}
+    intro = "The bins are the training's, each with about as many of its rows, drawn equally wide."
+    return [
+        element("p", intro if training else _without_training(report)),
+        element(
+            "div",
+            [
+                _compared(
+                    report, name, f"{name} ({units[name]})" if units.get(name) else name,
+                    histogram, training.features.get(name) if training else None,
+                )
+                for name, histogram in tonight.features.items()
+            ],
+            class_="grid",
+        ),
+    ]  # fmt: skip
+
+
+def predictions(report: Report) -> Content:
+    """The classes that were predicted, and how sure the model was."""
+    return element("div", _classes(report), _confidence(report), class_="grid")
+
+
+def _confidence(report: Report) -> Markup | None:
+    tonight, training = report.measured, report.training
+    if tonight is None:
+        return None
+    theirs = training.probability if training else None
+    quantity = "probability of the predicted class"
+    return _compared(report, PROBABILITY, quantity, tonight.probability, theirs)
+
+
+def _classes(report: Report) -> Markup:
+    names = report.classes
+    counts = report.manifest["species"]
+    series = [Series(label=NOW, look="now", counts=[counts.get(name, 0) for name in names])]
+    if report.training:
+        known = report.training.classes
+        theirs = [known.get(name, 0) for name in names]
+        series.insert(0, Series(label=TRAINING, look="then", counts=theirs))
+    title = "Predicted classes" + (f": {NOW} against {TRAINING}" if report.training else "")
+    finding = _finding(report, SPECIES)
+    chart = charts.bars(f"{title}. {finding}", names, series)
+    numbers = _share_table(title, "class", names, series)
+    return figure(title, finding, chart, numbers=numbers)
+
+
+def _compared(
+    report: Report, name: str, quantity: str, ours: Histogram, theirs: Histogram | None
+) -> Markup:
+    series = [Series(label=NOW, look="now", counts=ours.counts)]
+    if theirs is not None and theirs.edges == ours.edges:
+        series.insert(0, Series(label=TRAINING, look="then", counts=theirs.counts))
+    title = f"{quantity[0].upper()}{quantity[1:]}"
+    title += f": {NOW} against {TRAINING}" if len(series) > 1 else f" of {NOW}"
+    finding = _finding(report, name)
+    chart = charts.histogram(f"{title}. {finding}", quantity, ours.edges, series)
+    numbers = _share_table(title, "from, to", _bins(ours.edges), series)
+    return figure(title, finding, chart, numbers=numbers)
+
+
+def _bins(edges: Sequence[float]) -> list[str]:
+    shown = [number(edge, 6) for edge in edges]
+    inner = [f"{a} to {b}" for a, b in itertools.pairwise(shown)]
+    return [f"below {shown[0]}", *inner, f"{shown[-1]} and more"] if shown else ["all"]
+
+
+def _share_table(title: str, what: str, names: Sequence[str], series: Sequence[Series]) -> Markup:
+    header = [what]
+    for each in series:
+        header += [f"{each.label}, rows", "share"]
+    columns = [[formatting.count(n) for n in each.counts] for each in series]
+    shares = [[percent(share) for share in each.shares] for each in series]
+    rows = []
+    for place, name in enumerate(names):
+        cells = [name]
+        for column, share in zip(columns, shares, strict=True):
+            cells += [column[place], share[place]]
+        rows.append(cells)
+    return markup.table(title, header, rows)
+
+
+def _finding(report: Report, name: str) -> str:
+    shift = ((report.manifest.get("drift") or {}).get("training") or {}).get(name)
+    if shift is None:
+        return ""
+    return f"PSI {psi(shift['psi'])}, {meaning(shift)} (chance reaches {psi(shift['threshold'])})"
+
+
+def _without_training(report: Report) -> str:
+    why = report.notes.get("card", "the card has no histograms")
+    return f"Without the training data beside it: {why}."

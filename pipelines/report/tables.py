@@ -1,0 +1,148 @@
+"""The sections of a report that list: rejects, files, the model, and the run itself."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from pipelines import formatting
+from pipelines.formatting import count, number, percent
+from pipelines.report import markup
+from pipelines.report.data import Report
+from pipelines.report.examples import Row
+from pipelines.report.markup import Content, Markup, element, facts
+
+
+def rejects(report: Report) -> Content:
+    """Rejects by reason, with a few examples."""
+    reasons = report.manifest["rejects_by_reason"]
+    if not any(reasons.values()):
+        return element("p", "No row was rejected.")
+    whole = sum(reasons.values())
+    worst = sorted(reasons, key=lambda reason: (-reasons[reason], reason))
+    rows = [(reason, count(reasons[reason]), percent(reasons[reason] / whole)) for reason in worst]
+    pieces: list[Content] = [
+        markup.table("Rejects by reason", ("reason", "rejects", "share of rejects"), rows)
+    ]
+    if "rejects" in report.notes:
+        pieces.append(element("p", f"Without examples: {report.notes['rejects']}."))
+    lists = []
+    for reason in worst:
+        examples = report.examples.get(reason, [])
+        if examples:
+            shown = count(len(examples))
+            title = f"{reason}: {shown} of {count(reasons[reason])}"
+            same = itertools.groupby(examples, lambda row: str(row["message"]))
+            found = element("ul", [_example(*each) for each in same], class_="examples")
+            lists.append(element("div", element("h3", title), found))
+    return [*pieces, element("div", lists, class_="grid")]
+
+
+def _example(message: str, rows: Iterable[Row]) -> Markup:
+    """Rows that were rejected with the same words."""
+    return element("li", element("bdi", formatting.cut(message)), map(_row, rows))
+
+
+def _row(row: Row) -> Content:
+    place = "the whole file" if row["source_row"] is None else f"row {count(row['source_row'])}"
+    return [
+        None if row["raw"] is None else element("pre", formatting.cut(row["raw"])),
+        element("small", element("bdi", row["source_file"]), f", {place}"),
+    ]
+
+
+def files(report: Report) -> Content:
+    """The files with the most rejects."""
+    totals = report.manifest["totals"]
+    words = {
+        "files_unreadable": "could not be read to the end",
+        "files_skipped": "left out: an earlier run scored them",
+        "files_unsettled": "left for the next run: they may still be written",
+    }
+    counts = [f"{count(totals[name])} {text}" for name, text in words.items() if totals.get(name)]
+    intro = f"{formatting.counted(totals['files'], 'file')} in all"
+    pieces: list[Content] = [element("p", "; ".join([intro, *counts]), ".")]
+    if "files" in report.notes:
+        pieces.append(element("p", f"Without a list of them: {report.notes['files']}."))
+    shown = report.files
+    if totals["files"] > len(shown):
+        # Among many files those that are fine say nothing.
+        shown = [row for row in shown if row["rows_rejected"] or not row["rows_read"]]
+    if shown:
+        folder = _common_folder([row["source_file"] for row in shown])
+        whole = len(shown) == totals["files"]
+        caption = "All files" if whole else "The files with the most rejects"
+        rows = [
+            (
+                element("bdi", row["source_file"].removeprefix(folder)), count(row["rows_read"]),
+                count(row["rows_rejected"]), _part(row["rows_rejected"], row["rows_read"]),
+            )
+            for row in shown
+        ]  # fmt: skip
+        below = [", below ", element("bdi", folder)] if folder else None
+        pieces.append(element("p", f"{caption}, the worst first", below, "."))
+        pieces.append(markup.table(caption, ("file", "rows", "rejected", "share"), rows))
+    return pieces
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    first, last = min(paths), max(paths)
+    pairs = zip(first, last, strict=False)
+    same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    return first[: first.rfind("/", 0, same) + 1]
+
+
+def _part(part: int, whole: int) -> str:
+    return percent(part / whole) if whole else "no rows"
+
+
+def model(report: Report) -> Content:
+    """The model, with its card where it can be had."""
+    about, card = report.manifest.get("model") or {}, report.card
+    known = [
+        ("name", about.get("name")),
+        ("file", about.get("path")),
+        ("SHA-256", about.get("sha256")),
+    ]
+    if card is None:
+        why = report.notes.get("card", "unknown")
+        return [facts(known), element("p", f"Without the model card: {why}.")]
+    metrics = card.metrics
+    known += [
+        ("classes", ", ".join(card.classes)),
+        ("held-out accuracy", _of(percent(metrics.get("accuracy")), metrics.get("test_rows"))),
+        ("held-out log-loss", number(metrics.get("log_loss"))),
+        ("trained on", _of(None, card.data.get("train_rows"))),
+        ("data", card.data.get("citation")),
+    ]
+    header = ("feature", "unit", "scale", "plausible from", "to")
+    rows = [
+        (each.name, each.unit, number(each.scale), number(each.minimum), number(each.maximum))
+        for each in card.features
+    ]
+    return [facts(known), markup.table("Features of the model", header, rows, words=2)]
+
+
+def _of(value: str | None, rows: int | None) -> str | None:
+    shown = None if rows is None else formatting.counted(rows, "row")
+    return " of ".join(each for each in (value, shown) if each) or None
+
+
+def run(report: Report) -> Markup:
+    """When, where and with what the run was made."""
+    manifest = report.manifest
+    versions = manifest.get("versions") or {}
+    status = "held back" if report.is_held else str(manifest["status"])
+    return facts(
+        [
+            ("run", manifest["run_id"]),
+            ("status", status),
+            ("start", formatting.moment(str(manifest.get("start", "")))),
+            ("end", formatting.moment(manifest["end"])),
+            ("took", formatting.duration(str(manifest.get("start")), manifest["end"])),
+            ("runner", manifest.get("runner")),
+            ("input", "\n".join(manifest.get("input") or [])),
+            ("budget of rejects", percent(manifest.get("max_reject_fraction"))),
+            ("versions", ", ".join(f"{name} {value}" for name, value in versions.items())),
+        ]
+    )

@@ -1,0 +1,124 @@
+"""What keeps strangers away from Beam's own servers; all that is private to Beam 2.77 is here.
+
+Beam starts LOOPBACK workers with a server on all addresses that runs what anybody sends it. Here it
+listens on loopback, and asks for a secret that only the job knows. Beam connects to its job server
+by TCP; here by a Unix socket. `tests/runners/test_beam_private.py` notices when Beam changes.
+"""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import os
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
+from apache_beam.portability import python_urns
+from apache_beam.portability.api import (
+    beam_fn_api_pb2,
+    beam_fn_api_pb2_grpc,
+    beam_job_api_pb2_grpc,
+)
+from apache_beam.runners.portability.portable_runner import PortableRunner
+from apache_beam.runners.worker import sdk_worker_main, worker_pool_main
+from apache_beam.transforms import environments
+from apache_beam.utils import subprocess_server, thread_pool_executor
+
+from penguin_model.errors import UsageError
+
+# The parameter of an EXTERNAL environment by which its pool knows the job (deploy/flink/pool.py).
+SECRET = "secret"
+
+_DIRECT = "localhost,127.0.0.1,::1"
+_IN_PROCESS = "use_loopback_process_worker"
+
+
+def reach_loopback_directly() -> None:
+    """Keeps this process, and those it starts, from asking a proxy for this machine itself.
+
+    gRPC and urllib take a proxy from the environment for any address; a proxy elsewhere would
+    then be asked for its own loopback, and the job would wait for it.
+    """
+    for name, others in (("no_proxy", "NO_PROXY"), ("no_grpc_proxy", "no_proxy")):
+        given = os.environ.get(name) or os.environ.get(others) or ""
+        if "*" not in given and _DIRECT not in given:
+            os.environ[name] = f"{given},{_DIRECT}".lstrip(",")
+
+
+class LoopbackPool(worker_pool_main.BeamFnExternalWorkerPoolServicer):
+    """Starts workers in this process, for whoever knows the secret."""
+
+    def __init__(self, secret: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._secret = secret.encode()
+
+    def StartWorker(self, request: Any, context: Any) -> Any:
+        if not hmac.compare_digest(request.params[SECRET].encode(), self._secret):
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "the secret is missing or wrong")
+        return super().StartWorker(request, context)
+
+    def StopWorker(self, request: Any, context: Any) -> Any:
+        # The request has no room for a secret; a worker ends when its runner hangs up.
+        return beam_fn_api_pb2.StopWorkerResponse()
+
+
+def start_loopback_workers(pipeline: Any, options: PipelineOptions) -> list[Callable[[], object]]:
+    """Stands in for `PortableRunner.start_and_replace_loopback_environments`.
+
+    Args:
+      pipeline: its environments that ask for workers in this process get the address of some.
+      options: the pipeline's.
+
+    Returns:
+      What ends them.
+
+    Raises:
+      UsageError: workers in processes of their own are asked for.
+    """
+    if options.view_as(DebugOptions).lookup_experiment(_IN_PROCESS, False):
+        raise UsageError(f"--experiments={_IN_PROCESS}: use --environment_type=EXTERNAL instead")
+    experiments = options.view_as(DebugOptions).experiments or []
+    ends: list[Callable[[], object]] = []
+    for environment in pipeline.components.environments.values():
+        if environment.urn != python_urns.EMBEDDED_PYTHON_LOOPBACK:
+            continue
+        secret = secrets.token_urlsafe(32)
+        pool = LoopbackPool(
+            secret,
+            state_cache_size=sdk_worker_main._get_state_cache_size_bytes(options=options),
+            data_buffer_time_limit_ms=sdk_worker_main._get_data_buffer_time_limit_ms(experiments),
+        )
+        server = grpc.server(thread_pool_executor.shared_unbounded_instance())
+        beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
+        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        external = environments.ExternalEnvironment(address, {SECRET: secret}).to_runner_api(None)
+        environment.urn, environment.payload = external.urn, external.payload
+        ends.append(functools.partial(server.stop, 1))
+    return ends
+
+
+def guard_loopback_workers() -> None:
+    """Makes every portable runner of this process start them so, not Flink's alone."""
+    PortableRunner.start_and_replace_loopback_environments = staticmethod(start_loopback_workers)
+
+
+class JobServerProcess(subprocess_server.SubprocessServer):
+    """A job server that listens on a Unix socket.
+
+    Args:
+      command: what starts it.
+      address: where it listens.
+    """
+
+    def __init__(self, command: list[Any], address: str, logger: Any) -> None:
+        # The port is only compared: any number keeps Beam from choosing one.
+        super().__init__(beam_job_api_pb2_grpc.JobServiceStub, command, port=1, logger=logger)
+        self._address = address
+
+    def start_process(self) -> tuple[Any, str]:
+        process, _ = super().start_process()
+        return process, self._address

@@ -1,0 +1,49 @@
+"""The image for Dataflow, read without building it."""
+
+import fnmatch
+import re
+import tomllib
+from pathlib import Path
+
+from pipelines.job import options
+from tests.support.running import PROJECT
+
+FOLDER = PROJECT / "deploy" / "dataflow"
+DOCKERFILE = re.sub(r"\\\n", " ", (FOLDER / "Dockerfile").read_text())
+
+
+def test_image_copies_files_that_are_there_and_not_ignored() -> None:
+    ignored = (FOLDER / "Dockerfile.dockerignore").read_text().splitlines()
+    let_through = [line.removeprefix("!") for line in ignored if line.startswith("!")]
+    sources = [
+        source
+        for arguments in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE)
+        for source in arguments.split()[:-1]
+    ]
+    assert "deploy/dataflow/main.py" in sources
+    for source in sources:
+        path = PROJECT / source
+        assert path.exists(), source
+        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+        names = [str(file.relative_to(PROJECT)) for file in files]
+        assert any(
+            fnmatch.fnmatch(name, pattern) or name.startswith(f"{pattern}/")
+            for name in names
+            for pattern in let_through
+        ), source
+    (launched,) = re.findall(r"^ENV FLEX_TEMPLATE_PYTHON_PY_FILE=(.*)$", DOCKERFILE, re.MULTILINE)
+    assert launched == "/template/main.py"
+    assert options.DEFAULT_MODEL.startswith("models/")  # beside it
+
+
+def pins(lock: Path) -> set[str]:
+    return set(re.findall(r"^[\w.-]+==[^ ]+(?: ; .*?)?(?= \\)", lock.read_text(), re.MULTILINE))
+
+
+def test_image_has_the_packages_of_the_tests() -> None:
+    locked = pins(FOLDER / "requirements.lock")
+    assert pins(PROJECT / "requirements.lock") <= locked <= pins(PROJECT / "requirements-dev.lock")
+    (beam,) = re.findall(r"^ARG BEAM=apache/beam_python3.11_sdk:(.*)$", DOCKERFILE, re.MULTILINE)
+    assert f"apache-beam=={beam}" in locked
+    pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    assert "3.11" in pyproject["project"]["requires-python"]

@@ -1,0 +1,257 @@
+"""Drift through the whole job: what the manifest says, what is held back, what is compared."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penguin_model import bundle, dataset, evaluate
+from penguin_model.card import ModelCard, read_card
+from penguin_model.features import normalize
+from pipelines import pipeline
+from pipelines.datasets import schemas
+from pipelines.monitoring import histograms
+from pipelines.reading.settings import Sizes
+from tests.support import samples
+from tests.support.running import (
+    listing,
+    manifest,
+    published,
+    run_here,
+    run_sized,
+    run_small_pieces,
+)
+from tests.support.toy import toy_bundle
+
+NIGHT_ROWS = 342
+ROW = st.integers(1, 40)
+
+
+def write_birds(path: Path, species: str | None = None, rows: int = NIGHT_ROWS) -> Path:
+    """Real birds drawn at random, of one species or of all."""
+    everybody = dataset.complete(dataset.read(str(samples.PROJECT / "data/penguins.csv")))
+    raw = everybody.raw
+    if species:
+        raw = raw[everybody.labels == dataset.CLASSES.index(species)]
+    drawn = raw[np.random.default_rng(0).integers(0, len(raw), rows)]
+    pd.DataFrame(drawn, columns=list(card().feature_names)).to_csv(path, index=False)
+    return path
+
+
+def card() -> ModelCard:
+    return read_card(str(samples.MODEL))
+
+
+@pytest.fixture
+def gentoos(tmp_path: Path) -> Path:
+    return write_birds(tmp_path / "gentoos.csv", "Gentoo")
+
+
+def run_night(output: Path, night: Path, run_id: str, *flags: object) -> int:
+    arguments = ("--input", night, "--model", samples.MODEL, "--run_id", run_id, *flags)
+    return run_here(output, *arguments)
+
+
+def test_the_samples_have_histograms_and_drift(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(tmp_path, *samples.FLAGS, "--max_drift", "0.2") == 0
+    found = manifest(tmp_path, samples.RUN_ID)
+    frame = pd.concat(
+        pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        for path in samples.OBSERVATIONS.iterdir()
+    ).dropna(subset=list(card().feature_names))
+    reference = card().reference
+    assert reference is not None
+    counted = histograms.from_json(found["histograms"])
+    for name, each in reference.features.items():
+        assert counted.features[name] == evaluate.histogram(frame[name].to_numpy(), each.edges)
+    best = published(tmp_path, "predictions", samples.RUN_ID)["probability"].to_numpy()
+    assert counted.probability == evaluate.histogram(best, reference.probability.edges)
+    assert counted.classes == found["species"]
+    assert found["labels"] is None
+    drift = found["drift"]
+    names = {*card().feature_names, "species", "probability"}
+    assert (drift["score"], drift["max_drift"], drift["drifted"]) == (0, 0.2, [])
+    assert (set(drift["training"]), drift["previous"], drift["previous_run"]) == (names, None, None)
+    assert all(each["rows"] == 342 for each in drift["training"].values())
+    assert "\ndrift        none beyond chance\n" in capsys.readouterr().out
+
+
+def test_a_drifted_night_is_held(
+    tmp_path: Path, gentoos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    assert run_night(output, gentoos, "n1", "--max_drift", "0.2") == 4
+    out, err = capsys.readouterr()
+    assert "n1 (held back)" in out
+    assert err.count("\n") == 1
+    assert err.startswith("penguin-score: error: the data have drifted: PSI species ")
+    assert " against training" in err
+    assert err.endswith(
+        "more than --max_drift 0.2; nothing is published, what was found lies in "
+        f"{output / '_held/n1'}\n"
+    )
+    held = output / "_held/n1"
+    assert listing(output) == sorted(
+        ["_held/", "_held/n1/", *(f"_held/n1/{name}/" for name in ("files", "predictions"))]
+        + [f"_held/n1/{name}/part-00000.parquet" for name in ("files", "predictions")]
+        + ["_held/n1/manifest.json"]
+    )
+    assert pq.read_table(held / "predictions").num_rows == NIGHT_ROWS
+    written = json.loads((held / "manifest.json").read_text())
+    assert (written["status"], written["drift"]["max_drift"]) == ("held", 0.2)
+    assert set(written["drift"]["drifted"]) >= {*card().feature_names, "species"}
+
+
+def test_without_a_limit_a_drifted_night_is_published_and_named(
+    tmp_path: Path, gentoos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_night(tmp_path / "out", gentoos, "n1") == 0
+    drift = manifest(tmp_path / "out", "n1")["drift"]
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("drift"))
+    assert line == f"drift        PSI {drift['score']:.2f}  ({', '.join(drift['drifted'])})"
+    assert {"species", *card().feature_names} <= set(drift["drifted"])
+    assert (drift["max_drift"], drift["score"] > 1) == (None, True)
+
+
+def test_a_night_is_compared_with_the_last_published_one(tmp_path: Path, gentoos: Path) -> None:
+    output, everybody = tmp_path / "out", write_birds(tmp_path / "everybody.csv")
+    assert run_night(output, everybody, "n1") == 0
+    # Held runs are no night to compare with, nor are empty ones.
+    assert run_night(output, gentoos, "n2", "--max_drift", "0.2") == 4
+    assert run_night(output, tmp_path / "*.parquet", "n3") == 0
+    assert manifest(output, "n3")["drift"]["training"] == {}
+    assert run_night(output, everybody, "n4", "--max_drift", "0.2") == 0
+    same = manifest(output, "n4")["drift"]
+    assert (same["previous_run"], same["score"]) == ("n1", 0)
+    assert {each["psi"] for each in same["previous"].values()} == {0}
+    # A season of one colony: unlike training, and like the night before.
+    assert run_night(output, gentoos, "n5") == 0
+    assert run_night(output, gentoos, "n6") == 0
+    assert run_night(output, gentoos, "n5", "--replace") == 0
+    last = manifest(output, "n5")["drift"]
+    assert (last["previous_run"], last["previous"]["species"]["psi"]) == ("n6", 0)
+    assert last["training"]["species"]["drifted"]
+
+
+def test_too_many_rejects_go_first(
+    tmp_path: Path, gentoos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with gentoos.open("a") as file:
+        file.write(",,,\n" * 100)
+    output = tmp_path / "out"
+    assert run_night(output, gentoos, "n1", "--max_drift", "0.2") == 3
+    assert "of the rows were rejected" in capsys.readouterr().err
+    held = json.loads((output / "_held/n1/manifest.json").read_text())
+    assert held["drift"]["score"] > 0.2
+
+
+def test_a_card_without_a_reference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = toy_bundle(tmp_path)
+    features = read_card(model).features
+    middle = {each.name: [(each.minimum + each.maximum) / 2] * 9 for each in features}
+    night = tmp_path / "night.parquet"
+    pq.write_table(pa.table(middle), night)
+    flags = ("--input", night, "--model", model, "--run_id", "n1")
+    assert run_here(tmp_path / "out", *flags, "--max_drift", "0.2") == 2
+    assert capsys.readouterr().err == (
+        f"penguin-score: error: --max_drift: the card of {model} has no reference to compare with; "
+        "train the model again\n"
+    )
+    assert run_here(tmp_path / "out", *flags) == 0
+    found = manifest(tmp_path / "out", "n1")
+    assert (found["histograms"], found["drift"], found["labels"]) == (None, None, None)
+    assert "drift" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", ["-0.1", "inf", "nan", "high", ""])
+def test_limits_that_are_none(
+    tmp_path: Path, gentoos: Path, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_night(tmp_path / "out", gentoos, "n1", f"--max_drift={value}") == 2
+    assert "is not a number of 0 or more, such as 0.2" in capsys.readouterr().err
+
+
+def counted(batches: Iterator[Any]) -> dict[Any, Any]:
+    """The histograms among what a step gives, added up."""
+    sums: dict[Any, Any] = {}
+    for each in batches:
+        if not isinstance(each, pa.RecordBatch):
+            for key, counts in each.value.items():
+                if key[0] == histograms.GROUP:
+                    sums[key] = histograms.add_up([sums.get(key, 0), counts])
+    return sums
+
+
+@given(st.lists(st.tuples(ROW, ROW, ROW, ROW), min_size=1, max_size=30), st.data())
+def test_pieces_of_a_chunk_are_counted_as_the_whole(rows: list[Any], data: Any) -> None:
+    cut = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
+    shipped = card()
+    # Numbers between the bins' edges, and at them.
+    scales = [np.linspace(each.minimum, each.maximum, 40) for each in shipped.features]
+    assert shipped.reference is not None
+    for scale, each in zip(scales, shipped.reference.features.values(), strict=True):
+        scale[: len(each.edges)] = each.edges
+    columns = [
+        pa.array(scale[np.array(values) - 1])
+        for scale, values in zip(scales, zip(*rows, strict=True), strict=True)
+    ]
+    whole = pa.RecordBatch.from_arrays(
+        [schemas.constant("f", len(rows)), pa.array(range(len(rows))), *columns],
+        schema=schemas.observations((), shipped.features),
+    )
+    step = pipeline.NormalizeFn(shipped, ())
+    pieces = [
+        whole.slice(start, stop - start)
+        for start, stop in zip([0, *cut], [*cut, len(rows)], strict=True)
+    ]
+    merged = counted(each for piece in pieces for each in step.process(piece))
+    assert merged == counted(step.process(whole))
+    assert {sum(counts) for counts in merged.values()} == {len(rows)}
+
+
+@settings(max_examples=3)
+@given(st.integers(200, 6000), st.integers(1, 400), st.integers(200, 6000))
+def test_pieces_of_a_night_are_counted_as_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, block: int, batch: int, span: int
+) -> None:
+    folder = tmp_path_factory.mktemp("pieces")
+    write_birds(folder / "birds.csv", rows=200)
+    pd.read_csv(folder / "birds.csv").to_parquet(folder / "birds.parquet", row_group_size=70)
+    sizes = Sizes(
+        small_file_bytes=0,
+        span_bytes=span,
+        range_bytes=block,
+        block_bytes=block,
+        batch_rows=batch,
+    )
+    flags = ("--input", folder, "--model", samples.MODEL, "--run_id", "test")
+    pieces = run_sized(sizes, folder / "pieces", *flags)
+    small = run_small_pieces(folder / "small", *flags)
+    assert run_here(folder / "whole", *flags) == 0
+    whole = manifest(folder / "whole")
+    assert pieces["histograms"] == small["histograms"] == whole["histograms"]
+    assert pieces["drift"] == small["drift"] == whole["drift"]
+
+
+def test_what_the_model_answers_is_counted(tmp_path: Path) -> None:
+    """The probabilities of Keras itself, with the bins of the card."""
+    night = write_birds(tmp_path / "birds.csv")
+    assert run_night(tmp_path / "out", night, "n1") == 0
+    classifier = bundle.load(str(samples.MODEL))
+    assert classifier.card.reference is not None
+    frame = pd.read_csv(night)
+    matrix = normalize(list(frame.to_numpy().T), classifier.card.features)
+    best = classifier.model.predict(matrix, verbose=0).max(axis=1)
+    expected = evaluate.histogram(best, classifier.card.reference.probability.edges)
+    counts = manifest(tmp_path / "out", "n1")["histograms"]["probability"]["counts"]
+    assert tuple(counts) == expected.counts

@@ -1,0 +1,330 @@
+"""Every way of reading a file gives what one plain reading gives, row by row."""
+
+import datetime
+import decimal
+import gzip
+import io
+import json
+import math
+import uuid
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipelines.reading.csv_files import compressed, reader
+from pipelines.reading.rows import Wanted
+from tests.support import plain_reading
+from tests.support.reading import (
+    LENGTH,
+    MASS,
+    Outcome,
+    csv_in_ranges,
+    csv_whole,
+    in_a_pack,
+    parquet_in_spans,
+)
+
+WANTED = Wanted(
+    features=(LENGTH, MASS), passthrough=("id", "mass"), label="kind", classes=("Adelie", "Gentoo")
+)
+# Of one column, in which a line may look blank that isn't.
+ONE_COLUMN = Wanted(features=(LENGTH,))
+BOM = b"\xef\xbb\xbf"
+
+NUMBERS = st.one_of(
+    st.floats(0.5, 9000).map(repr),
+    st.integers(100, 300).map(str),
+    st.sampled_from(["1.5", "200", "300.0", "0.5", "300.00000000000001", "2e2", "+150", "0150."]),
+)
+# Near a number, or near a word that stands for one or for none.
+STEMS = st.sampled_from(
+    ["nan", "inf", "infinity", "nan(1)", "null", "n/a", "NA", "1.#IND", "150", "1.5e2", "0x10"]
+)
+SPICE = st.sampled_from(["", "", "+", "-", " ", "\t", "\u00a0", "\u2003", "(", ")", "_", "e", "."])
+
+
+@st.composite
+def near_numbers(draw: Any) -> str:
+    word = "".join(draw(st.sampled_from([c.lower(), c.upper()])) for c in draw(STEMS))
+    place = draw(st.integers(0, len(word)))
+    return draw(SPICE) + word[:place] + draw(SPICE) + word[place:] + draw(SPICE)
+
+
+VALUES = st.one_of(
+    NUMBERS, NUMBERS, near_numbers(), st.text("0159+-.eE", max_size=6),
+    st.sampled_from(["", " ", "NA", "39,1", "x", "-1", "1e400", "1\0", "\0", "1\n", "٣"]),
+)  # fmt: skip
+IDS = st.text('ab,"\n\r é\u00a0\0', max_size=5) | st.sampled_from(["", "NA", "007", "\ufeff"])
+KINDS = st.sampled_from(
+    ["Adelie", "gentoo ", "0", "1.0", "1.00", "+1", "", "NAN", "x", "2", "\xff"]
+)
+NAMES = {"id": IDS, "length": VALUES, "mass": VALUES, "kind": KINDS, "note": IDS}
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+@st.composite
+def csv_lines(draw: Any, names: list[str]) -> str:
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.sampled_from(["", "", " ", "\t", '""', ",", ",,,", "\ufeff", '"']))
+    fields = [draw(NAMES.get(name, IDS)) for name in names]
+    if draw(st.integers(0, 2)):  # mostly good rows
+        for name, values in {"length": NUMBERS, "mass": st.just("150")}.items():
+            if name in names:
+                fields[names.index(name)] = draw(values)
+    if draw(st.integers(0, 9)) == 0:
+        fields = (
+            fields[: draw(st.integers(1, len(fields)))] if draw(st.booleans()) else [*fields, ""]
+        )
+    everything = draw(st.integers(0, 3)) == 0
+    odd = draw(st.integers(0, 19)) == 0  # nothing is quoted, whatever it holds
+    return ",".join(
+        quoted(each) if not odd and (everything or set(each) & set('",\r\n')) else each
+        for each in fields
+    )
+
+
+@st.composite
+def csv_bytes(draw: Any) -> bytes:
+    names = draw(
+        st.sampled_from(
+            [["id", "length", "mass"]] * 3
+            + [["id", "length", "mass", "kind", "note"], ["note", "mass", "kind", "id", "length"]]
+            + [["note", "id", "length", "mass", "note"], ["mass", "id", "length", 'x\n"y']]
+            + [["length"]] * 2
+            + [["id"], ["id", "length", "mass", "mass"], ["id", "length", "mass", "kind", "kind"]]
+        )
+    )
+    spelt = [draw(st.sampled_from([name, name, quoted(name), f" {name} "])) for name in names]
+    lines = draw(st.lists(csv_lines(names), max_size=8))
+    ends = st.sampled_from(draw(st.sampled_from([["\n"], ["\r\n"], ["\r"], ["\n", "\r", "\r\n"]])))
+    blank = "".join(draw(st.lists(ends, max_size=2)))
+    header = ",".join(
+        quoted(name) if '"' in name and text == name else text
+        for name, text in zip(names, spelt, strict=True)
+    )
+    text = blank + "".join(line + draw(ends) for line in [header, *lines])
+    if draw(st.booleans()):
+        text = text.rstrip("\r\n")
+    data = draw(st.sampled_from([b"", BOM])) + text.encode()
+    # What a disk, an editor or a bad export does to a file.
+    splice = draw(st.sampled_from([b""] * 5 + [b'"', b"\xff", b"\0", b"\r", b"\n", BOM, b" \n"]))
+    place = draw(st.integers(0, len(data)))
+    return data[:place] + splice + data[place:]
+
+
+@settings(max_examples=400)
+@given(csv_bytes(), st.integers(1, 60), st.integers(1, 60))
+@example(BOM + b"\nid,length,mass\na,1,500\nb,2,500\nc,3,500\n", 8, 100)
+@example(b"\nid,length,mass", 100, 100)
+@example(b"id,length,mass\na,NAN,500\nb,1,500\n", 100, 100)
+@example(b"id,length,mass\na,NAN,500\nb,x,500\n", 100, 100)
+@example(BOM + b'"id","length","ma\nss",mass\na,1,,500\n', 8, 8)
+def test_every_way_of_reading_a_csv(data: bytes, step: int, block_bytes: int) -> None:
+    members = gzip.compress(data[:step]) + gzip.compress(data[step:])
+    compressed.check(io.BytesIO(members))
+    for wanted in (WANTED, ONE_COLUMN):
+        expected = plain_reading.csv_file(data, wanted)
+        assert csv_whole(io.BytesIO(data), wanted, 1 << 20) == expected
+        assert csv_whole(io.BytesIO(data), wanted, block_bytes) == expected
+        assert csv_in_ranges(data, wanted, step, block_bytes) == expected
+        unzipped = compressed.unzipped(io.BytesIO(members))
+        assert csv_whole(unzipped, wanted, block_bytes) == expected
+
+
+@settings(max_examples=300)
+@given(csv_bytes(), st.integers(1, 60), st.integers(1, 20), st.integers(1, 20))
+@example(b'id,length,mass\n"abcdefghijklmnopqrst""\r",1,500\na,1,500\n', 9, 20, 3)
+@example(b"id,length,mass\nabcdefghijklmnopqrstuvwxyz,1,500", 9, 20, 3)
+def test_a_record_too_long_to_hold_costs_its_row_wherever_it_is_cut(
+    data: bytes, step: int, one: int, other: int
+) -> None:
+    with (
+        mock.patch.object(reader, "MAX_RECORD_BYTES", 20),
+        mock.patch.object(reader, "_HEADER_BYTES", 20),
+    ):
+        found = csv_whole(io.BytesIO(data), WANTED, one)
+        assert found == csv_whole(io.BytesIO(data), WANTED, other)
+        assert found == csv_in_ranges(data, WANTED, step, one)
+    expected = plain_reading.csv_file(data, WANTED)
+    if not isinstance(found, str):
+        assert [row[0] for row in found] == list(range(len(expected)))
+        for row, plain in zip(found, expected, strict=True):
+            assert row == plain or "longer than" in row[3]
+
+
+@given(st.lists(csv_bytes(), min_size=2, max_size=5))
+def test_a_pack_of_csv_files(contents: list[bytes]) -> None:
+    for wanted in (WANTED, ONE_COLUMN):
+        expected = [plain_reading.csv_file(data, wanted) for data in contents]
+        assert in_a_pack(contents, wanted) == expected
+
+
+WHOLE = {kind: kind.bit_width for kind in (pa.int8(), pa.int16(), pa.int32(), pa.int64())}
+NATURAL = {kind: kind.bit_width for kind in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())}
+FLOATS = {pa.float16(): np.float16, pa.float32(): np.float32, pa.float64(): np.float64}
+DECIMALS = [
+    pa.decimal32(9, 3), pa.decimal64(18, 10), pa.decimal128(12, 5), pa.decimal128(15, 15),
+    pa.decimal128(38, 20), pa.decimal256(60, 30), pa.decimal128(5, 0),
+]  # fmt: skip
+TEXTS = [
+    pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()),
+    pa.dictionary(pa.int32(), pa.large_string()),
+]  # fmt: skip
+BYTES = [pa.binary(), pa.large_binary(), pa.binary_view()]
+DAY = datetime.datetime(9999, 12, 31)
+NOT_NUMBERS = [
+    (pa.bool_(), True, "true"),
+    (pa.date32(), DAY.date(), "9999-12-31"),
+    (pa.timestamp("us"), DAY, "9999-12-31 00:00:00.000000"),
+    (pa.timestamp("ms", "UTC"), DAY, "9999-12-31 00:00:00.000Z"),
+    (pa.timestamp("us", "Nowhere/Nothing"), DAY, "9999-12-31 00:00:00.000000Z"),
+    (pa.timestamp("us"), 2**61, "<value out of range: 2305843009213693952>"),
+    (pa.time64("ns"), 1, "00:00:00.000000001"),
+    (pa.list_(pa.float64()), [1.5], "[1.5]"),
+    (pa.list_(pa.string_view()), ["é", None], '["é", null]'),
+    (pa.list_view(pa.int8()), [1], "[1]"),
+    (pa.map_(pa.string(), pa.int8()), [("mm", 1)], '[["mm", 1]]'),
+    (pa.struct({"mm": pa.string()}), {"mm": "é"}, '{"mm": "é"}'),
+    (pa.uuid(), uuid.UUID(int=1).bytes, "00000000-0000-0000-0000-000000000001"),
+]
+
+
+def within(values: Any, kind: pa.DataType) -> Any:
+    return values.map(lambda value: float(np.array(value, FLOATS[kind])))
+
+
+def decimals(kind: pa.DataType) -> Any:
+    most = 10**kind.precision - 1
+    whole = st.integers(-most, most) | st.integers(0, 9000).map(
+        lambda value: min(value * 10**kind.scale, most)
+    )
+    context = decimal.Context(prec=80)
+    return whole.map(lambda value: decimal.Decimal(value).scaleb(-kind.scale, context))
+
+
+@st.composite
+def cells(
+    draw: Any, rows: int, floats: bool = True
+) -> tuple[pa.DataType, list[Any], list[str | None]]:
+    """A column of any type: the type, the values, and the text of each."""
+    choice = draw(st.integers(0 if floats else 1, 5))
+    values: Any
+    spell: Any = str
+    if choice == 1:
+        kind = draw(st.sampled_from([*WHOLE, *NATURAL]))
+        signed = kind in WHOLE
+        bits = kind.bit_width - signed
+        values = st.integers(-(2**bits) * signed, 2**bits - 1) | st.integers(1, 120)
+    elif choice == 0:
+        kind = draw(st.sampled_from(list(FLOATS)))
+        values = within(
+            st.floats(0.5, 300) | st.sampled_from([39.1, math.nan, math.inf, 8100.0, 300.0]), kind
+        )
+        spell = repr
+    elif choice == 2:
+        kind = draw(st.sampled_from(DECIMALS))
+        values, spell = decimals(kind), "{:f}".format
+    elif choice == 3:
+        kind, value, text = draw(st.sampled_from(NOT_NUMBERS))
+        values, spell = st.just(value), lambda _: text
+    elif choice == 4:
+        kind, values = pa.null(), st.none()
+    else:
+        kind, values = draw(st.sampled_from(TEXTS)), VALUES | NUMBERS
+    found = draw(st.lists(values | st.none(), min_size=rows, max_size=rows))
+    return kind, found, [None if value is None else spell(value) for value in found]
+
+
+def arrow(kind: pa.DataType, values: list[Any]) -> pa.Array:
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, kind.value_type).dictionary_encode().cast(kind)
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
+    return pa.array(values, kind)
+
+
+@st.composite
+def parquet_files(draw: Any) -> tuple[bytes, list[Any]]:
+    """A file of columns of any type, and what becomes of its rows."""
+    rows = draw(st.integers(0, 6))
+    names = ["length", "mass", *draw(st.sampled_from([[], ["kind"]]))]
+    # Which text a float has is Arrow's affair, and mass is carried along.
+    columns = {name: draw(cells(rows, floats=name != "mass")) for name in names}
+    ids = draw(st.lists(IDS | st.none(), min_size=rows, max_size=rows))
+    columns["id"] = (draw(st.sampled_from(TEXTS + BYTES)), ids, ids)
+    columns["extra"] = draw(cells(rows))
+    if draw(st.booleans()):  # a column of good numbers, so that rows score
+        good = [150] * rows
+        columns["mass"] = (pa.int16(), good, [str(each) for each in good])
+    arrays = {name: arrow(kind, values) for name, (kind, values, _) in columns.items()}
+    # In chunks, each with a dictionary of its own, and cut from a longer array.
+    cut = draw(st.integers(0, rows))
+    chunked = {
+        name: pa.chunked_array(
+            [arrow(columns[name][0], columns[name][1][:cut]), array.slice(cut)], array.type
+        )
+        for name, array in arrays.items()
+    }
+    mangled = draw(st.sets(st.integers(0, rows - 1), max_size=2)) if rows else set()
+    if mangled:
+        spelt = [(each or "").encode() + b"\xff" * (n in mangled) for n, each in enumerate(ids)]
+        columns["id"] = (pa.string(), ids, ["" if each is None else each for each in ids])
+        kind = draw(st.sampled_from([pa.string(), pa.binary(), pa.binary_view()]))
+        array = pa.array(spelt, pa.binary())
+        array = array.view(kind) if kind == pa.string() else array.cast(kind)
+        chunked["id"] = pa.chunked_array([array])
+    # INT96 has neither a zone nor another unit than ours.
+    zoned = any(getattr(kind, "tz", None) for kind, _, _ in columns.values())
+    sink = io.BytesIO()
+    pq.write_table(
+        pa.table(chunked), sink,
+        row_group_size=draw(st.integers(1, 6)),
+        store_schema=draw(st.booleans()),
+        use_dictionary=draw(st.booleans()),
+        use_deprecated_int96_timestamps=not zoned and draw(st.booleans()),
+    )  # fmt: skip
+    expected = []
+    for place in range(rows):
+        texts = {name: text[place] for name, (_, _, text) in columns.items()}
+        row = plain_reading.row(place, texts, None, WANTED)
+        if place in mangled:
+            row = (place, "bad_encoding", "id", "id has bytes that are not UTF-8", None)
+        expected.append(row)
+    return sink.getvalue(), expected
+
+
+def checked(found: Outcome) -> list[Any]:
+    """Rows without the raw text of rejects, which must be JSON."""
+    assert not isinstance(found, str)
+    rows = []
+    for row in found:
+        if row[1] in ("missing_value", "not_a_number", "out_of_range", "bad_encoding"):
+            shown = json.loads(row[-1], parse_constant=pytest.fail)
+            assert {"id", "length", "mass", "extra"} <= set(shown)
+            row = (*row[:-1], None)
+        rows.append(row)
+    return rows
+
+
+@settings(max_examples=300)
+@given(st.lists(parquet_files(), min_size=1, max_size=3), st.integers(1, 500), st.integers(1, 5))
+def test_every_way_of_reading_parquet(
+    made: list[tuple[bytes, list[Any]]], span_bytes: int, batch_rows: int
+) -> None:
+    contents = [data for data, _ in made]
+    expected = [rows for _, rows in made]
+    for data, rows in made:
+        assert checked(parquet_in_spans(data, WANTED, 1 << 30, 1 << 17)) == rows
+        assert checked(parquet_in_spans(data, WANTED, span_bytes, batch_rows)) == rows
+    # Twice each, so that there is something to put together.
+    found = in_a_pack(contents * 2, WANTED, "parquet")
+    assert [checked(each) for each in found] == expected * 2

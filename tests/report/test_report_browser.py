@@ -1,0 +1,183 @@
+"""The report in a real browser: no errors, no requests, no sideways scrolling, dark and print."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.report import __main__ as report
+from tests.support import browser, reports
+from tests.support.browser import Browser
+from tests.support.reports import HOSTILE, file, manifest, measured, publish, reject
+
+PROGRAM = browser.find()
+pytestmark = [
+    pytest.mark.skipif(PROGRAM is None, reason="needs Chromium; on Debian: apt install chromium"),
+    pytest.mark.slow,
+]
+
+# WCAG 2: relative luminances of a text and of what lies behind it, through all that is transparent.
+CONTRASTS = """
+(() => {
+  const parse = text => text.match(/[\\d.]+/g).map(Number);
+  const over = (top, under) => {
+    const alpha = top.length > 3 ? top[3] : 1;
+    return [0, 1, 2].map(i => alpha * top[i] + (1 - alpha) * under[i]);
+  };
+  const behind = element => {
+    if (!element) return [255, 255, 255];
+    return over(parse(getComputedStyle(element).backgroundColor), behind(element.parentElement));
+  };
+  const light = color => {
+    const [r, g, b] = color.map(c => c / 255).map(
+      c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ratio = (a, b) => {
+    const [high, low] = [light(a), light(b)].sort((x, y) => y - x);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const has_words = element => [...element.childNodes].some(n => n.nodeType == 3 && n.data.trim());
+  const words = [...document.querySelectorAll('body *')].filter(
+    element => element.tagName != 'title' && has_words(element));
+  const shapes = [...document.querySelectorAll('rect, circle, line.mark, line.course')];
+  return {
+    words: Math.min(...words.map(element => {
+      const style = getComputedStyle(element), inside = element.closest('svg');
+      return ratio(parse(inside ? style.fill : style.color), behind(element));
+    })),
+    shapes: Math.min(...shapes.map(element => {
+      const style = getComputedStyle(element);
+      const color = element.tagName == 'line' ? style.stroke : style.fill;
+      return ratio(parse(color), behind(element.closest('svg')));
+    })),
+    counts: [words.length, shapes.length],
+  };
+})()
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    assert PROGRAM is not None
+    with browser.opened(PROGRAM, tmp_path_factory.mktemp("profile")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("nights")
+    reports.make_nights(root)
+    return Path(report.write(str(root), None))
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("hostile")
+    long = "x" * 3000
+    reasons = dict.fromkeys([*HOSTILE[:-1], long], 1)
+    rejects = [reject(each, 0, f"/data/{each}", each, each) for each in reasons]
+    files = [file(f"/data/{each}", 9, 1) for each in reasons]
+    found: dict[str, Any] = measured(manifest("r", species=dict.fromkeys(reasons, 60)))
+    found |= {"rejects_by_reason": reasons, "runner": long, "input": [*HOSTILE, long]}
+    publish(root, found, rejects=rejects, files=files)
+    return Path(report.write(str(root), None))
+
+
+def complaints(found: Browser) -> list[str]:
+    """What the console shows: errors, violations of the page's policy, exceptions."""
+    return [
+        str(parameters)
+        for method, parameters in found.events
+        if method in ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+    ]
+
+
+def requests(found: Browser) -> list[str]:
+    return [
+        parameters["request"]["url"]
+        for method, parameters in found.events
+        if method == "Network.requestWillBeSent"
+    ]
+
+
+@pytest.mark.parametrize("name", ["page", "hostile"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_a_browser_shows_it_without_complaints(
+    chromium: Browser, request: pytest.FixtureRequest, name: str, dark: bool, width: int
+) -> None:
+    path = request.getfixturevalue(name)
+    chromium.show(path, width=width, dark=dark)
+    assert chromium.ask("document.querySelectorAll('section').length") == 9
+    # All details open: their tables are what is widest.
+    chromium.ask("document.querySelectorAll('details').forEach(each => each.open = true)")
+    assert chromium.ask("document.documentElement.scrollWidth") == width
+    assert complaints(chromium) == []
+    assert requests(chromium) == [path.as_uri()]
+
+
+def test_the_style_sheet_is_in_force(chromium: Browser, page: Path) -> None:
+    chromium.show(page)
+    assert chromium.ask("document.styleSheets[0].cssRules.length") > 50
+    assert chromium.ask("getComputedStyle(document.querySelector('table')).borderCollapse") == (
+        "collapse"
+    )
+
+
+def test_the_policy_forbids_scripts_and_requests(chromium: Browser, page: Path) -> None:
+    chromium.show(page)
+    chromium.ask(
+        "for (const [tag, name] of [['img', 'src'], ['script', 'src'], ['iframe', 'src']]) {"
+        "const made = document.createElement(tag); made[name] = 'http://192.0.2.1/x';"
+        "document.body.append(made) }"
+        "const made = document.createElement('script'); made.text = 'window.ran = 1';"
+        "document.body.append(made)"
+    )
+    assert chromium.ask("window.ran") is None
+    assert len(complaints(chromium)) >= 4
+    answered = [
+        parameters["response"]["url"]
+        for method, parameters in chromium.events
+        if method == "Network.responseReceived"
+    ]
+    assert not any("192.0.2.1" in each for each in answered)
+
+
+def test_dark_mode_changes_the_background(chromium: Browser, page: Path) -> None:
+    found = []
+    for dark in (False, True):
+        chromium.show(page, dark=dark)
+        color = chromium.ask("getComputedStyle(document.body).backgroundColor")
+        found.append(sum(int(each) for each in color[4:-1].split(",")))
+    assert found[0] > 700
+    assert found[1] < 100
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_contrasts_suffice(chromium: Browser, page: Path, dark: bool) -> None:
+    chromium.show(page, dark=dark)
+    found = chromium.ask(CONTRASTS)
+    assert min(found["counts"]) > 100
+    assert found["words"] >= 4.5
+    assert found["shapes"] >= 3
+
+
+def test_paper_has_open_details_on_white(chromium: Browser, page: Path) -> None:
+    chromium.show(page, width=760, dark=True)
+    closed = chromium.ask("document.documentElement.scrollHeight")
+    chromium.print_media()
+    assert chromium.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert chromium.ask("getComputedStyle(document.querySelector('nav')).display") == "none"
+    assert chromium.ask("document.documentElement.scrollWidth") <= 760
+    assert chromium.ask("document.querySelector('details table').checkVisibility()")
+    assert chromium.ask("document.documentElement.scrollHeight") > closed * 0.8
+    assert len(chromium.call("Page.printToPDF")["data"]) > 10_000
+
+
+def test_hostile_names_are_read_as_text(chromium: Browser, hostile: Path) -> None:
+    chromium.show(hostile)
+    assert chromium.ask("document.scripts.length") == 0
+    assert "<script>alert(1)</script>.csv" in chromium.ask("document.body.innerText")
+    assert chromium.ask("document.querySelectorAll('style').length") == 1

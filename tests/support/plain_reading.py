@@ -1,0 +1,159 @@
+"""A plain reading of observation files, slow and independent of the readers: what they must give.
+
+Bytes are walked one at a time, numbers are read by Python, and nothing is shared with the code
+under test but the words of the contract.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines.reading.rows import Wanted
+from tests.support.reading import Outcome
+
+NOTHING = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null",
+)  # fmt: skip
+DIGITS = "0123456789"
+
+
+def records(data: bytes) -> list[tuple[bytes, list[bytes]]]:
+    """The records of a CSV, each as it stands in the file and as its fields."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    found: list[tuple[bytes, list[bytes]]] = []
+    fields: list[bytes] = []
+    field = bytearray()
+    begin, state, position = 0, "start", 0
+    while position <= len(data):
+        byte = data[position : position + 1]
+        if not byte or (byte in b"\r\n" and state not in ("quoted",)):
+            raw = data[begin:position]
+            if raw:  # a blank line isn't a record
+                found.append((raw, [*fields, bytes(field)]))
+            fields, field, state = [], bytearray(), "start"
+            if data[position : position + 2] == b"\r\n":
+                position += 1
+            begin = position + 1
+        elif state == "quoted":
+            if byte != b'"':
+                field += byte
+            elif data[position + 1 : position + 2] == b'"':
+                field += byte
+                position += 1
+            else:
+                state = "plain"
+        elif byte == b",":
+            fields.append(bytes(field))
+            field, state = bytearray(), "start"
+        elif byte == b'"' and state == "start":
+            state = "quoted"
+        else:
+            field += byte
+            state = "plain"
+        position += 1
+    return found
+
+
+def number(text: str | None) -> float | None:
+    """The value of a field: NaN where it says that there is none, None where it isn't a number."""
+    text = (text or "").strip(" \t")
+    if text in NOTHING:
+        return math.nan
+    sign = -1 if text[:1] == "-" else 1
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    word = digits.lower()
+    if word in ("inf", "infinity"):
+        return sign * math.inf
+    if word == "nan":
+        return math.nan
+    if word.startswith("nan(") and word.endswith(")"):
+        inner = word[4:-1]
+        return (
+            math.nan if inner.replace("_", "a").isalnum() * inner.isascii() or not inner else None
+        )
+    mantissa, mark, exponent = word.partition("e")
+    whole, _, part = mantissa.partition(".")
+    if not whole + part or any(each not in DIGITS for each in whole + part):
+        return None
+    power = exponent[1:] if exponent[:1] in ("+", "-") else exponent
+    if mark and (not power or any(each not in DIGITS for each in power)):
+        return None
+    return sign * float(word)
+
+
+def label(text: str | None, classes: Sequence[str]) -> int:
+    """The index of the class that a label names; -1 for none, -2 for one that isn't known."""
+    text = (text or "").strip()
+    value = number(text)
+    if value is not None and math.isnan(value):
+        return -1
+    names = [name.lower() for name in classes]
+    if text.lower() in names:
+        return names.index(text.lower())
+    return int(value) if value is not None and value in range(len(classes)) else -2
+
+
+def problems(values: Sequence[str | None], wanted: Wanted) -> list[tuple[str, str, str]]:
+    """Reason, column and message for each feature that has a problem."""
+    found = []
+    for text, feature in zip(values, wanted.features, strict=True):
+        value, name, unit = number(text), feature.name, feature.unit
+        if value is None:
+            shown = str(text) if len(str(text)) <= 40 else str(text)[:39] + "…"
+            message = f"{name} is {shown!r}, which is not a number such as 39.1"
+            found.append(("not_a_number", name, message))
+        elif math.isnan(value):
+            found.append(("missing_value", name, f"{name} is missing"))
+        elif not feature.minimum <= value <= feature.maximum:
+            low, high = feature.minimum, feature.maximum
+            message = f"{value:g} {unit}, outside the plausible {low:g} to {high:g} {unit}"
+            found.append(("out_of_range", name, f"{name} is {message}"))
+    return found
+
+
+def row(place: int, cells: dict[str, str | None], raw: Any, wanted: Wanted) -> Any:
+    """What becomes of a row whose cells are text: its place, columns and label, or a reject."""
+    values = [cells[feature.name] for feature in wanted.features]
+    found = problems(values, wanted)
+    if found:
+        reason, column, _ = found[0]
+        return (place, reason, column, "; ".join(each[2] for each in found), raw)
+    carried = [cells[name] for name in wanted.passthrough]
+    code = []
+    if wanted.label is not None and wanted.label in cells:
+        code = [label(cells[wanted.label], wanted.classes)]
+    return (place, *carried, *(number(value) for value in values), *code)
+
+
+def csv_file(data: bytes, wanted: Wanted) -> Outcome:
+    """All rows of a CSV in order, or why there are none."""
+    header, *rows = records(data) or [(b"", [])]
+    if not data.removeprefix(b"\xef\xbb\xbf").strip() or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "unreadable_file"
+    try:
+        names = [name.decode().strip() for name in header[1]]
+    except UnicodeDecodeError:
+        return "unreadable_file"
+    if b"\0" in header[0]:
+        return "unreadable_file"
+    if any(names.count(name) != 1 for name in wanted.columns):
+        return "missing_column"
+    return [_csv_row(place, *each, names, wanted) for place, each in enumerate(rows)]
+
+
+def _csv_row(place: int, raw: bytes, fields: list[bytes], names: list[str], wanted: Wanted) -> Any:
+    shown = raw.decode(errors="backslashreplace")
+    if len(fields) != len(names):
+        message = f"the row has {len(fields)} fields, the header has {len(names)}"
+        return (place, "wrong_field_count", None, message, shown)
+    cells: dict[str, str | None] = {}
+    for name in wanted.columns:
+        try:
+            cells[name] = fields[names.index(name)].decode()
+        except UnicodeDecodeError:
+            message = f"{name} has bytes that are not UTF-8; save the file as UTF-8"
+            return (place, "bad_encoding", name, message, shown)
+    if wanted.label is not None and names.count(wanted.label) == 1:
+        cells[wanted.label] = fields[names.index(wanted.label)].decode(errors="replace")
+    return row(place, cells, shown, wanted)

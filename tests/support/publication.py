@@ -1,0 +1,182 @@
+"""Runs that are published without the job: a few staged shards, and what readers then see."""
+
+import dataclasses
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.datasets.shard_writer import Shard, ShardWriter
+from pipelines.publishing import decide, disk, proof
+from pipelines.publishing import door as commit
+from pipelines.publishing.decide import Publication
+from pipelines.publishing.recovery import Attempt
+from pipelines.runs import layout
+from pipelines.runs.layout import Layout
+from tests.support.toy import toy_card
+
+SCHEMA = pa.schema([("source_file", pa.string()), ("source_row", pa.int64())])
+FILES = pa.schema(
+    [
+        ("source_file", pa.string()),
+        ("size", pa.int64()),
+        ("modified", pa.timestamp("us", "UTC")),
+        ("status", pa.string()),
+    ]
+)
+PUBLISHED_LISTING = [
+    "files/",
+    "files/run_id=r/",
+    "files/run_id=r/part-00000.parquet",
+    "predictions/",
+    "predictions/run_id=r/",
+    "predictions/run_id=r/part-00000.parquet",
+    "predictions/run_id=r/part-00001.parquet",
+    "runs/",
+    "runs/r.json",
+]
+# What changes the disk while a run is published, in `publishing.disk`.
+STEPS = (
+    "sync_file", "sync_folder", "make_folder", "create", "rename", "exchange", "remove_file",
+)  # fmt: skip
+
+
+class Crash(BaseException):
+    """Stands for the process's end: no handler catches it."""
+
+
+def new(output: Path, run_id: str = "r", **changes: Any) -> Publication:
+    paths = Layout(output=str(output), run_id=run_id, attempt=uuid.uuid4().hex)
+    return dataclasses.replace(
+        Publication(
+            layout=paths, replace=False, card=toy_card(), max_reject_fraction=0.1,
+            about={"start": "2026-11-25T00:00:00+00:00", "model": {"sha256": "0" * 64}},
+        ),
+        **changes,
+    )  # fmt: skip
+
+
+def stage(paths: Layout, dataset: str, rows: list[Any], schema: pa.Schema = SCHEMA) -> list[Shard]:
+    metadata = {"run_id": paths.run_id, "attempt": paths.attempt}
+    writer = ShardWriter(
+        paths.staged(dataset), dataset, schema, metadata, max_shard_bytes=1, row_group_rows=1000
+    )
+    names = schema.names
+    named = [dict(zip(names, row, strict=False)) for row in rows]
+    writer.write(pa.RecordBatch.from_pylist(named, schema=schema))
+    return writer.finish()
+
+
+def figures_of(*, files: int, scored: int, rejected: int = 0) -> dict[Any, int]:
+    """What the steps of a run without a fault have counted."""
+    return {
+        ("totals", "files"): files,
+        ("totals", "rows_read"): scored + rejected,
+        ("totals", "rows_scored"): scored,
+        ("totals", "rows_rejected"): rejected,
+        (proof.COUNTED, proof.MATCHED): files,
+        (proof.COUNTED, proof.NORMALIZED): scored,
+        (proof.COUNTED, proof.PREDICTED): scored,
+        ("species", "any"): scored,
+        ("rejects", "any"): rejected,
+    }
+
+
+def staged(paths: Layout, rows: int = 5, rejects: int = 0) -> tuple[list[Shard], dict[Any, int]]:
+    """Two shards of predictions, the second one first, and the figures that fit."""
+    shards = stage(paths, layout.PREDICTIONS, [("b", n) for n in range(rows - 3)])
+    shards += stage(paths, layout.PREDICTIONS, [("a", n) for n in range(3)])
+    listed = [(name, 1, 0, "read") for name in ("a", "b")]
+    shards += stage(paths, layout.FILES, listed, FILES)
+    if rejects:
+        shards += stage(paths, layout.REJECTS, [("a", n + 3) for n in range(rejects)])
+    return shards, figures_of(files=2, scored=rows, rejected=rejects)
+
+
+def publish_new(
+    publication: Publication,
+    rows: int = 5,
+    rejects: int = 0,
+    change: Callable[[list[Shard], dict[Any, int]], Any] = lambda *made: made,
+) -> dict[str, Any]:
+    with commit.attempt(publication.layout):
+        made = change(*staged(publication.layout, rows, rejects))
+        return decide.publish(publication, *made)
+
+
+def rows_seen(output: Path, run_id: str = "*", dataset: str = layout.PREDICTIONS) -> int:
+    """What a reader counts who globs the shards."""
+    files = (output / dataset).glob(f"run_id={run_id}/*.parquet")
+    return sum(len(pq.ParquetFile(path).read()) for path in files)
+
+
+def check_whole(output: Path, run_id: str = "r") -> int:
+    """The rows of a run: none and no manifest, or those that its manifest counts."""
+    path = output / f"runs/{run_id}.json"
+    seen = rows_seen(output, run_id)
+    if not path.exists():
+        assert seen == 0
+        assert [*output.glob(f"*/run_id={run_id}")] == []
+        return 0
+    shards = json.loads(path.read_text())["shards"]
+    for dataset in layout.DATASETS:
+        assert rows_seen(output, run_id, dataset) == shards[dataset]["rows"]
+        folder = output / dataset / f"run_id={run_id}"
+        found = {each.name for each in folder.iterdir()} if folder.exists() else set()
+        assert found == set(shards[dataset]["names"])
+    return seen
+
+
+def at_step(
+    patched: pytest.MonkeyPatch, stop: int, act: Callable[[], Any], *, after: bool = False
+) -> Callable[[], int]:
+    """Does something before or after the stop-th change of the disk; counts the changes."""
+    count = 0
+
+    def wrap(change: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(*arguments: Any) -> Any:
+            nonlocal count
+            count += 1
+            mine = count
+            if mine == stop and not after:
+                act()
+            result = change(*arguments)
+            if mine == stop and after:
+                act()
+            return result
+
+        return changed
+
+    for name in STEPS:
+        patched.setattr(disk, name, wrap(getattr(disk, name)))
+    return lambda: count
+
+
+def crash() -> None:
+    raise Crash
+
+
+@contextmanager
+def dying() -> Iterator[None]:
+    """What dies in the body leaves its files as they are; its locks are free afterwards."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Attempt, "end", lambda _: None)
+        with suppress(Crash):
+            yield
+
+
+def die_at(
+    publication: Publication, stop: int, *, after: bool = False, rows: int = 5, rejects: int = 0
+) -> bool:
+    """Publishes a run whose process dies at a step; False if it has fewer steps."""
+    with pytest.MonkeyPatch.context() as patched, dying(), commit.attempt(publication.layout):
+        made = staged(publication.layout, rows, rejects)
+        steps = at_step(patched, stop, crash, after=after)
+        decide.publish(publication, *made)
+    return steps() >= stop

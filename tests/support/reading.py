@@ -1,0 +1,140 @@
+"""What the tests of both readers share: a card's features, and every way of reading a file."""
+
+import io
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from penguin_model.card import Feature
+from pipelines.reading import matching, small_files
+from pipelines.reading.csv_files import ranges, reader
+from pipelines.reading.csv_files.ranges import ByteSpan
+from pipelines.reading.matching import InputFile
+from pipelines.reading.parquet_files import reader as parquet_spans
+from pipelines.reading.rows import Block, Reject, Wanted, split
+from pipelines.reading.small_files import Pack
+from pipelines.reading.unreadable import UnreadableFile
+
+LENGTH = Feature(name="length", unit="mm", scale=10, minimum=0.5, maximum=300)
+MASS = Feature(name="mass", unit="g", scale=100, minimum=100, maximum=9000)
+WANTED = Wanted(features=(LENGTH, MASS), passthrough=("id",))
+
+Row = tuple[int, str, float, float]
+
+
+def score_ready(
+    blocks: Iterable[Block], wanted: Wanted = WANTED
+) -> tuple[list[tuple[Any, ...]], list[Reject], int]:
+    """All good rows (place, passthrough, values), all rejects, and the count of rows read."""
+    rows: list[tuple[Any, ...]] = []
+    rejects: list[Reject] = []
+    read = 0
+    for block in blocks:
+        read += block.rows_read
+        chunk, refused = split(block, "file", wanted)
+        rejects += refused
+        if chunk is not None:
+            assert set(chunk.column("source_file").to_pylist()) == {"file"}
+            rows += zip(*(column.to_pylist() for column in chunk.columns[1:]), strict=True)
+    return rows, rejects, read
+
+
+def read_csv(data: bytes, wanted: Wanted = WANTED, *, block_bytes: int = 1 << 20) -> Any:
+    blocks = reader.read(io.BytesIO(data), wanted, block_bytes=block_bytes)
+    return score_ready(blocks, wanted)
+
+
+# All rows of a file in order, good ones and rejects; or the reason for which it is refused.
+Outcome = list[tuple[Any, ...]] | str
+
+
+def outcome(blocks: Iterable[Block], wanted: Wanted) -> Outcome:
+    """What becomes of the rows of some blocks, as tests/plain_reading.py has it."""
+    rows, rejects, read = score_ready(blocks, wanted)
+    found = rows + [(r.source_row, r.reason, r.column, r.message, r.raw) for r in rejects]
+    assert len(found) == read
+    return sorted(found, key=lambda each: each[0])
+
+
+def csv_whole(stream: BinaryIO, wanted: Wanted, block_bytes: int) -> Outcome:
+    """A CSV read from its beginning to its end."""
+    try:
+        return outcome(reader.read(stream, wanted, block_bytes=block_bytes), wanted)
+    except UnreadableFile as error:
+        return error.reason
+
+
+def divide(data: bytes, step: int) -> list[ByteSpan]:
+    """The spans of a CSV that is looked at in ranges of some bytes."""
+    stream, size = io.BytesIO(data), len(data)
+    surveys = [ranges.survey(stream, at, min(at + step, size), size) for at in range(0, size, step)]
+
+    def look(start: int, stop: int) -> ranges.Found:
+        return ranges.look_inside(stream, start, stop)
+
+    return list(ranges.number(surveys, size, look))
+
+
+def csv_in_ranges(data: bytes, wanted: Wanted, step: int, block_bytes: int) -> Outcome:
+    """A CSV read in ranges, as the job reads a large one."""
+    try:
+        reader.find_header(io.BytesIO(data), wanted)
+    except UnreadableFile as error:
+        return error.reason
+    found: list[Any] = []
+    for span in divide(data, step):
+        blocks = reader.read(io.BytesIO(data), wanted, block_bytes=block_bytes, span=span)
+        try:
+            found += outcome(blocks, wanted)
+        except UnreadableFile as error:
+            return error.reason
+    return found
+
+
+def read_alone(file: InputFile, wanted: Wanted) -> Outcome:
+    """A small file read as a whole."""
+    with open(file.path, "rb") as stream:
+        if file.format == "csv":
+            return csv_whole(stream, wanted, 1 << 20)
+        return parquet_in_spans(stream.read(), wanted, 1 << 30, 1 << 17)
+
+
+def in_a_pack(contents: Sequence[bytes], wanted: Wanted, suffix: str = "csv") -> list[Outcome]:
+    """Several small files read together, and alone where the pack hands them back."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, f"{number}.{suffix}") for number in range(len(contents))]
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+        matched = matching.match([str(Path(folder, "*"))])
+        found: dict[str, Any] = {}
+        for packed in small_files.read(Pack(tuple(matched)), wanted):
+            found |= {file.path: read_alone(file, wanted) for file in packed.others}
+            found |= {file.path: [] for file in packed.rows}
+            if packed.block is not None:
+                chunk, rejects = split(packed.block, "", wanted)
+                assert not list(rejects)
+                for path, *row in _rows(chunk):
+                    found[path].append(tuple(row))
+        return [found[str(path)] for path in paths]
+
+
+def _rows(chunk: pa.RecordBatch | None) -> Iterable[tuple[Any, ...]]:
+    if chunk is None:
+        return []
+    return zip(*(column.to_pylist() for column in chunk.columns), strict=True)
+
+
+def parquet_in_spans(data: bytes, wanted: Wanted, span_bytes: int, batch_rows: int) -> Outcome:
+    """A Parquet file read in spans of row groups."""
+    try:
+        file = parquet_spans.open_file(pa.BufferReader(data), wanted)
+    except UnreadableFile as error:
+        return error.reason
+    found: list[Any] = []
+    for start, stop, first_row in parquet_spans.plan(file, span_bytes):
+        blocks = parquet_spans.read(file, (start, stop), first_row, wanted, batch_rows=batch_rows)
+        found += outcome(blocks, wanted)
+    return found

@@ -1,0 +1,115 @@
+"""A real terminal for a command: what it writes there, in the order of the frames."""
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from collections.abc import Iterable, Iterator
+
+from tests.support.running import PROJECT
+
+# The percentage of a line or a bar on the scoring.
+_SCORING = re.compile(r"\bscoring\b.*?(\d+) ?%")
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+
+# The job, which shows everything that it has to show without a pause.
+_EAGER = """if True:
+    from pipelines import progress, score
+    progress._BAR_SECONDS = progress._LINE_SECONDS = 0.02
+    score.console()
+"""
+
+
+def eager(*arguments: object) -> list[str]:
+    """The command of a job that looks at its progress fifty times a second."""
+    return [sys.executable, "-c", _EAGER, *map(str, arguments)]
+
+
+def run_eager(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Runs such a job without a terminal."""
+    return subprocess.run(
+        eager(*arguments), cwd=PROJECT, capture_output=True, text=True, timeout=timeout,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def percents(lines: Iterable[str]) -> list[int]:
+    """How much of the scoring was done by the lines or frames that show it."""
+    return [int(match.group(1)) for line in lines if (match := _SCORING.search(line))]
+
+
+@dataclasses.dataclass
+class Terminal:
+    """A terminal of some width.
+
+    Attributes:
+      descriptor: the end that a command gets.
+      text: what was written to it so far, while somebody reads.
+    """
+
+    descriptor: int
+    text: str = ""
+
+    def start(self, command: list[str], **settings: str) -> subprocess.Popen[str]:
+        """Starts a command with this terminal as its standard input and error."""
+        return subprocess.Popen(
+            command, cwd=PROJECT, text=True, start_new_session=True,
+            stdin=self.descriptor, stdout=subprocess.PIPE, stderr=self.descriptor,
+            env={**os.environ, "TERM": "xterm-256color", **settings},
+        )  # fmt: skip
+
+    @property
+    def frames(self) -> list[str]:
+        """The lines that stood there one after the other, without colours."""
+        plain = _CONTROL.sub("", self.text).replace("\n", "\r")
+        return [line.rstrip() for line in plain.split("\r") if line.strip()]
+
+
+@contextlib.contextmanager
+def opened(width: int, *, read: bool = True) -> Iterator[Terminal]:
+    """Opens a terminal, and reads what comes, or lets it fill up."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    terminal = Terminal(theirs)
+    thread = threading.Thread(target=_read, args=(ours, terminal))
+    if read:
+        thread.start()
+    try:
+        yield terminal
+    finally:
+        # The reader meets the end when nobody has the other side any longer.
+        os.close(theirs)
+        if read:
+            thread.join(10)
+        os.close(ours)
+
+
+def _read(descriptor: int, terminal: Terminal) -> None:
+    data = b""
+    # Linux tells the end of a terminal by an error.
+    with contextlib.suppress(OSError):
+        while more := os.read(descriptor, 65536):
+            data += more
+            terminal.text = data.decode(errors="replace")
+
+
+def full_pipe() -> tuple[int, int]:
+    """A pipe that takes no more, for a command whose output nobody reads: its two ends."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x")
+    os.set_blocking(writer, True)
+    return reader, writer
