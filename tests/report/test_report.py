@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penguin_model.errors import CardError, UsageError
 from pipelines import formatting
 from pipelines.datasets import schemas
+from pipelines.errors import CardError, UsageError
 from pipelines.report import __main__ as report
 from pipelines.report import examples as excerpts
 from pipelines.report import markup, verdict
