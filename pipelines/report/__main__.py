@@ -39,7 +39,7 @@ def write(
     if storage.is_local(path):
         with storage.writing(path):
             os.makedirs(os.path.dirname(path), exist_ok=True)
-    storage.write_bytes(path, page.page(found).encode())
+    storage.write_bytes(path, page.render(found).encode())
     return path
 
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import html
 import re
+import string
 import unicodedata
 from collections.abc import Iterable, Sequence
 
 _PLAIN = re.compile(r"[\n\t -~]*")
-_EMPTY = frozenset({"meta", "circle", "line", "path", "rect"})
+_EMPTY = frozenset({"circle", "line", "rect"})
 
 
 class Markup(str):
-    """Text that is HTML already; `element` and `join` make it, nothing else should."""
+    """Text that is HTML already; `element`, `fill` and `join` make it, nothing else should."""
 
     __slots__ = ()
 
@@ -34,8 +35,18 @@ def element(tag: str, *content: Content, **attributes: str | float | bool | None
     """
     shown = "".join(_attribute(name, value) for name, value in attributes.items())
     if tag in _EMPTY:
-        return Markup(f"<{tag}{shown}>" if tag == "meta" else f"<{tag}{shown}/>")
+        return Markup(f"<{tag}{shown}/>")
     return Markup(f"<{tag}{shown}>{join(content)}</{tag}>")
+
+
+def fill(template: str, **content: Content) -> Markup:
+    """Fills the ``$names`` of a template, each with markup or with text that is escaped.
+
+    Raises:
+      KeyError: the template has a name that isn't among `content`.
+    """
+    pieces = {name: join(each) for name, each in content.items()}
+    return Markup(string.Template(template).substitute(pieces))
 
 
 def join(content: Content) -> Markup:

@@ -11,7 +11,7 @@ from pipelines.formatting import count, counted, percent, psi
 from pipelines.report.data import Report
 
 YES = "yes"
-CARE = "care"
+CAUTION = "caution"
 NO = "no"
 
 # Two intervals of this many standard errors that do not meet are no chance: 99 % each.
@@ -24,7 +24,7 @@ class Verdict:
     """The report's first line.
 
     Attributes:
-      level: YES, CARE or NO.
+      level: YES, CAUTION or NO.
       answer: one sentence.
       reasons: further sentences: what was checked, and what came of it.
     """
@@ -43,9 +43,9 @@ def judge(report: Report) -> Verdict:
     if report.is_held:
         level, answer = NO, f"No: {_why_held(manifest)}."
     elif not manifest["totals"]["rows_scored"]:
-        level, answer = CARE, "There is nothing to trust: not one row was scored."
+        level, answer = CAUTION, "There is nothing to trust: not one row was scored."
     elif doubts:
-        level, answer = CARE, f"With care: {', and '.join(doubts)}."
+        level, answer = CAUTION, f"With care: {', and '.join(doubts)}."
     else:
         level, answer = YES, "Yes, these predictions can be trusted."
     reasons = [_publication(report), _rejects(manifest), *_files(manifest["totals"])]

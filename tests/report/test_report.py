@@ -48,7 +48,7 @@ SECTIONS = [
 
 
 def read(root: Path, run_id: str | None = None, **known: Any) -> Page:
-    return Page(report_page.page(gather(str(root), run_id, **known)))
+    return Page(report_page.render(gather(str(root), run_id, **known)))
 
 
 def answer(found: dict[str, Any]) -> verdict.Verdict:
@@ -144,7 +144,7 @@ def test_large_rejects_are_read_few_at_a_time(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schemas.REJECTS), path, use_dictionary=False)
     assert path.stat().st_size > 40 << 20
     code = (
-        "import pyarrow as pa; from pipelines import excerpts; "
+        "import pyarrow as pa; from pipelines.report import examples as excerpts; "
         f"got = excerpts.examples([{str(path)!r}], {{'a': 19999, 'rare': 1}}, 5); "
         "print(len(got['a']), got['rare'][0]['source_row'], pa.default_memory_pool().max_memory())"
     )
@@ -249,9 +249,9 @@ def test_data_sets_that_are_gone_leave_a_note(tmp_path: Path) -> None:
     ("found", "level", "words"),
     [
         (measured(manifest("r")), "yes", "Yes, these predictions can be trusted."),
-        (measured(manifest("r"), shift=2), "care", "With care: the data have drifted in Culmen"),
-        (manifest("r"), "care", "With care: whether the data have drifted was not measured."),
-        (manifest("r", rows=0, species={}), "care", "There is nothing to trust: not one row"),
+        (measured(manifest("r"), shift=2), "caution", "With care: the data have drifted in Culmen"),
+        (manifest("r"), "caution", "With care: whether the data have drifted was not measured."),
+        (manifest("r", rows=0, species={}), "caution", "There is nothing to trust: not one row"),
         (
             manifest("r", status="held", rejects_by_reason={"missing_value": 400}), "no",
             "No: 53.9 % of the rows were rejected, so nothing is published.",
@@ -262,7 +262,7 @@ def test_data_sets_that_are_gone_leave_a_note(tmp_path: Path) -> None:
         ),
         (labelled(measured(manifest("r")), wrong=2), "yes", "Yes, these"),
         (
-            labelled(measured(manifest("r")), wrong=90), "care",
+            labelled(measured(manifest("r")), wrong=90), "caution",
             "With care: the model is right less often than at training, beyond chance.",
         ),
     ],
@@ -383,7 +383,7 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     shifts |= {"previous": shifts["training"], "previous_run": HOSTILE[0], "drifted": [*HOSTILE]}
     files = [file(f"/data/{name}", 9, 1) for name in HOSTILE[:-1]]
     publish(tmp_path, found | {"drift": shifts}, rejects=rejects, files=files)
-    text = report_page.page(gather(str(tmp_path)))
+    text = report_page.render(gather(str(tmp_path)))
     page = Page(text)
     text.encode()
     assert page.all("script") == []
