@@ -1,4 +1,4 @@
-"""A run's report as one HTML page that needs nothing else: no scripts, no fonts, no network."""
+"""A run's report as one self-contained HTML page: no scripts, no fonts, no network."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def render(report: Report) -> str:
     model = (report.manifest.get("model") or {}).get("name")
     sections = [
         ("drift", "Drift", distributions.drift(report)),
-        ("labels", "How many are right", trends.labels(report)),
+        ("labels", "Accuracy", trends.labels(report)),
         ("predictions", "Predictions", distributions.predictions(report)),
         ("features", "Features", distributions.features(report)),
         ("rejects", "Rejects", tables.rejects(report)),
         ("files", "Files", tables.files(report)),
-        ("history", "The last runs", trends.history(report)),
+        ("history", "Recent runs", trends.history(report)),
         ("model", "Model", tables.model(report)),
         ("run", "Run", tables.run(report)),
     ]
@@ -86,7 +86,7 @@ def _glance(report: Report) -> Iterator[tuple[str, str]]:
         yield "drift beyond chance", f"PSI {psi(drift['score'])}" if drift["score"] else "none"
     if labels and labels["rows"]:
         yield "accuracy", percent(labels["accuracy"])
-    yield "took", formatting.duration(str(manifest.get("start")), manifest["end"])
+    yield "duration", formatting.duration(str(manifest.get("start")), manifest["end"])
 
 
 def _when(report: Report) -> str:
