@@ -6,7 +6,7 @@
 python := .venv/bin/python
 # The same result on any machine: no local wheels or settings, for the oldest Python of pyproject.toml and on.
 compile := UV_FIND_LINKS= UV_CUSTOM_COMPILE_COMMAND='make lock' .venv/bin/uv pip compile --quiet \
-	pyproject.toml --no-config --universal --python-version 3.11 --generate-hashes --group build
+	--no-config --universal --python-version 3.11 --generate-hashes
 
 score: ## Score the sample files under data/ with the shipped model into output/
 	@sh scripts/setup_venv.sh runtime
@@ -49,16 +49,15 @@ format: ## Format the code and mend what ruff can mend
 
 lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer releases)
 	@sh scripts/setup_venv.sh empty
-	$(python) -m pip install --quiet uv
-	$(compile) --output-file requirements.lock $(ARGS)
-	$(compile) --group test --group lint --constraint requirements.lock \
-		--output-file requirements-dev.lock $(ARGS)
-	$(compile) --extra gcp --constraint requirements-dev.lock \
+	$(python) -m pip install --quiet --no-deps --require-hashes --requirement locks/tools.lock
+	$(compile) --group lock --output-file locks/tools.lock $(ARGS)
+	$(compile) pyproject.toml --group build --output-file locks/requirements.lock $(ARGS)
+	$(compile) pyproject.toml --group build --group test --group lint \
+		--constraint locks/requirements.lock --output-file locks/requirements-dev.lock $(ARGS)
+	$(compile) pyproject.toml --group build --extra gcp --constraint locks/requirements-dev.lock \
 		--output-file deploy/dataflow/requirements.lock $(ARGS)
 	$(python) -m benchmarks.locks $(ARGS)
-	UV_FIND_LINKS= UV_CUSTOM_COMPILE_COMMAND='make lock' .venv/bin/uv pip compile --quiet \
-		deploy/nightly/airflow.in --no-config --universal --python-version 3.11 --generate-hashes \
-		--output-file deploy/nightly/airflow.lock $(ARGS)
+	$(compile) deploy/nightly/airflow.in --output-file deploy/nightly/airflow.lock $(ARGS)
 
 clean: ## Remove .venv, output/, builds and caches
 	rm -rf .venv .airflow .bench .flink .stores lab output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
