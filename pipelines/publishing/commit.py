@@ -162,7 +162,7 @@ def read_manifest(path: str) -> dict[str, Any] | None:
         return None
     except OSError:
         # A store that doesn't answer now may have it; a local path that can't be read is none.
-        if not storage.is_local(path):
+        if storage.of(path).failures_pass:
             raise
         return None
     return found if isinstance(found, dict) else None

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import tempfile
 import threading
 
 from penguin_model import bundle
@@ -24,8 +21,9 @@ def read_card(model_path: str) -> ModelCard:
     Raises:
       CardError, ModelError: either is missing, or they do not fit.
     """
-    if storage.is_local(model_path):
-        return read_verified(storage.absolute(model_path))
+    local = storage.local_path(model_path)
+    if local is not None:
+        return read_verified(local)
     try:
         card = ModelCard.from_json(storage.read_bytes(card_path(model_path)).decode())
         found = hashlib.sha256(storage.read_bytes(model_path)).hexdigest()
@@ -45,13 +43,8 @@ def load_shared(model_path: str, card: ModelCard) -> bundle.Classifier:
       ModelError: it does not fit its card, or Keras refuses it.
     """
     global _loads
-    with contextlib.ExitStack() as stack:
-        path = storage.absolute(model_path)
-        if not storage.is_local(model_path):
-            # Keras reads local files, and goes by the suffix.
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            path = os.path.join(folder, os.path.basename(model_path))
-            storage.write_bytes(path, storage.read_bytes(model_path))
+    # Keras reads local files, and goes by the suffix.
+    with storage.local_copy(model_path) as path:
         classifier, loaded = bundle.load_shared(path, card)
     with _loads_lock:
         _loads += loaded

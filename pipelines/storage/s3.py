@@ -1,18 +1,19 @@
-"""S3: one client for all of Beam's operations there, and the operations that Beam lacks."""
+"""S3: Beam's readers and writers on one shared client, and the operations that Beam lacks."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import time
-import types
 from collections.abc import Iterable, Iterator
+from copy import copy as copy_object
 from typing import Any
 
 from apache_beam.io.aws import s3io
 from apache_beam.io.aws.clients.s3 import boto3_client
 from apache_beam.io.aws.clients.s3.messages import S3ClientError
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import S3Options
 
 try:
     import boto3
@@ -20,6 +21,18 @@ try:
     import botocore.exceptions
 except ImportError:
     boto3 = None
+
+# Beam's options, all of which its own client takes.
+_OPTIONS = (
+    "s3_access_key_id",
+    "s3_secret_access_key",
+    "s3_session_token",
+    "s3_endpoint_url",
+    "s3_region_name",
+    "s3_api_version",
+    "s3_verify",
+    "s3_disable_ssl",
+)
 
 # Kept for the next call, so that several workers of one process find theirs open.
 _CONNECTIONS = 64
@@ -30,16 +43,27 @@ _CONFLICT_SECONDS = 0.05
 _MOST_DELETED_AT_ONCE = 1000
 
 
-def share_client() -> None:
-    """Has Beam share a client where it makes a session, a client and a connection each time.
+def open_input(path: str) -> Any:
+    """Opens an object for random reads, each of which fetches what it asks for.
 
-    That takes it 0.1 s before an operation begins.
+    Raises:
+      S3ClientError: the store refused, as in all functions here.
     """
-    if boto3 is not None:
-        sessions = types.SimpleNamespace(client=_client)
-        vars(boto3_client)["boto3"] = types.SimpleNamespace(
-            session=types.SimpleNamespace(Session=lambda: sessions)
-        )
+    # Beam's buffer would fetch 16 MiB at each place that is read.
+    return s3io.S3IO(client=_beam_client(path)).open(path, "rb").detach()
+
+
+def open_output(path: str) -> Any:
+    """Opens a new object for writing, in parts; it appears when it is closed."""
+    return s3io.S3IO(client=_beam_client(path)).open(path, "wb")
+
+
+def find(path: str) -> tuple[int, float]:
+    """Returns an object's size in bytes, and when it last changed (seconds since the epoch)."""
+    bucket, key = s3io.parse_s3_path(path)
+    with _errors():
+        answer = _of(path).head_object(Bucket=bucket, Key=key)
+        return answer["ContentLength"], answer["LastModified"].timestamp()
 
 
 def list_objects(folder: str) -> list[tuple[str, int, float]]:
@@ -48,9 +72,6 @@ def list_objects(folder: str) -> list[tuple[str, int, float]]:
     Returns:
       Path, bytes and time of the last change (seconds since the epoch, the store's clock) of each,
       by path.
-
-    Raises:
-      S3ClientError: the store refused, as in all functions here.
     """
     bucket, prefix = s3io.parse_s3_path(f"{folder.rstrip('/')}/", object_optional=True)
     with _errors():
@@ -133,8 +154,19 @@ def delete(paths: Iterable[str]) -> None:
 
 
 def _of(path: str) -> Any:
-    """The shared client that Beam itself uses for a path, with the job's ``--s3_*`` options."""
-    return boto3_client.Client(FileSystems.get_filesystem(path)._options).client
+    """Returns boto3's shared client for a path, with the job's ``--s3_*`` options."""
+    return _client(**_settings(path)).client
+
+
+def _beam_client(path: str) -> boto3_client.Client:
+    """Returns Beam's wrapper of the shared client: one for each file, as it keeps a position."""
+    return copy_object(_client(**_settings(path)))
+
+
+def _settings(path: str) -> dict[str, Any]:
+    # Beam 2.77 hands out the options that it gave the filesystem in no other way.
+    options = FileSystems.get_filesystem(path)._options.view_as(S3Options)
+    return {name: getattr(options, name) for name in _OPTIONS}
 
 
 @contextlib.contextmanager
@@ -150,7 +182,23 @@ def _errors() -> Iterator[None]:
 
 
 @functools.cache
-def _client(**settings: Any) -> Any:
-    """One client of boto3 for each setting, which may be called from many threads."""
-    config = botocore.config.Config(max_pool_connections=_CONNECTIONS)
-    return boto3.session.Session().client(**settings, config=config)
+def _client(**settings: Any) -> boto3_client.Client:
+    """Makes one client for each set of options; many threads may call it.
+
+    Beam itself makes a session, a client and a connection for each operation, which takes 0.1 s
+    before the operation begins.
+    """
+    made = boto3_client.Client(settings)
+    made.client = boto3.session.Session().client(
+        service_name="s3",
+        region_name=settings["s3_region_name"],
+        api_version=settings["s3_api_version"],
+        use_ssl=not settings["s3_disable_ssl"],
+        verify=settings["s3_verify"],
+        endpoint_url=settings["s3_endpoint_url"],
+        aws_access_key_id=settings["s3_access_key_id"],
+        aws_secret_access_key=settings["s3_secret_access_key"],
+        aws_session_token=settings["s3_session_token"],
+        config=botocore.config.Config(max_pool_connections=_CONNECTIONS),
+    )
+    return made
