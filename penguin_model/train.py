@@ -47,7 +47,8 @@ def train(
     versions = library_versions()
     say(", ".join(f"{name} {version}" for name, version in versions.items()))
     say(f"\n{config.data}: {len(frame)} rows, {len(birds)} complete; a sample:")
-    say(frame.dropna().sample(5, random_state=config.seed).sort_index().to_string())
+    sample = frame.dropna().sample(5, random_state=config.seed).sort_index()
+    say(dataset.with_names(sample).to_string())
     repeated = dataset.oversample(training)
     say(
         f"\n{len(training)} birds to train on, oversampled to {len(repeated)} rows; "
