@@ -29,7 +29,7 @@ from apache_beam.runners.worker import worker_pool_main
 from deploy.flink import boot, parts, sockets
 from deploy.flink import pool as worker_pool
 from deploy.flink.cluster import Cluster, ClusterError
-from penguin_model.errors import UsageError
+from pipelines.errors import UsageError
 from pipelines.runners import beam_private, flink, flink_keys, flink_rest, secret_files
 from tests.support import flink as running_flink
 from tests.support import ports, samples, strangers
@@ -156,7 +156,7 @@ def test_packages_are_never_taken_from_a_folder_of_others(
     assert list(planted.iterdir()) == []
 
 
-# --- LOOPBACK workers (pipelines/beam_private.py)
+# --- LOOPBACK workers (pipelines/runners/beam_private.py)
 
 
 @pytest.fixture
@@ -247,7 +247,7 @@ def test_grpc_reaches_this_machine_past_a_proxy(monkeypatch: pytest.MonkeyPatch)
     (port,) = running_flink.free_ports(1)
     code = """
 import grpc, sys
-from pipelines import beam_private
+from pipelines.runners import beam_private
 if sys.argv[2] == "direct":
     beam_private.reach_loopback_directly()
 channel = grpc.insecure_channel(sys.argv[1])

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from penguin_model.errors import DamagedError
+from pipelines.errors import DamagedError
 from pipelines.report import __main__ as report
 from pipelines.runs import ledger
 from tests.support import reports
