@@ -1,4 +1,4 @@
-"""A temporary folder in memory: these tests sync tens of thousands of files, and none loses power."""
+"""A temporary folder in memory: these tests sync tens of thousands of files."""
 
 import os
 import tempfile
