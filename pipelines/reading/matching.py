@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 
-from penguin_model.errors import ChangedFileError
 from pipelines import storage
+from pipelines.errors import ChangedFileError
 from pipelines.reading.format_table import find_format
 from pipelines.runs import ledger
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from penguin_model.errors import ReconcileError
 from pipelines import storage
 from pipelines.counts.by_file import UNKNOWN, fingerprint
+from pipelines.errors import ReconcileError
 from pipelines.reading import matching
 from pipelines.reading.format_table import FORMATS, SUFFIXES
 from pipelines.reading.formats import Format, Part

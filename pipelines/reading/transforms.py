@@ -15,7 +15,6 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam import pvalue
 
-from penguin_model.errors import ReconcileError
 from pipelines import storage
 from pipelines.counts.by_file import UNKNOWN, fingerprint
 from pipelines.counts.counter import Counter
@@ -26,6 +25,7 @@ from pipelines.counts.emit import (
     tagged_figures,
 )
 from pipelines.datasets.transforms import DataSet
+from pipelines.errors import ReconcileError
 from pipelines.progress.reporter import Teller
 from pipelines.publishing import proof
 from pipelines.reading import matching as files

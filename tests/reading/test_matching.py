@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penguin_model.errors import UsageError
+from pipelines.errors import UsageError
 from pipelines.reading import matching
 from pipelines.reading.format_table import find_format
 from pipelines.runs.layout import Layout, check_run_id

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from penguin_model import validate
-from penguin_model.errors import ReconcileError
+from pipelines.errors import ReconcileError
 from pipelines.reading.csv_files.pieces import by_rows, longer_than, whole_records, with_header
 from pipelines.reading.csv_files.records import BOM, LazyRecords, Records, find_records
 from pipelines.reading.encoding import from_latin_1, show_bytes, undecodable_rows
