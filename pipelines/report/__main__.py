@@ -34,7 +34,7 @@ def write(
 
     found = data.gather(storage.absolute(output), run_id, model)
     # Checked there: the name of a file, never a path.
-    name = f"{found.manifest['run_id']}.html"
+    name = f"{found.manifest.run_id}.html"
     path = storage.absolute(to or storage.join(output, "reports", name))
     if storage.is_local(path):
         with storage.writing(path):

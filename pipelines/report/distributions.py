@@ -20,7 +20,7 @@ NOW, TRAINING = "this run", "training"
 
 def drift(report: Report) -> Content:
     """How far the run lies from the training and from the run before."""
-    found = report.manifest.get("drift")
+    found = report.manifest.drift
     if not found or not found["training"]:
         return element("p", "This run's drift was not measured.")
     sides = {TRAINING: found["training"]}
@@ -111,7 +111,7 @@ def _confidence(report: Report) -> Markup | None:
 
 def _classes(report: Report) -> Markup:
     names = report.classes
-    counts = report.manifest["species"]
+    counts = report.manifest.species
     series = [Series(label=NOW, look="now", counts=[counts.get(name, 0) for name in names])]
     if report.training:
         known = report.training.classes
@@ -160,7 +160,7 @@ def _share_table(title: str, what: str, names: Sequence[str], series: Sequence[S
 
 
 def _finding(report: Report, name: str) -> str:
-    shift = ((report.manifest.get("drift") or {}).get("training") or {}).get(name)
+    shift = ((report.manifest.drift or {}).get("training") or {}).get(name)
     if shift is None:
         return ""
     return f"PSI {psi(shift['psi'])}, {meaning(shift)} (chance reaches {psi(shift['threshold'])})"

@@ -15,7 +15,7 @@ from pipelines.report.markup import Content, Markup, element, facts
 
 def rejects(report: Report) -> Content:
     """Rejects by reason, with a few examples."""
-    reasons = report.manifest["rejects_by_reason"]
+    reasons = report.manifest.rejects_by_reason
     if not any(reasons.values()):
         return element("p", "No row was rejected.")
     whole = sum(reasons.values())
@@ -53,24 +53,24 @@ def _row(row: Row) -> Content:
 
 def files(report: Report) -> Content:
     """The files with the most rejects."""
-    totals = report.manifest["totals"]
+    totals = report.manifest.totals
     words = {
         "files_unreadable": "could not be read to the end",
         "files_skipped": "left out: an earlier run scored them",
         "files_unsettled": "left for the next run: they may still be written",
     }
-    counts = [f"{count(totals[name])} {text}" for name, text in words.items() if totals.get(name)]
-    intro = f"{formatting.counted(totals['files'], 'file')} in all"
+    counts = [f"{count(n)} {text}" for name, text in words.items() if (n := getattr(totals, name))]
+    intro = f"{formatting.counted(totals.files, 'file')} in all"
     pieces: list[Content] = [element("p", "; ".join([intro, *counts]), ".")]
     if "files" in report.notes:
         pieces.append(element("p", f"Without a list of them: {report.notes['files']}."))
     shown = report.files
-    if totals["files"] > len(shown):
+    if totals.files > len(shown):
         # Among many files those that are fine say nothing.
         shown = [row for row in shown if row["rows_rejected"] or not row["rows_read"]]
     if shown:
         folder = _common_folder([row["source_file"] for row in shown])
-        whole = len(shown) == totals["files"]
+        whole = len(shown) == totals.files
         caption = "All files" if whole else "The files with the most rejects"
         rows = [
             (
@@ -98,11 +98,11 @@ def _part(part: int, whole: int) -> str:
 
 def model(report: Report) -> Content:
     """The model, with its card where it can be had."""
-    about, card = report.manifest.get("model") or {}, report.card
+    about, card = report.manifest.model, report.card
     known = [
-        ("name", about.get("name")),
-        ("file", about.get("path")),
-        ("SHA-256", about.get("sha256")),
+        ("name", about.name),
+        ("file", about.path),
+        ("SHA-256", about.sha256),
     ]
     if card is None:
         why = report.notes.get("card", "unknown")
@@ -131,18 +131,18 @@ def _of(value: str | None, rows: int | None) -> str | None:
 def run(report: Report) -> Markup:
     """When, where and with what the run was made."""
     manifest = report.manifest
-    versions = manifest.get("versions") or {}
-    status = "held back" if report.is_held else str(manifest["status"])
+    versions = manifest.versions
+    status = "held back" if report.is_held else str(manifest.status)
     return facts(
         [
-            ("run", manifest["run_id"]),
+            ("run", manifest.run_id),
             ("status", status),
-            ("start", formatting.moment(str(manifest.get("start", "")))),
-            ("end", formatting.moment(manifest["end"])),
-            ("took", formatting.duration(str(manifest.get("start")), manifest["end"])),
-            ("runner", manifest.get("runner")),
-            ("input", "\n".join(manifest.get("input") or [])),
-            ("budget of rejects", percent(manifest.get("max_reject_fraction"))),
+            ("start", formatting.moment(str(manifest.start or ""))),
+            ("end", formatting.moment(manifest.end)),
+            ("took", formatting.duration(str(manifest.start), manifest.end)),
+            ("runner", manifest.runner),
+            ("input", "\n".join(manifest.input)),
+            ("budget of rejects", percent(manifest.max_reject_fraction)),
             ("versions", ", ".join(f"{name} {value}" for name, value in versions.items())),
         ]
     )
