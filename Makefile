@@ -71,7 +71,7 @@ lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer re
 	$(compile) deploy/nightly/airflow.in --output-file deploy/nightly/airflow.lock $(ARGS)
 
 clean: ## Remove .venv, output/, builds and caches
-	rm -rf .venv .airflow .bench .flink .stores lab output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage*
+	rm -rf .venv .airflow .bench .flink .pythons .stores lab output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 help:

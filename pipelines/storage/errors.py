@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from apache_beam.io.aws.clients.s3.messages import S3ClientError
 from apache_beam.io.filesystem import BeamIOError
 
-from penguin_model.errors import OutputError
+from pipelines.errors import OutputError
 
 # What a filesystem raises when it can't do what it is asked.
 ERRORS = (OSError, BeamIOError, S3ClientError)

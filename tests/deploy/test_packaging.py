@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -110,3 +111,12 @@ def test_no_lock_is_resolved_anew() -> None:
                     assert "--no-deps" in line, f"{path}: {line}"
                     found += 1
     assert found > 6
+
+
+def test_pre_commit_checks_what_make_lint_checks() -> None:
+    config = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text())
+    hooks = [hook["entry"] for repository in config["repos"] for hook in repository["hooks"]]
+    makefile = (PROJECT / "Makefile").read_text().replace("$(python)", ".venv/bin/python")
+    (recipe,) = re.findall(r"^lint:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    checks = [line.strip() for line in recipe.splitlines() if "setup_venv" not in line]
+    assert hooks == checks
