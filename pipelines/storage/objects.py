@@ -121,7 +121,7 @@ class Objects(Store):
                 raise
 
     def list(self, folder: str) -> list[Object]:
-        """All objects below a folder, by path; an absent folder has none."""
+        """Lists all objects below a folder, by path; an absent folder has none."""
         (result,) = FileSystems.match([FileSystems.join(folder, "**")])
         return sorted(
             Object(found.path, found.size_in_bytes, found.last_updated_in_seconds or 0)
@@ -129,7 +129,7 @@ class Objects(Store):
         )
 
     def read(self, path: str) -> ReadObject | None:
-        """Reads an object; None if there is none."""
+        """Reads an object; None if it doesn't exist."""
         if not self.exists(path):
             return None
         content = self.read_bytes(path)
@@ -141,10 +141,10 @@ class Objects(Store):
             file.write(content)
 
     def create(self, path: str, content: bytes) -> bool:
-        """Writes an object if there is none of this name.
+        """Writes an object unless one of this name exists.
 
         Returns:
-          Whether the object now holds just this content. A try whose answer was lost finds its own.
+          Whether the object now holds this content: a retry after a lost answer finds its own.
         """
         found = self.read(path)
         if found is not None:
@@ -163,10 +163,10 @@ class Objects(Store):
         return self._replace(path, content, etag)
 
     def lacks_conditions(self, path: str) -> str | None:
-        """Says whether another could come between a look and a write; None if not.
+        """Says why another writer could come between a look and a write; None if it couldn't.
 
         Args:
-          path: an existing object, to try it with; what it holds is written again.
+          path: an existing object to try it on; its content is written again.
         """
         return "is written without conditions"
 
@@ -190,7 +190,7 @@ class Objects(Store):
 
 
 class S3Objects(Objects):
-    """The objects of S3, or of a store that speaks its protocol."""
+    """The objects of S3, or of another store with its protocol."""
 
     def exists(self, path: str) -> bool:
         try:
@@ -244,5 +244,5 @@ class S3Objects(Objects):
 
 
 def of(path: str) -> Objects:
-    """The objects of a path's store."""
+    """Picks the class for a path's store."""
     return S3Objects() if path.startswith("s3://") else Objects()

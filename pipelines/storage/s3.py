@@ -34,9 +34,9 @@ _OPTIONS = (
     "s3_disable_ssl",
 )
 
-# Kept for the next call, so that several workers of one process find theirs open.
+# Kept open for the next call: the workers of one process share them.
 _CONNECTIONS = 64
-# S3 answers so while another writes or deletes the object; it wants the request again.
+# S3's answer while another request writes or deletes the object; a retry is expected.
 _CONFLICT = 409
 _CONFLICT_TRIES = 6
 _CONFLICT_SECONDS = 0.05
@@ -84,7 +84,7 @@ def list_objects(folder: str) -> list[tuple[str, int, float]]:
 
 
 def read(path: str) -> tuple[bytes, str] | None:
-    """Reads an object: its content and etag; None if there is none, or no bucket."""
+    """Reads an object's content and etag; None if the object or its bucket doesn't exist."""
     bucket, key = s3io.parse_s3_path(path)
     try:
         with _errors():
@@ -102,11 +102,11 @@ def put(path: str, content: bytes, *, absent: bool = False, etag: str | None = N
     Args:
       path: the object's.
       content: what it is to hold.
-      absent: only if there is none of this name.
-      etag: only if it still has this etag.
+      absent: write only if no object has this name.
+      etag: write only if the object still has this etag.
 
     Returns:
-      Whether it was written; False if the condition isn't met. A store may ignore conditions.
+      Whether it was written; False if the condition isn't met. Some stores ignore conditions.
     """
     bucket, key = s3io.parse_s3_path(path)
     condition = {"IfNoneMatch": "*"} if absent else {"IfMatch": etag} if etag else {}
@@ -114,10 +114,9 @@ def put(path: str, content: bytes, *, absent: bool = False, etag: str | None = N
         try:
             with _errors():
                 _of(path).put_object(Bucket=bucket, Key=key, Body=content, **condition)
-            return True
         except S3ClientError as error:
             if condition and error.code == 501:
-                # The store says that it knows no conditions.
+                # The store says that it doesn't support conditions.
                 condition = {}
             elif condition and (error.code == 412 or (error.code == 404 and etag)):
                 return False
@@ -125,6 +124,8 @@ def put(path: str, content: bytes, *, absent: bool = False, etag: str | None = N
                 raise
             else:
                 time.sleep(_CONFLICT_SECONDS * 2**attempt)
+        else:
+            return True
     raise AssertionError
 
 
@@ -172,6 +173,8 @@ def _settings(path: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def _errors() -> Iterator[None]:
     """Turns boto3's errors into Beam's, which the rest of the job knows."""
+    if boto3 is None:
+        raise S3ClientError("boto3 is missing; install it with `pip install '.[aws]'`")
     try:
         yield
     except botocore.exceptions.ClientError as error:
