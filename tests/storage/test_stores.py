@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apache_beam.io.aws.clients.s3 import boto3_client
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import score, storage
-from pipelines.storage import objects
+from pipelines.storage import objects, s3
 from pipelines.storage.objects import Objects, S3Objects
 from tests.publishing import test_manifest_commit as steps
 from tests.support.running import ONE_WORKER, PROJECT, command
@@ -87,6 +88,10 @@ def test_a_filesystem_that_only_beam_knows_is_written_without_conditions(
     server: Server, client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(objects, "of", lambda _: Objects())
+    # Beam would make a client for each operation, which takes this test minutes.
+    storage.use_options(PipelineOptions(server.flags))
+    s3._beam_client("s3://results")
+    monkeypatch.setattr(boto3_client, "Client", lambda options: s3._beam_client("s3://results"))
     for more in ([], ["--replace"]):
         assert score.main(arguments(server, *more)) == 0
         err = capsys.readouterr().err
