@@ -97,12 +97,12 @@ def _held_error(manifest: Manifest, paths: Layout) -> PenguinError:
         return RejectsError(
             f"{manifest.reject_fraction:.1%} of the rows were rejected, more than "
             f"--max_reject_fraction {manifest.max_reject_fraction:g}; nothing is published, "
-            f"the rejects lie in {paths.held}"
+            f"the rejects are in {paths.held}"
         )
     found = manifest.drift or {}
     return DriftError(
         f"the data have drifted: PSI {drift.explain(found)}, more than --max_drift "
-        f"{found['max_drift']:g}; nothing is published, what was found lies in {paths.held}"
+        f"{found['max_drift']:g}; nothing is published, the details are in {paths.held}"
     )
 
 
