@@ -19,9 +19,8 @@ from penguin_model.errors import CardError, ModelError
 
 FORMAT = 1
 CARD_SUFFIX = ".card.json"
-
-# Columns that the pipeline writes itself: no feature may take their names.
-RESERVED_COLUMNS = frozenset({"source_file", "source_row", "species", "probability"})
+# The shipped model, for every command's --model; relative to the folder it's started in.
+DEFAULT_MODEL = "models/penguin-classifier.keras"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,8 +41,8 @@ class Feature:
     maximum: float
 
     def __post_init__(self) -> None:
-        if not self.name or self.name in RESERVED_COLUMNS:
-            raise CardError(f"feature name {self.name!r} is empty or reserved")
+        if not self.name:
+            raise CardError("a feature has no name")
         if not (math.isfinite(self.scale) and self.scale != 0):
             raise CardError(f"feature {self.name}: scale {self.scale!r} must be finite and not 0")
         if not (self.minimum < self.maximum and math.isfinite(self.maximum - self.minimum)):

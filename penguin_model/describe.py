@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from penguin_model import cli
 from penguin_model.bundle import load
-from penguin_model.card import ModelCard
-from penguin_model.predict import DEFAULT_MODEL
+from penguin_model.card import DEFAULT_MODEL, ModelCard
 
 if TYPE_CHECKING:
     import keras

@@ -13,12 +13,11 @@ import numpy as np
 
 from penguin_model import cli
 from penguin_model.bundle import Classifier, load_with_card
-from penguin_model.card import Feature, ModelCard, read_verified
+from penguin_model.card import DEFAULT_MODEL, Feature, ModelCard, read_verified
 from penguin_model.errors import PenguinError, UsageError
 from penguin_model.features import normalize
 
 PROGRAM = "penguin-predict"
-DEFAULT_MODEL = "models/penguin-classifier.keras"
 _OWN_FLAGS = frozenset({"help", "model", "json", "verbose"})
 
 
