@@ -16,6 +16,8 @@ from apache_beam import coders
 from penguin_model.card import Feature, ModelCard
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+# Output columns that every card has: `model_file.read_card` refuses features of these names.
+RESERVED_COLUMNS = frozenset({"source_file", "source_row", "species", "probability"})
 _LABEL = (pa.field("label", pa.int32()),)
 LOCATION = (pa.field("source_file", _DICTIONARY), pa.field("source_row", pa.int64()))
 

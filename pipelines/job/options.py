@@ -10,9 +10,8 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
 from penguin_model import cli
+from penguin_model.card import DEFAULT_MODEL
 from pipelines.reading.format_table import FORMATS
-
-DEFAULT_MODEL = "models/penguin-classifier.keras"
 
 
 class ScoreOptions(PipelineOptions):

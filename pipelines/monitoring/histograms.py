@@ -1,8 +1,8 @@
 """Histograms of what a night holds: counted by the chunk, added up like all figures of a run.
 
 A histogram travels as one figure, a tuple of counts under the feature's name, so that a chunk of
-any height costs a handful of small elements. `card.RESERVED_COLUMNS` keeps a feature from being
-called `species` or `probability`, hence one flat set of names holds all that is compared.
+any height costs a handful of small elements. A card that calls a feature `species` or `probability`
+is refused (`model_file.read_card`), so one flat set of names holds all that is compared.
 """
 
 from __future__ import annotations
