@@ -24,7 +24,7 @@ PROBABILITY = "probability"
 
 
 def count(values: npt.NDArray[np.floating[Any]], edges: Sequence[float]) -> Counts:
-    """Counts values into the bins of a `card.Histogram`, as `evaluate.histogram` does.
+    """Counts values into the bins of a `card.Histogram`, as `evaluation.histogram` does.
 
     One vectorised comparison an edge takes less than a tenth of the time of a binary search a
     value, at the ten to twenty edges that a card has (`benchmarks/histograms.py`).

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from penguin_model.errors import DamagedError, RunExistsError
 from pipelines import storage
+from pipelines.errors import DamagedError, RunExistsError
 from pipelines.runs import manifest as manifests
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import Manifest, Shards

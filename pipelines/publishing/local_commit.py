@@ -19,8 +19,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from penguin_model.errors import OutputError
 from pipelines import storage
+from pipelines.errors import OutputError
 from pipelines.publishing import commit, disk, recovery
 from pipelines.publishing.commit import Decision
 from pipelines.publishing.recovery import Attempt

@@ -10,8 +10,8 @@ import datetime
 import functools
 from collections.abc import Iterable, Sequence
 
-from penguin_model.errors import ConflictError, DamagedError
 from pipelines.datasets.shard_writer import Shard
+from pipelines.errors import ConflictError, DamagedError
 from pipelines.monitoring import histograms
 from pipelines.monitoring.histograms import Figures
 from pipelines.publishing import choose, verify_shards

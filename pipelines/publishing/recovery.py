@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penguin_model.errors import DamagedError, OutputError
 from pipelines import storage
+from pipelines.errors import DamagedError, OutputError
 from pipelines.publishing import commit, disk
 from pipelines.runs import layout
 from pipelines.runs import manifest as manifests

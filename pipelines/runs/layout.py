@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from penguin_model.errors import UsageError
 from pipelines import storage
+from pipelines.errors import UsageError
 
 PREDICTIONS = "predictions"
 REJECTS = "rejects"

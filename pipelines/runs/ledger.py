@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from penguin_model.errors import DamagedError
 from pipelines import storage
+from pipelines.errors import DamagedError
 from pipelines.runs import layout
 from pipelines.runs.manifest import Manifest, list_published, read_manifest
 

@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import msgspec
 
 from penguin_model.card import Reference
-from penguin_model.errors import DamagedError
 from pipelines import storage
+from pipelines.errors import DamagedError
 from pipelines.runs import layout
 
 # Raised when an older release could no longer read what this one writes; a manifest without a

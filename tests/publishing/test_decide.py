@@ -6,9 +6,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from penguin_model.errors import OutputError, ReconcileError, RunExistsError
 from pipelines import publishing, storage
 from pipelines.datasets.shard_writer import Shard
+from pipelines.errors import OutputError, ReconcileError, RunExistsError
 from pipelines.publishing import publish
 from pipelines.publishing.publisher import verify_and_decide
 from pipelines.runs import layout

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from penguin_model.errors import OutputError
 from pipelines import publishing
+from pipelines.errors import OutputError
 from pipelines.publishing import publish
 from tests.support.publication import check_whole, new, publish_new, rows_seen, staged
 from tests.support.running import listing

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from penguin_model.errors import OutputError, RunExistsError
 from pipelines import publishing
+from pipelines.errors import OutputError, RunExistsError
 from pipelines.publishing import publish
 from pipelines.runs import layout, ledger
 from tests.support.publication import (

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from penguin_model.errors import PenguinError
 from pipelines import publishing
+from pipelines.errors import PenguinError
 from pipelines.publishing import publish
 from pipelines.publishing.recovery import Attempt
 from pipelines.runs import ledger
