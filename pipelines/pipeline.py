@@ -20,7 +20,7 @@ from apache_beam.metrics import Metrics
 from penguin_model.bundle import Classifier
 from penguin_model.card import ModelCard
 from penguin_model.features import normalize
-from pipelines.counts import failures
+from pipelines.counts import NAMESPACE, failures
 from pipelines.counts.by_file import MergeTallies
 from pipelines.counts.emit import (
     FIGURES,
@@ -51,9 +51,7 @@ from pipelines.reading.transforms import (
     ReadSpanFn,
     SurveyRangeFn,
 )
-from pipelines.runners.submission import NAMESPACE
-from pipelines.runs import layout
-from pipelines.runs.manifest import Manifest
+from pipelines.runs import Manifest, layout
 from pipelines.scoring import model_file
 
 

@@ -21,7 +21,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from penguin_model import cli
 from penguin_model.card import ModelCard
 from pipelines import publishing, storage
-from pipelines.counts import failures
+from pipelines.counts import Metrics, failures
 from pipelines.datasets import schemas
 from pipelines.errors import DriftError, PenguinError, RejectsError, UsageError
 from pipelines.job import summary
@@ -32,7 +32,7 @@ from pipelines.progress import display
 from pipelines.reading.matching import Matching
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.runners import choose, signals
-from pipelines.runners.submission import Metrics, Submission, Workers, as_penguin_error
+from pipelines.runners.submission import Submission, Workers, as_penguin_error
 from pipelines.runs.layout import Layout, check_run_id
 from pipelines.runs.manifest import HeldBecause, Manifest, Model, RunInfo
 from pipelines.scoring import model_file
