@@ -1,4 +1,4 @@
-"""What all ways of publishing share: the decision, and the protocol that `publish` speaks."""
+"""What both ways of publishing share: the decision, and the `Commit` protocol."""
 
 from __future__ import annotations
 
