@@ -113,7 +113,8 @@ class RecordBatchCoder(coders.Coder):
 
     def to_type_hint(self) -> type:
         """The element type."""
-        return pa.RecordBatch
+        chunk: type = pa.RecordBatch
+        return chunk
 
 
 coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
