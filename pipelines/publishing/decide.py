@@ -156,7 +156,7 @@ def _decide(publication: Publication, shards: Sequence[Shard], figures: Figures)
         "species": _group(figures, histograms.SPECIES),
         "histograms": dataclasses.asdict(tonight) if tonight else None,
         "drift": drifted.to_json() if drifted else None,
-        "labels": labels.report(figures, publication.card.classes, totals["rows_scored"]),
+        "labels": labels.summarize(figures, publication.card.classes, totals["rows_scored"]),
         "shards": described,
         **({"notes": [f"not compared with: {error}" for error in damaged]} if damaged else {}),
     }

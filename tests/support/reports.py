@@ -76,7 +76,7 @@ def measured(
         counts = random.multinomial(rows, shares)
         return Histogram(edges=histogram.edges, counts=tuple(counts.tolist()))
 
-    tonight = Reference(
+    this_run = Reference(
         features={
             name: drawn(histogram, shift if place == 0 else 0)
             for place, (name, histogram) in enumerate(reference.features.items())
@@ -84,9 +84,9 @@ def measured(
         classes=found["species"],
         probability=drawn(reference.probability),
     )
-    verdict = drift.measure(tonight, reference, previous=previous, max_drift=max_drift)
+    verdict = drift.measure(this_run, reference, previous=previous, max_drift=max_drift)
     return dict(found) | {
-        "histograms": dataclasses.asdict(tonight),
+        "histograms": dataclasses.asdict(this_run),
         "drift": verdict.to_json(),
         "labels": None,
     }
@@ -105,9 +105,9 @@ def labelled(found: Mapping[str, Any], *, wrong: int, seed: int = 0) -> dict[str
     codes[unsure] = (codes[unsure] + 1 + unsure % 2) % 3
     codes[random.permutation(rows)[:20]] = labels.MISSING
     codes[random.permutation(rows)[:3]] = labels.UNKNOWN
-    sums = labels.count(codes, winners, best, chances)
+    sums = labels.count_hits(codes, winners, best, chances)
     figures = {(labels.GROUP, name): counts for name, counts in sums.items()}
-    return dict(found) | {"labels": labels.report(figures, classes, rows)}
+    return dict(found) | {"labels": labels.summarize(figures, classes, rows)}
 
 
 def publish(
