@@ -108,7 +108,7 @@ def _why_held(manifest: Mapping[str, Any], paths: Layout) -> PenguinError:
 
 def _report(program: str, paths: Layout, model: str) -> str | None:
     """Writes the run's page; the run's outcome stands whatever comes of it."""
-    from pipelines.report import __main__ as report
+    from pipelines import report
 
     try:
         return report.write(paths.output, paths.run_id, model=model)
