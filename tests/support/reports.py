@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from penguin_model.card import Histogram, ModelCard, Reference, read_card
 from pipelines.datasets import schemas
 from pipelines.monitoring import drift, labels
+from pipelines.report import data, page
+from tests.support.pages import Page
 from tests.support.running import PROJECT, totals
 
 MODEL = PROJECT / "models/penguin-classifier.keras"
@@ -27,6 +29,11 @@ HOSTILE = (
     "a\x00b\x1b[31m\ufeff.csv",
     "lone \udcff.csv",
 )
+
+SECTIONS = [
+    "Drift", "Accuracy", "Predictions", "Features", "Rejects", "Files", "Recent runs", "Model",
+    "Run",
+]  # fmt: skip
 
 
 def card() -> ModelCard:
@@ -108,6 +115,11 @@ def labelled(found: Mapping[str, Any], *, wrong: int, seed: int = 0) -> dict[str
     sums = labels.count_hits(codes, winners, best, chances)
     figures = {(labels.GROUP, name): counts for name, counts in sums.items()}
     return dict(found) | {"labels": labels.summarize(figures, classes, rows)}
+
+
+def read_page(root: Path, run_id: str | None = None) -> Page:
+    """The page on a run below an output root, without writing it."""
+    return Page(page.render(data.gather(str(root), run_id)))
 
 
 def publish(
