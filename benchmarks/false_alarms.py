@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from penguin_model import bundle, cli, dataset
+from penguin_model import bundle, cli
 from penguin_model.card import ModelCard
-from penguin_model.evaluate import histogram
 from penguin_model.features import normalize
+from penguin_model.training import dataset
+from penguin_model.training.evaluation import histogram
 from pipelines.monitoring import divergence
 from pipelines.monitoring.histograms import PROBABILITY, SPECIES
 

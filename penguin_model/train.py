@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from penguin_model import bundle, cli, dataset, describe, evaluate, plots
+from penguin_model import bundle, cli, describe
 from penguin_model.card import ModelCard, card_path
 from penguin_model.errors import OutputError
-from penguin_model.fitting import Say, TrainConfig, fit, library_versions, matrix
 from penguin_model.predict import predict_one, render
+from penguin_model.training import dataset, evaluation, plots
+from penguin_model.training.fitting import Say, TrainConfig, fit, library_versions, matrix
 
 PROGRAM = "penguin-train"
 
@@ -46,7 +47,8 @@ def train(
     versions = library_versions()
     say(", ".join(f"{name} {version}" for name, version in versions.items()))
     say(f"\n{config.data}: {len(frame)} rows, {len(birds)} complete; a sample:")
-    say(frame.dropna().sample(5, random_state=config.seed).sort_index().to_string())
+    sample = frame.dropna().sample(5, random_state=config.seed).sort_index()
+    say(dataset.with_names(sample).to_string())
     repeated = dataset.oversample(training)
     say(
         f"\n{len(training)} birds to train on, oversampled to {len(repeated)} rows; "
@@ -58,8 +60,8 @@ def train(
         name: bundle.compile_predict(model, len(features))(matrix(part, features))
         for name, part in (("training", training), ("test", test))
     }
-    found = evaluate.metrics(answers["test"], test.labels, dataset.CLASSES)
-    seen = evaluate.metrics(answers["training"], training.labels, dataset.CLASSES)
+    found = evaluation.metrics(answers["test"], test.labels, dataset.CLASSES)
+    seen = evaluation.metrics(answers["training"], training.labels, dataset.CLASSES)
     card = ModelCard(
         name=os.path.splitext(os.path.basename(config.model))[0],
         model_file="",
@@ -86,7 +88,7 @@ def train(
             "final_validation_loss": history["val_loss"][-1],
         },
         versions=versions,
-        reference=evaluate.reference(
+        reference=evaluation.reference(
             training.raw, answers["training"], [f.name for f in features], dataset.CLASSES
         ),
     )

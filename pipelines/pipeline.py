@@ -19,7 +19,6 @@ from apache_beam.metrics import Metrics
 
 from penguin_model.bundle import Classifier
 from penguin_model.card import ModelCard
-from penguin_model.errors import ModelError
 from penguin_model.features import normalize
 from pipelines.counts import failures
 from pipelines.counts.by_file import MergeTallies
@@ -36,6 +35,7 @@ from pipelines.counts.emit import (
 from pipelines.datasets import schemas
 from pipelines.datasets.shard_writer import Shard
 from pipelines.datasets.transforms import DataSet, ReconcileFn, WriteShardsFn
+from pipelines.errors import ModelError
 from pipelines.monitoring import histograms, labels
 from pipelines.monitoring.histograms import Counts, Figures
 from pipelines.publishing import decide, proof

@@ -30,7 +30,7 @@ _BOOT = Path(__file__).with_name("boot.py")
 _ENDPOINTS = ("logging_endpoint", "artifact_endpoint", "provision_endpoint", "control_endpoint")
 _GRACE_SECONDS = 5
 _LEAST_LENGTH = 32
-# The parameter of the environment by which the pool knows a job (pipelines/beam_private.py).
+# By this parameter of the environment the pool knows a job (pipelines/runners/beam_private.py).
 _SECRET = "secret"
 
 

@@ -1,7 +1,8 @@
-"""The night as an Airflow DAG: `night.sh` from a task that knows which exit codes to try again.
+"""The night as an Airflow DAG: a task runs `night.sh` and knows which exit codes to retry.
 
-To be put into Airflow's DAG folder. Airflow and the job need not share a Python: the job runs in
-its own environment, on a worker that has the project and its folders. Only the task SDK is used.
+Copy this file into Airflow's DAG folder. Airflow and the job may use different Pythons: the job
+runs in its own environment, on a worker that has the project and its folders. Only the task SDK is
+used.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from airflow.sdk.exceptions import AirflowFailException
 
 NIGHT = os.environ.get("PENGUIN_NIGHT", "/opt/penguin-scoring/deploy/nightly/night.sh")
 
-# Bad arguments or model, too many rejects, drift, no such command: the same again tomorrow.
+# Bad arguments or model, too many rejects, drift, no such command: a retry would end the same way.
 FINAL = frozenset({2, 3, 4, 126, 127})
 
 
 class NightFailed(RuntimeError):
-    """The job failed; another try may do better."""
+    """The job failed; a retry may succeed."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(f"penguin-score ended with exit code {exit_code}")
@@ -30,16 +31,16 @@ class NightFailed(RuntimeError):
 
 
 class NightRefused(NightFailed, AirflowFailException):
-    """The job will fail again until a person has looked: no retries."""
+    """The job would fail again until a person has looked, so it is not retried."""
 
 
 class NightOperator(BaseOperator):
-    """Scores what is new; with the parameter `day`, that day's `patterns` once more."""
+    """Scores new files, or with the parameter `day`, that day's `patterns` again."""
 
     def execute(self, context: Mapping[str, Any]) -> None:
         params = context["params"]
         day, patterns = params["day"], params["patterns"]
-        # A list, no shell: a pattern is one argument, whatever is in it.
+        # A list without a shell: a pattern is one argument, whatever it contains.
         command = [NIGHT, "again", day, *patterns] if day else [NIGHT, "score"]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -50,7 +51,7 @@ class NightOperator(BaseOperator):
                 self.log.info("%s", line.rstrip())
         code = self.process.returncode
         if code:
-            # A process that a signal ended has the negative number; a shell would add it to 128.
+            # Popen reports a signal as a negative number; a shell adds it to 128.
             code = code if code > 0 else 128 - code
             raise NightRefused(code) if code in FINAL else NightFailed(code)
 
@@ -61,7 +62,7 @@ class NightOperator(BaseOperator):
 
 
 def tell(context: Mapping[str, Any]) -> None:
-    """Sends the alert, once no try is left; Airflow calls it."""
+    """Sends the alert; Airflow calls it when no retry is left."""
     error = context.get("exception")
     code = getattr(error, "exit_code", "unknown")
     details = f"Airflow {context['run_id']}: {error}"
@@ -73,7 +74,7 @@ with DAG(
     description="Score the new penguin observations",
     schedule="15 2 * * *",
     start_date=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
-    # A night that was missed needs no run of its own: the next one scores what is new.
+    # A missed night needs no run of its own: the next one scores its files.
     catchup=False,
     max_active_runs=1,
     params={

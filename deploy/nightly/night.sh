@@ -1,12 +1,12 @@
 #!/bin/sh
 # One night of the batch job, whatever scheduler starts it (docs/nightly.md).
 #
-#   night.sh nightly               score what is new; tell PENGUIN_ALERT of anything but success
-#   night.sh score                 score what is new; the scheduler tells of failures
-#   night.sh again DAY PATTERN...  score the files of a past day once more, as run day-DAY
-#   night.sh alert CODE [DETAILS]  tell PENGUIN_ALERT what an exit code means
+#   night.sh nightly               score new files; send an alert unless it succeeds
+#   night.sh score                 score new files; the scheduler reports failures
+#   night.sh again DAY PATTERN...  score the files of a past day again, as run day-DAY
+#   night.sh alert CODE [DETAILS]  send the alert for an exit code to PENGUIN_ALERT
 #
-# Settings come from the file that PENGUIN_ENV names (/etc/penguin/nightly.env).
+# Reads its settings from the file in PENGUIN_ENV (default: /etc/penguin/nightly.env).
 set -eu
 
 command=${1:-}
@@ -16,30 +16,30 @@ settle=600
 pager=
 run=
 
-# Prints the alert for an exit code: "page" and "look" want a person, "note" does not.
+# Prints the alert for an exit code. "page" and "look" need a person, "note" does not.
 meaning() {
     held=$output/_held/$run
     case $1 in
     0) echo 'note: published' ;;
     1) echo 'page: failed, nothing is published; running again may help' ;;
     2) echo 'page: bad arguments, model or card; running again does not help' ;;
-    3) printf '%s\n' "look: too many rejects, nothing is published; they lie in $held" ;;
+    3) printf '%s\n' "look: too many rejects, nothing is published; the rejects are in $held" ;;
     4) printf '%s\n' "look: drift, nothing is published; look at the model, and at $held" ;;
-    75) echo 'page: the night before still runs' ;;
-    126 | 127) echo 'page: penguin-score does not start; look at PENGUIN_HOME' ;;
+    75) echo "page: last night's run is still going" ;;
+    126 | 127) echo 'page: penguin-score does not start; check PENGUIN_HOME' ;;
     130 | 143) echo 'note: interrupted, nothing is published; the next night scores the files' ;;
-    137 | KILL) echo 'page: killed, perhaps for want of memory; running again is safe' ;;
-    *) echo 'page: ended in a way that was not foreseen' ;;
+    137 | KILL) echo 'page: killed, possibly out of memory; running again is safe' ;;
+    *) echo 'page: ended with an unexpected exit code' ;;
     esac
 }
 
-# alert CODE DETAILS: one line to standard error and, as one argument, to the alert command.
+# alert CODE DETAILS: writes one line to standard error, and passes it to the alert command.
 alert() {
     line="$(meaning "$1") [penguin-score on $(uname -n), exit $1, $2]"
     line=$(printf '%s' "$line" | tr -d '[:cntrl:]')
     printf '%s\n' "$line" >&2
     if [ -n "$pager" ] && ! "$pager" "$line" </dev/null; then
-        printf '%s\n' "night.sh: $pager failed, so nobody was told" >&2
+        printf '%s\n' "night.sh: $pager failed, so no alert was sent" >&2
     fi
 }
 
@@ -61,14 +61,14 @@ shift
 if [ "$command" = again ]; then
     run=day-$1
     shift
-    # Each pattern goes to the end as a flag, so that all have had their turn after one round.
+    # Moves each pattern to the end as a flag; after one round, all are flags.
     for pattern; do
         shift
         set -- "$@" "--input=$pattern"
     done
 fi
 
-# The file is read, not run: a value is the rest of its line, spaces, quotes and $ as they stand.
+# The file is read, not executed: a value is the rest of its line, with spaces, quotes and $ taken literally.
 settings=${PENGUIN_ENV:-/etc/penguin/nightly.env}
 [ -r "$settings" ] || fail "cannot read the settings in $settings"
 while IFS= read -r line || [ -n "$line" ]; do
@@ -109,7 +109,7 @@ set -- .venv/bin/penguin-score "--output=$output" "--run_id=$run" "$@"
 
 "$@" &
 job=$!
-# A signal ends this shell's wait, not the job: it is passed on, and the job's own end waited for.
+# A signal only interrupts this shell's wait, so pass it on and wait for the job to end.
 trap 'kill -TERM "$job" 2>/dev/null || :' HUP INT TERM
 code=0
 wait "$job" || code=$?

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import apache_beam as beam
 
-from penguin_model.errors import ReconcileError
+from pipelines.errors import ReconcileError
 
 UNKNOWN = -1
 BUCKETS = 32

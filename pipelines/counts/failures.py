@@ -14,8 +14,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from penguin_model.errors import PenguinError
-from pipelines import storage
+from pipelines import errors, storage
+from pipelines.errors import PenguinError
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def recorded(folder: str) -> Iterator[None]:
     try:
         yield
     except PenguinError as error:
-        record = {"error": type(error).__name__, "message": str(error), "time": time.time()}
+        record = {"code": error.code, "message": str(error), "time": time.time()}
         with contextlib.suppress(*storage.ERRORS):
             path = storage.join(folder, f"{uuid.uuid4().hex}.json")
             storage.put_bytes(path, json.dumps(record).encode())
@@ -41,16 +41,9 @@ def read(folder: str) -> PenguinError | None:
     with contextlib.suppress(*storage.ERRORS, ValueError, KeyError, TypeError):
         for path in storage.list_files(folder):
             record = json.loads(storage.read_bytes(path))
-            kind = _kinds(PenguinError)[record["error"]]
+            kind = errors.of_code(record["code"])
             found.append((float(record["time"]), kind(str(record["message"]))))
     return max(found, key=lambda each: each[0])[1] if found else None
-
-
-def _kinds(kind: type[PenguinError]) -> dict[str, type[PenguinError]]:
-    known = {kind.__name__: kind}
-    for child in kind.__subclasses__():
-        known |= _kinds(child)
-    return known
 
 
 class Recorded(beam.DoFn):

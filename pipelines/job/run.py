@@ -21,10 +21,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model import cli
 from penguin_model.card import ModelCard
-from penguin_model.errors import DriftError, PenguinError, RejectsError, UsageError
 from pipelines import storage
 from pipelines.counts import failures
 from pipelines.datasets import schemas
+from pipelines.errors import DriftError, PenguinError, RejectsError, UsageError
 from pipelines.job import summary
 from pipelines.job.options import parse_arguments
 from pipelines.monitoring import drift

@@ -24,7 +24,7 @@ PROBABILITY = "probability"
 
 
 def count_values(values: npt.NDArray[np.floating[Any]], edges: Sequence[float]) -> Counts:
-    """Counts values into the bins of a `card.Histogram`, as `evaluate.histogram` does.
+    """Counts values into the bins of a `card.Histogram`, as `evaluation.histogram` does.
 
     One vectorised comparison per edge takes less than a tenth of the time of a binary search per
     value, with the ten to twenty edges of a card (`benchmarks/histograms.py`).

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from penguin_model.errors import ConflictError
 from pipelines import storage
+from pipelines.errors import ConflictError
 from pipelines.publishing import leases
 from pipelines.runs.layout import Layout
 from pipelines.storage.objects import Object, Objects

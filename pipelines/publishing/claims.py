@@ -8,8 +8,8 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from penguin_model.errors import ConflictError
 from pipelines import storage
+from pipelines.errors import ConflictError
 from pipelines.publishing import leases
 from pipelines.publishing.attempts import (
     CLAIM,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
-from penguin_model.errors import RunExistsError
 from pipelines import storage
+from pipelines.errors import RunExistsError
 from pipelines.runs.layout import Layout
 
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from penguin_model.card import ModelCard, Reference
-from penguin_model.errors import ConflictError, DamagedError
 from pipelines import publishing
 from pipelines.datasets.shard_writer import Shard
+from pipelines.errors import ConflictError, DamagedError
 from pipelines.monitoring import drift, histograms, labels
 from pipelines.monitoring.histograms import Figures
 from pipelines.publishing import Decision, proof, verify_shards

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from penguin_model.errors import OutputError
 from pipelines import storage
+from pipelines.errors import OutputError
 from pipelines.publishing import commit, disk, recovery
 from pipelines.publishing.commit import Decision
 from pipelines.publishing.recovery import Attempt

@@ -26,8 +26,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from penguin_model.errors import DamagedError
 from pipelines import storage
+from pipelines.errors import DamagedError
 from pipelines.publishing import leases, verdicts
 from pipelines.publishing.attempts import (
     ABANDONED,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from penguin_model.errors import ReconcileError
+from pipelines.errors import ReconcileError
 from pipelines.monitoring import histograms
 from pipelines.monitoring.histograms import Figures
 from pipelines.runs import layout

@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penguin_model.errors import OutputError
 from pipelines import storage
+from pipelines.errors import OutputError
 from pipelines.publishing import commit, disk
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout

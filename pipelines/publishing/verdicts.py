@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from penguin_model.errors import ConflictError, DamagedError, RunExistsError
 from pipelines import storage
+from pipelines.errors import ConflictError, DamagedError, RunExistsError
 from pipelines.publishing.attempts import (
     ABANDONED,
     DECISION,

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import pyarrow.parquet as pq
 
-from penguin_model.errors import ReconcileError
 from pipelines import publishing, storage
 from pipelines.datasets.shard_writer import Shard
+from pipelines.errors import ReconcileError
 from pipelines.publishing import PlacedShard
 from pipelines.runs.layout import Layout
 

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from penguin_model.card import ModelCard, Reference, card_path, read_card
-from penguin_model.errors import CardError, DamagedError, UsageError
 from pipelines import storage
+from pipelines.errors import CardError, DamagedError, UsageError
 from pipelines.monitoring import histograms
 from pipelines.publishing import decide
 from pipelines.report import examples as excerpts

@@ -27,7 +27,7 @@ from apache_beam.runners.worker import sdk_worker_main, worker_pool_main
 from apache_beam.transforms import environments
 from apache_beam.utils import subprocess_server, thread_pool_executor
 
-from penguin_model.errors import UsageError
+from pipelines.errors import UsageError
 
 # The parameter of an EXTERNAL environment by which its pool knows the job (deploy/flink/pool.py).
 SECRET = "secret"

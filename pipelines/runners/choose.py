@@ -19,8 +19,8 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.runner import create_runner
 from apache_beam.runners.worker import sdk_worker
 
-from penguin_model.errors import UsageError
 from pipelines import storage
+from pipelines.errors import UsageError
 from pipelines.job.options import add_defaults
 from pipelines.runners import beam_private
 from pipelines.runners.submission import Submission, Workers, expect_disconnects

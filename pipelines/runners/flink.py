@@ -24,8 +24,8 @@ from apache_beam.runners.portability import flink_runner
 from apache_beam.runners.portability.job_server import JobServer
 from apache_beam.transforms import environments
 
-from penguin_model.errors import UsageError
 from pipelines import supervisor
+from pipelines.errors import UsageError
 from pipelines.job.options import add_defaults
 from pipelines.runners import beam_private, flink_keys, flink_rest, secret_files
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from penguin_model.errors import UsageError
+from pipelines.errors import UsageError
 
 _LEAST_LENGTH = 32
 

@@ -10,17 +10,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from types import FrameType
 
-from penguin_model.errors import PenguinError
+from pipelines.errors import InterruptedRunError
 
 _LOOK_SECONDS = 0.2
-
-
-class InterruptedRun(PenguinError):
-    """A signal ended the run; the exit code is the shell's for that signal."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"ended by {signal.Signals(number).name}; nothing is published")
-        self.exit_code = 128 + number
 
 
 @contextlib.contextmanager
@@ -28,7 +20,7 @@ def caught() -> Iterator[None]:
     """Makes the first signal an error in the main thread, and ignores further ones.
 
     Raises:
-      InterruptedRun: a signal came.
+      InterruptedRunError: a signal came.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -38,7 +30,8 @@ def caught() -> Iterator[None]:
     def handle(number: int, _: FrameType | None) -> None:
         received.append(number)
         if len(received) == 1:
-            raise InterruptedRun(number)
+            name = signal.Signals(number).name
+            raise InterruptedRunError(f"ended by {name}; nothing is published", 128 + number)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -83,7 +76,7 @@ def run_in_thread(
         # A signal that another thread of the process takes does not wake this one.
         while not ended.done():
             concurrent.futures.wait([ended], _LOOK_SECONDS)
-    except InterruptedRun:
+    except InterruptedRunError:
         cancel()
         thread.join(grace_seconds)
         raise

@@ -14,7 +14,7 @@ from apache_beam.metrics.metric import MetricResults
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
-from penguin_model.errors import PenguinError
+from pipelines.errors import PenguinError
 
 NAMESPACE = "penguin"
 

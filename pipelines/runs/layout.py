@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from penguin_model.errors import UsageError
 from pipelines import storage
+from pipelines.errors import UsageError
 
 PREDICTIONS = "predictions"
 REJECTS = "rejects"

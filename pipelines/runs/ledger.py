@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from penguin_model.errors import DamagedError
 from pipelines import storage
+from pipelines.errors import DamagedError
 from pipelines.runs import layout, manifest
 
 Fingerprint = tuple[str, int, int]  # path, size, modified in microseconds

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from penguin_model.errors import DamagedError
 from pipelines import storage
+from pipelines.errors import DamagedError
 from pipelines.runs import layout
 
 # What every manifest has; what came after the first release may be missing.

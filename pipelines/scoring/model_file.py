@@ -10,8 +10,8 @@ import threading
 
 from penguin_model import bundle
 from penguin_model.card import ModelCard, card_path, read_verified
-from penguin_model.errors import CardError, ModelError
 from pipelines import storage
+from pipelines.errors import CardError, ModelError
 
 # Metrics are counted inside a step, but the model may have been loaded before the first.
 _loads = 0

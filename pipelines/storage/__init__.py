@@ -19,7 +19,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from penguin_model.errors import OutputError
+from pipelines.errors import OutputError
 from pipelines.storage import s3
 
 # What a filesystem raises when it cannot do what it is asked.

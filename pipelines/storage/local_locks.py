@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from penguin_model.errors import OutputError
+from pipelines.errors import OutputError
 
 # The lock is held for milliseconds, or while shards are renamed: longer is worth a word.
 _NOTE_SECONDS = 3.0

@@ -76,10 +76,10 @@ def test_the_flags_of_the_page_exist(night: Night) -> None:
     [
         (1, "page: failed, nothing is published; running again may help"),
         (2, "page: bad arguments, model or card; running again does not help"),
-        (3, "look: too many rejects, nothing is published; they lie in "),
+        (3, "look: too many rejects, nothing is published; the rejects are in "),
         (4, "look: drift, nothing is published; look at the model"),
-        (75, "page: the night before still runs"),
-        (77, "page: ended in a way that was not foreseen"),
+        (75, "page: last night's run is still going"),
+        (77, "page: ended with an unexpected exit code"),
         (127, "page: penguin-score does not start"),
         (130, "note: interrupted"),
         (137, "page: killed"),
@@ -107,7 +107,7 @@ def test_an_alert_command_that_fails_is_said(night: Night) -> None:
     night.stand_in(1)
     ran = night.run("nightly")
     assert ran.returncode == 1
-    assert "night.sh: /nowhere/pager failed, so nobody was told\n" in ran.stderr
+    assert "night.sh: /nowhere/pager failed, so no alert was sent\n" in ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,6 @@ def test_a_signal_is_passed_on_and_waited_for(night: Night) -> None:
     assert night.told[0].startswith("1 note: interrupted")
 
 
-@pytest.mark.slow
 def test_nights_of_the_real_job(night: Night) -> None:
     """One publishes, then nothing new, a dirty one, one without a model, one that drifted."""
     incoming = night.root / HOSTILE / "in"
@@ -177,7 +176,9 @@ def test_nights_of_the_real_job(night: Night) -> None:
     assert third.returncode == 3
     (line,) = night.told
     (held,) = (night.output / "_held").iterdir()
-    assert line.startswith(f"1 look: too many rejects, nothing is published; they lie in {held} [")
+    assert line.startswith(
+        f"1 look: too many rejects, nothing is published; the rejects are in {held} ["
+    )
     assert listing(held / "rejects") == ["part-00000.parquet"]
     assert len(list((night.output / "runs").iterdir())) == 2
 

@@ -76,7 +76,9 @@ def test_units_fit_each_other_and_the_exit_codes() -> None:
     assert service["ReadWritePaths"] == output[1]
 
 
-@pytest.mark.parametrize(("status", "begins"), [("3", "look: too many"), ("", "page: ended in a")])
+@pytest.mark.parametrize(
+    ("status", "begins"), [("3", "look: too many"), ("", "page: ended with an")]
+)
 def test_the_alert_unit_tells_how_the_night_ended(tmp_path: Path, status: str, begins: str) -> None:
     night = Night(root=tmp_path)
     night.prepare("PENGUIN_INPUT=/in")
@@ -132,7 +134,7 @@ def test_the_cron_line_runs_one_night_at_a_time(tmp_path: Path) -> None:
     with open(lock) as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert run_line() == f"A night went wrong: {log}\n"
-    assert night.told[1].startswith("1 page: the night before still runs")
+    assert night.told[1].startswith("1 page: last night's run is still going")
     assert len(night.told) == 2
 
 

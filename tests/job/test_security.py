@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from penguin_model import cli, describe, predict
 from penguin_model.card import card_path, read_card
-from penguin_model.errors import PenguinError
+from pipelines.errors import PenguinError
 from pipelines.report import __main__ as report
 from tests.support import samples
 from tests.support.running import PLAIN, run_here

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from penguin_model import dataset
 from penguin_model.card import Histogram, Reference, read_card
+from penguin_model.training import dataset
 from pipelines.monitoring import drift, histograms
 from pipelines.monitoring.divergence import compare
 from pipelines.monitoring.histograms import Counts

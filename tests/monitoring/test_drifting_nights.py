@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penguin_model import bundle, dataset, evaluate
+from penguin_model import bundle
 from penguin_model.card import ModelCard, read_card
 from penguin_model.features import normalize
+from penguin_model.training import dataset, evaluation
 from pipelines import pipeline
 from pipelines.datasets import schemas
 from pipelines.monitoring import histograms
@@ -73,9 +74,9 @@ def test_the_samples_have_histograms_and_drift(
     assert reference is not None
     counted = histograms.from_json(found["histograms"])
     for name, each in reference.features.items():
-        assert counted.features[name] == evaluate.histogram(frame[name].to_numpy(), each.edges)
+        assert counted.features[name] == evaluation.histogram(frame[name].to_numpy(), each.edges)
     best = published(tmp_path, "predictions", samples.RUN_ID)["probability"].to_numpy()
-    assert counted.probability == evaluate.histogram(best, reference.probability.edges)
+    assert counted.probability == evaluation.histogram(best, reference.probability.edges)
     assert counted.classes == found["species"]
     assert found["labels"] is None
     drift = found["drift"]
@@ -252,6 +253,6 @@ def test_what_the_model_answers_is_counted(tmp_path: Path) -> None:
     frame = pd.read_csv(night)
     matrix = normalize(list(frame.to_numpy().T), classifier.card.features)
     best = classifier.model.predict(matrix, verbose=0).max(axis=1)
-    expected = evaluate.histogram(best, classifier.card.reference.probability.edges)
+    expected = evaluation.histogram(best, classifier.card.reference.probability.edges)
     counts = manifest(tmp_path / "out", "n1")["histograms"]["probability"]["counts"]
     assert tuple(counts) == expected.counts

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penguin_model import evaluate
 from penguin_model.card import Histogram, ModelCard, Reference
+from penguin_model.training import evaluation
 from pipelines.monitoring import histograms
 from pipelines.monitoring.histograms import Counts
 from tests.support.strategies import NUMBERS, cards
@@ -37,7 +37,7 @@ def values_and_edges(
 def test_counts_are_those_of_the_card(drawn: tuple[list[float], list[float]]) -> None:
     values, edges = drawn
     found = histograms.count_values(np.array(values, np.float64), edges)
-    assert Histogram(edges=tuple(edges), counts=found) == evaluate.histogram(values, edges)
+    assert Histogram(edges=tuple(edges), counts=found) == evaluation.histogram(values, edges)
     lows, highs = [-np.inf, *edges], [*edges, np.inf]
     for count, low, high in zip(found, lows, highs, strict=True):
         assert count == sum(low <= value < high for value in values)
@@ -51,12 +51,12 @@ def test_narrow_values_fall_where_wide_ones_do(drawn: tuple[list[float], list[fl
     )
 
 
-@pytest.mark.parametrize("edge", evaluate.PROBABILITY_EDGES)
+@pytest.mark.parametrize("edge", evaluation.PROBABILITY_EDGES)
 def test_a_probability_at_an_edge(edge: float) -> None:
     # As float32, 0.9 is a little less than 0.9, and 0.6 a little more.
     at = np.float32(edge)
     values = np.array([np.nextafter(at, np.float32(0)), at, np.nextafter(at, np.float32(1))])
-    expected = evaluate.histogram(values, (edge,)).counts
+    expected = evaluation.histogram(values, (edge,)).counts
     assert histograms.count_values(values, (edge,)) == expected
 
 

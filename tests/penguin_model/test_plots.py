@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from penguin_model import plots
+from penguin_model.training import plots
 
 HISTORY = {
     "loss": [2.0, 0.5, 0.25, 0.3],

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penguin_model import bundle, dataset, evaluate, fitting, network, train
+from penguin_model import bundle, train
 from penguin_model.card import ModelCard, card_path, read_verified
 from penguin_model.errors import UsageError
+from penguin_model.training import dataset, evaluation, fitting, network
 
 Trained = tuple[ModelCard, list[str], Path]
 
@@ -82,7 +83,7 @@ def test_plausible_ranges(birds: dataset.Birds) -> None:
 def test_metrics_by_hand() -> None:
     probabilities = np.array([[0.5, 0.5], [0.75, 0.25], [0.0, 1.0]], np.float32)
     labels = np.array([0, 1, 1])
-    found = evaluate.metrics(probabilities, labels, ["a", "b"])
+    found = evaluation.metrics(probabilities, labels, ["a", "b"])
     assert found["confusion"] == [[1, 0], [1, 1]]
     assert found["accuracy"] == pytest.approx(2 / 3)
     assert found["recall"] == {"a": 1.0, "b": 0.5}
@@ -90,7 +91,7 @@ def test_metrics_by_hand() -> None:
 
 
 def test_histogram_by_hand() -> None:
-    found = evaluate.histogram([0.0, 1.0, 1.5, 2.0, 9.0], [1.0, 2.0])
+    found = evaluation.histogram([0.0, 1.0, 1.5, 2.0, 9.0], [1.0, 2.0])
     assert (found.edges, found.counts) == ((1.0, 2.0), (1, 2, 2))
 
 
@@ -167,7 +168,7 @@ def test_the_shipped_model(shipped_model: Path, birds: dataset.Birds, project: P
     assert card.classes == dataset.CLASSES
     assert card.training == fitting.TrainConfig().for_card()
     _, test = dataset.split(birds)
-    again = evaluate.metrics(
+    again = evaluation.metrics(
         classifier.predict(fitting.matrix(test, card.features)), test.labels, card.classes
     )
     assert again["confusion"] == card.metrics["confusion"]

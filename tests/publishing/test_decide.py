@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from penguin_model.errors import OutputError, ReconcileError, RunExistsError
 from pipelines import publishing, storage
 from pipelines.datasets.shard_writer import Shard
+from pipelines.errors import OutputError, ReconcileError, RunExistsError
 from pipelines.publishing import decide
 from pipelines.publishing import door as commit
 from pipelines.runs import layout

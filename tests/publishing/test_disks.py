@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from penguin_model.errors import OutputError
+from pipelines.errors import OutputError
 from pipelines.publishing import decide
 from pipelines.publishing import door as commit
 from tests.support.publication import check_whole, new, publish_new, rows_seen, staged

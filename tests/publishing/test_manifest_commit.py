@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from penguin_model.errors import ConflictError, PenguinError, RunExistsError
+from pipelines.errors import ConflictError, PenguinError, RunExistsError
 from pipelines.publishing import claims, leases, manifest_commit, verdicts
 from pipelines.publishing.attempts import Verdict
 from pipelines.publishing.commit import Decision, PlacedShard, describe

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from penguin_model.errors import OutputError, RunExistsError
+from pipelines.errors import OutputError, RunExistsError
 from pipelines.publishing import decide
 from pipelines.publishing import door as commit
 from pipelines.runs import layout, ledger

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from penguin_model.errors import PenguinError
+from pipelines.errors import PenguinError
 from tests.support.meddling import (
     EDGES,
     EXPECTED,

@@ -13,8 +13,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from penguin_model.errors import PenguinError
 from pipelines import storage
+from pipelines.errors import PenguinError
 from pipelines.job import run as job
 from pipelines.reading.settings import Sizes
 from tests.support.running import (

@@ -144,7 +144,7 @@ def test_a_model_with_code_in_it_is_refused(tmp_path: Path, suffix: str) -> None
 
     from penguin_model import bundle
     from penguin_model.card import read_card
-    from penguin_model.errors import ModelError
+    from pipelines.errors import ModelError
 
     card = read_card(str(samples.MODEL))
     model = keras.Sequential(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from penguin_model.errors import CardError, UsageError
+from pipelines.errors import CardError, UsageError
 from pipelines.report.data import gather
 from tests.support import reports
 from tests.support.reports import (

@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.dataflow.internal import apiclient
 
-from penguin_model.errors import UsageError
+from pipelines.errors import UsageError
 from pipelines.job import options
 from pipelines.job import run as job
 from tests.support.running import PROJECT

@@ -29,7 +29,7 @@ from apache_beam.runners.worker import worker_pool_main
 from deploy.flink import boot, parts, sockets
 from deploy.flink import pool as worker_pool
 from deploy.flink.cluster import Cluster, ClusterError
-from penguin_model.errors import UsageError
+from pipelines.errors import UsageError
 from pipelines.runners import beam_private, flink, flink_keys, flink_rest, secret_files
 from tests.support import flink as running_flink
 from tests.support import ports, samples, strangers
@@ -65,7 +65,6 @@ def running_pool(secret: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             process.communicate(timeout=60)
 
 
-@pytest.mark.slow
 def test_a_pool_starts_workers_for_who_knows_the_secret(secret_file: Path) -> None:
     with running_pool(secret_file) as (address, process):
         for stranger in strangers.KINDS:
@@ -77,12 +76,11 @@ def test_a_pool_starts_workers_for_who_knows_the_secret(secret_file: Path) -> No
 
 
 @ROOT_ONLY
-@pytest.mark.slow
 def test_another_user_gets_no_worker(tmp_path: Path, secret_file: Path) -> None:
     """He reaches the port, but neither the secret nor a worker."""
     code = """
 import os, sys
-from tests import strangers
+from tests.support import strangers
 os.setgroups([])
 os.setresgid(NOBODY, NOBODY, NOBODY)
 os.setresuid(NOBODY, NOBODY, NOBODY)
@@ -158,7 +156,7 @@ def test_packages_are_never_taken_from_a_folder_of_others(
     assert list(planted.iterdir()) == []
 
 
-# --- LOOPBACK workers (pipelines/beam_private.py)
+# --- LOOPBACK workers (pipelines/runners/beam_private.py)
 
 
 @pytest.fixture
@@ -249,7 +247,7 @@ def test_grpc_reaches_this_machine_past_a_proxy(monkeypatch: pytest.MonkeyPatch)
     (port,) = running_flink.free_ports(1)
     code = """
 import grpc, sys
-from pipelines import beam_private
+from pipelines.runners import beam_private
 if sys.argv[2] == "direct":
     beam_private.reach_loopback_directly()
 channel = grpc.insecure_channel(sys.argv[1])
@@ -348,7 +346,6 @@ def private_folders(pid: int) -> dict[str, int]:
 
 
 @pytest.mark.flink
-@pytest.mark.slow
 @pytest.mark.skipif(bool(running_flink.why_not()), reason=f"no Flink: {running_flink.why_not()}")
 @ports.LINUX
 def test_an_embedded_flink_lets_no_stranger_in(tmp_path: Path) -> None:

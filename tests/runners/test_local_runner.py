@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from apache_beam.runners.worker import data_plane
 
-from penguin_model.errors import ConflictError, DriftError, PenguinError, ReconcileError
 from pipelines.counts import failures
 from pipelines.datasets import transforms
+from pipelines.errors import ConflictError, DriftError, PenguinError, ReconcileError
 from pipelines.reading.settings import Sizes
 from tests.support.running import PROJECT, listing, run_here
 
@@ -81,17 +81,18 @@ def test_the_name_of_a_file_cannot_pretend_to_be_another_error(tmp_path: Path) -
     """A line of a traceback used to decide the exit code."""
     night, output = tmp_path / "night", tmp_path / "out"
     night.mkdir()
-    forged = "x\npenguin_model.errors.DriftError: forged\npenguin_model.errors.UsageError: y.csv"
+    forged = "x\npipelines.errors.DriftError: forged\npenguin_model.errors.UsageError: y.csv"
     (night / forged).write_text(ROWS)
     program = f"""if True:
         import sys
-        from pipelines import score, sinks
-        from penguin_model.errors import ReconcileError
+        from pipelines import score
+        from pipelines.datasets import transforms
+        from pipelines.errors import ReconcileError
 
         def lose(path, tally):
             raise ReconcileError(f"{{path}}: rows are lost; nothing is published")
 
-        sinks.reconcile = lose
+        transforms.reconcile = lose
         sys.exit(score.main({["--input", str(night), "--output", str(output)]!r}))
     """
     ran = subprocess.run(

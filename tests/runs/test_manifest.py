@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from penguin_model.errors import DamagedError
+from pipelines.errors import DamagedError
 from pipelines.report import __main__ as report
 from pipelines.runs import ledger
 from tests.support import reports
@@ -159,7 +159,6 @@ def test_a_run_that_is_replaced_while_the_ledger_is_read(
     assert set(done) == ({("a", 1, 0)} if sha256 == "0" * 64 else set())
 
 
-@pytest.mark.slow
 def test_the_refusal_is_one_line_of_the_command(
     tmp_path: Path, night: Path, shipped_model: Path
 ) -> None:

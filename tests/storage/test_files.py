@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from penguin_model.errors import OutputError
 from pipelines import storage
+from pipelines.errors import OutputError
 
 
 def test_a_write_that_fails_names_the_place_and_leaves_the_old_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from penguin_model.errors import OutputError
+from pipelines.errors import OutputError
 from pipelines.publishing import door as commit
 from pipelines.storage import local_locks
 from tests.support.publication import check_whole, new, publish_new
@@ -21,8 +21,8 @@ from tests.support.running import PROJECT, listing
 
 HOLD = """if True:
     import sys
-    from pipelines import locks
-    with locks.hold(sys.argv[1], sys.argv[2]):
+    from pipelines.storage import local_locks
+    with local_locks.hold(sys.argv[1], sys.argv[2]):
         print("held", flush=True)
         sys.stdin.read()
 """

@@ -22,8 +22,9 @@ HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 # The job, which shows everything that it has to show without a pause.
 _EAGER = """if True:
-    from pipelines import progress, score
-    progress._BAR_SECONDS = progress._LINE_SECONDS = 0.02
+    from pipelines import score
+    from pipelines.progress import display
+    display._BAR_SECONDS = display._LINE_SECONDS = 0.02
     score.console()
 """
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from penguin_model.errors import PenguinError
+from pipelines.errors import PenguinError
 from pipelines.publishing import decide
 from pipelines.publishing import door as commit
 from pipelines.publishing.recovery import Attempt

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from penguin_model import cli
-from penguin_model.errors import PenguinError
+from pipelines.errors import PenguinError
 from tests.support import meddling
 from tests.support.meddling import EXPECTED, Meddler
 from tests.support.running import listing, manifest

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from penguin_model.errors import ReconcileError
+from pipelines.errors import ReconcileError
 
 BOM = b"\xef\xbb\xbf"
 _LF, _CR, _QUOTE, _COMMA = b'\n\r",'

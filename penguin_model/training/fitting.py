@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from penguin_model import bundle, dataset, network
+from penguin_model import bundle
 from penguin_model.card import Feature
 from penguin_model.errors import UsageError
 from penguin_model.features import normalize
 from penguin_model.predict import DEFAULT_MODEL
+from penguin_model.training import dataset, network
 
 if TYPE_CHECKING:
     import keras

@@ -91,9 +91,9 @@ def confusion_matrices(
     return figure
 
 
-def save(figure: Figure, path: str) -> None:
-    """Writes a PNG; without Matplotlib's version in it, so the same figure is the same file."""
-    figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": None})
+def save(figure: Figure, path: str, *, dpi: int = _DPI) -> None:
+    """Writes a PNG, without Matplotlib's version in it: the same figure makes the same file."""
+    figure.savefig(path, format="png", dpi=dpi, metadata={"Software": None})
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -84,6 +84,11 @@ def read(path: str) -> pd.DataFrame:
     return frame.astype({LABEL: np.int64})
 
 
+def with_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """Replaces the species' codes by their names, for people to read."""
+    return frame.assign(**{LABEL: [CLASSES[code] for code in frame[LABEL]]})
+
+
 def complete(frame: pd.DataFrame) -> Birds:
     """The rows of :func:`read` that have every measurement."""
     kept = frame.dropna()

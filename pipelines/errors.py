@@ -1,0 +1,115 @@
+"""What can happen to a run: the pipeline's branches of the one exception tree.
+
+The root and the errors of model and arguments are `pipelines.errors`::
+
+    PenguinError          1  failed     the job could not do its work
+    ├── OutputError       1  output     the output cannot be written
+    ├── DamagedError      1  damaged    a file of an earlier run is damaged
+    ├── ConflictError     1  conflict   another run published the same input file meanwhile
+    ├── ReconcileError    1  reconcile  counts disagree: rows would be lost, nothing is published
+    ├── ChangedFileError  1  changed    an input file changed while it was read
+    ├── UsageError        2  usage      bad arguments
+    │   ├── CardError     2  card       the model card is missing or malformed
+    │   ├── ModelError    2  model      the model is missing or does not fit its card
+    │   └── RunExistsError 2 run_exists the run id is taken
+    ├── InterruptedRunError 130 interrupted a signal ended the run (SIGTERM: 143)
+    ├── RejectsError      3  rejects    more rows rejected than allowed; the run is held
+    └── DriftError        4  drift      the data drifted further than allowed; the run is held
+"""
+
+from __future__ import annotations
+
+from penguin_model.errors import CardError, ModelError, OutputError, PenguinError, UsageError
+
+__all__ = [
+    "CardError",
+    "ChangedFileError",
+    "ConflictError",
+    "DamagedError",
+    "DriftError",
+    "InterruptedRunError",
+    "ModelError",
+    "OutputError",
+    "PenguinError",
+    "ReconcileError",
+    "RejectsError",
+    "RunExistsError",
+    "UsageError",
+    "of_code",
+]
+
+
+class DamagedError(PenguinError):
+    """A file of an earlier run, below the output root, cannot be what its name says."""
+
+    code = "damaged"
+
+
+class ConflictError(PenguinError):
+    """Another run published one of the input files while this one scored it."""
+
+    code = "conflict"
+
+
+class ReconcileError(PenguinError):
+    """The counts of what was read, written and published do not agree."""
+
+    code = "reconcile"
+
+
+class ChangedFileError(PenguinError):
+    """An input file changed between planning and the end of reading."""
+
+    code = "changed"
+
+
+class RunExistsError(UsageError):
+    """The run id is published already, or another run is publishing it."""
+
+    code = "run_exists"
+
+
+class InterruptedRunError(PenguinError):
+    """A signal ended the run; nothing is published.
+
+    Args:
+      message: names the signal.
+      exit_code: the shell's for that signal.
+    """
+
+    exit_code = 130
+    code = "interrupted"
+
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class RejectsError(PenguinError):
+    """More rows were rejected than the limit allows; nothing was published."""
+
+    exit_code = 3
+    code = "rejects"
+
+
+class DriftError(PenguinError):
+    """The data drifted further than the limit allows; nothing was published."""
+
+    exit_code = 4
+    code = "drift"
+
+
+def of_code(code: str) -> type[PenguinError]:
+    """Finds the class of an error's code.
+
+    Raises:
+      KeyError: no error has this code.
+    """
+    return _classes(PenguinError)[code]
+
+
+def _classes(kind: type[PenguinError]) -> dict[str, type[PenguinError]]:
+    known = {kind.code: kind}
+    for child in kind.__subclasses__():
+        known |= _classes(child)
+    return known
