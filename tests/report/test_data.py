@@ -21,7 +21,7 @@ def test_the_latest_published_run_is_taken(tmp_path: Path) -> None:
     for night, run_id in enumerate(("z", "m", "a")):
         publish(tmp_path, manifest(run_id, night=night))
     publish(tmp_path, manifest("held", night=9, status="held"))
-    assert gather(str(tmp_path)).manifest["run_id"] == "a"
+    assert gather(str(tmp_path)).manifest.run_id == "a"
 
 
 def test_a_run_is_found_by_name_the_held_one_first(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_history_has_the_last_thirty_runs_up_to_this_one(tmp_path: Path) -> None
     publish(tmp_path, manifest("held", night=35, status="held"))
 
     def names(run_id: str | None) -> list[str]:
-        return [each["run_id"] for each in gather(str(tmp_path), run_id).history]
+        return [each.run_id for each in gather(str(tmp_path), run_id).history]
 
     assert names(None) == [f"n{night}" for night in range(10, 40)]
     assert names("n5") == [f"n{night}" for night in range(6)]

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from pipelines.datasets import schemas
 from pipelines.report import examples as excerpts
+from pipelines.runs.manifest import from_json
 from tests.support.reports import (
     file,
     manifest,
@@ -23,7 +24,7 @@ def test_examples_are_the_first_of_each_reason(tmp_path: Path) -> None:
     rows = [reject("a", n, "x.csv", f"raw {n}", "m") for n in range(50)]
     rows[41] = reject("rare", 41, "x.csv", None, "m")
     found = publish(tmp_path, manifest("r"), rejects=rows, row_group_rows=7)
-    paths = excerpts.shards(str(tmp_path / "rejects/run_id=r"), found, "rejects")
+    paths = excerpts.shards(str(tmp_path / "rejects/run_id=r"), from_json(found), "rejects")
     assert len(paths) == 2
     got = excerpts.examples(paths, {"a": 49, "rare": 1, "none": 0}, 5)
     places = {reason: [row["source_row"] for row in rows] for reason, rows in got.items()}
@@ -34,7 +35,7 @@ def test_examples_are_the_first_of_each_reason(tmp_path: Path) -> None:
 def test_no_more_rejects_are_read_than_it_takes(tmp_path: Path) -> None:
     rows = [reject("a", n, "x.csv", "raw", "m") for n in range(20)]
     found = publish(tmp_path, manifest("r"), rejects=rows)
-    paths = excerpts.shards(str(tmp_path / "rejects/run_id=r"), found, "rejects")
+    paths = excerpts.shards(str(tmp_path / "rejects/run_id=r"), from_json(found), "rejects")
     Path(paths[1]).unlink()
     assert len(excerpts.examples(paths, {"a": 20}, 5)["a"]) == 5
 
@@ -64,7 +65,7 @@ def test_the_worst_files_come_first(tmp_path: Path) -> None:
     rows = [file(f"{n:03d}.csv", 100, n % 7) for n in range(200)]
     rows[150] = file("torn.csv", 0, 0)
     found = publish(tmp_path, manifest("r"), files=rows)
-    paths = excerpts.shards(str(tmp_path / "files/run_id=r"), found, "files")
+    paths = excerpts.shards(str(tmp_path / "files/run_id=r"), from_json(found), "files")
     worst = excerpts.worst_files(paths, 20)
     assert [row["source_file"] for row in worst] == [f"{n:03d}.csv" for n in range(6, 140, 7)]
     fine = excerpts.worst_files(paths, 200)

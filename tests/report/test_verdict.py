@@ -7,6 +7,7 @@ import pytest
 from pipelines import formatting
 from pipelines.report import verdict
 from pipelines.report.data import Report
+from pipelines.runs.manifest import from_json
 from tests.support import reports
 from tests.support.reports import (
     labelled,
@@ -16,7 +17,7 @@ from tests.support.reports import (
 
 
 def answer(found: dict[str, Any]) -> verdict.Verdict:
-    return verdict.judge(Report(manifest=found, card=reports.card()))
+    return verdict.judge(Report(manifest=from_json(found), card=reports.card()))
 
 
 @pytest.mark.parametrize(
