@@ -200,7 +200,7 @@ def _text_to_codes(array: pa.Array, classes: Sequence[str]) -> Codes:
         if codes[place] != MISSING:
             codes[place] = known.get(text.lower(), codes[place])
     places = array.indices.cast(pa.int64()).fill_null(len(spellings))
-    return codes[places.to_numpy(zero_copy_only=False)]
+    return np.take(codes, places.to_numpy(zero_copy_only=False))
 
 
 def _encode(array: pa.Array, classes: Sequence[str]) -> pa.DictionaryArray:

@@ -64,6 +64,19 @@ def test_reasons_say_what_was_checked_and_do_not_repeat_the_answer() -> None:
     assert not any("rift" in each for each in answer(measured(manifest("r"), shift=2)).reasons)
 
 
+def test_what_drifted_is_named_worst_first() -> None:
+    def named(*indices: float) -> str:
+        shifts = {f"f{n}": {"psi": psi, "drifted": True} for n, psi in enumerate(indices)}
+        return verdict.name_drifted({"training": shifts, "previous": None})
+
+    assert named() == ""
+    assert named(0.2) == "f0 (PSI 0.20)"
+    assert named(0.2, 0.3) == "f1 (PSI 0.30) and f0 (PSI 0.20)"
+    assert named(0.5, 0.4, 0.3, 0.2, 0.2) == (
+        "f0 (PSI 0.50), f1 (PSI 0.40), f2 (PSI 0.30) and 2 more"
+    )
+
+
 def test_the_interval_is_wilsons() -> None:
     # R: prop.test(c(0, 8, 10), c(10, 10, 10), correct=FALSE)
     assert verdict.interval(0, 10) == pytest.approx((0, 0.27753), abs=1e-4)
