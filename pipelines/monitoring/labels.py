@@ -199,8 +199,9 @@ def _text_to_codes(array: pa.Array, classes: Sequence[str]) -> Codes:
     for place, text in enumerate(texts):
         if codes[place] != MISSING:
             codes[place] = known.get(text.lower(), codes[place])
-    places = array.indices.cast(pa.int64()).fill_null(len(spellings))
-    return np.take(codes, places.to_numpy(zero_copy_only=False))
+    indices = array.indices.cast(pa.int64()).fill_null(len(spellings))
+    places: npt.NDArray[np.int64] = indices.to_numpy(zero_copy_only=False)
+    return codes[places]
 
 
 def _encode(array: pa.Array, classes: Sequence[str]) -> pa.DictionaryArray:

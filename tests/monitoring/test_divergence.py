@@ -1,4 +1,4 @@
-"""How far two samples lie apart, and what chance makes of it."""
+"""The distance between two samples, and how much of it chance explains."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The verdict on a night: against training and the last run, in words and as JSON."""
+"""A run compared with training and the previous run, in words and as JSON."""
 
 import dataclasses
 import json

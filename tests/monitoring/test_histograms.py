@@ -1,4 +1,4 @@
-"""Counting into bins, adding up by the chunk, and reading a run's histograms back."""
+"""Counting into bins, adding up chunks, and rebuilding a run's histograms."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Labels read from any column, and what they say of the predictions; scikit-learn agrees."""
+"""Labels from columns of any type, and accuracy, checked against scikit-learn."""
 
 import datetime
 import decimal

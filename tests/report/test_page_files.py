@@ -1,4 +1,4 @@
-"""The page's template and style sheet travel with the package, and fit the page's policy."""
+"""The page's template and style sheet: packaged, and allowed by the page's policy."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Made-up nights for the report: published and held runs below an output root, without the job."""
+"""Invented runs for the report, published or held, written without running the job."""
 
 import dataclasses
 import datetime
@@ -41,7 +41,7 @@ def card() -> ModelCard:
 
 
 def manifest(run_id: str, *, night: int = 0, rows: int = 342, **known: Any) -> dict[str, Any]:
-    """A manifest as the first release wrote it; ``known`` goes over what is made up."""
+    """A manifest as the first release wrote it, with the fields in ``known`` replaced."""
     start = datetime.datetime(2026, 11, 1, 20, 37, 12, tzinfo=datetime.UTC)
     start += datetime.timedelta(days=night)
     species = dict(zip(("Adelie", "Gentoo", "Chinstrap"), split(rows, (44, 36, 20)), strict=True))
@@ -72,7 +72,7 @@ def measured(
     found: Mapping[str, Any], *, shift: float = 0, seed: int = 0, previous: Any = None,
     max_drift: float | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Adds histograms and drift to a manifest: the training's bins, the first feature shifted."""
+    """Adds histograms and drift to a manifest; `shift` moves the first feature."""
     reference = card().reference
     assert reference is not None
     rows, random = found["totals"]["rows_scored"], np.random.default_rng(seed)
@@ -100,7 +100,7 @@ def measured(
 
 
 def labelled(found: Mapping[str, Any], *, wrong: int, seed: int = 0) -> dict[str, Any]:
-    """Adds labels to a manifest: all rows but 20 have one, some of them another than predicted."""
+    """Adds labels to a manifest, for all rows but 20; about `wrong` contradict the model."""
     random, rows = np.random.default_rng(seed), found["totals"]["rows_scored"]
     classes = card().classes
     winners = np.repeat(np.arange(3, dtype=np.int32), [found["species"][name] for name in classes])
@@ -130,7 +130,7 @@ def publish(
     files: Sequence[Mapping[str, Any]] = (),
     row_group_rows: int = 1000,
 ) -> dict[str, Any]:
-    """Puts a run below an output root, where its status says; the manifest as it was written."""
+    """Writes a published or held run below an output root, and returns its manifest."""
     run_id, is_held = found["run_id"], found["status"] == "held"
     shards = {}
     for dataset, schema, rows in (
@@ -172,13 +172,13 @@ def file(path: str, read: int, rejected: int) -> dict[str, Any]:
 
 
 def split(rows: int, parts: Sequence[float]) -> list[int]:
-    """Whole numbers that add up to ``rows``, nearly in the proportions of ``parts``."""
+    """Whole numbers that add up to ``rows``, roughly in the proportions of ``parts``."""
     ends = np.rint(np.cumsum(parts) / sum(parts) * rows).astype(int)
     return [int(n) for n in np.diff(ends, prepend=0)]
 
 
 def make_nights(root: Path, nights: int = 24) -> str:
-    """A root with many nights; the last one has drifted, has rejects and labels. Its run id."""
+    """Writes many nights, the last one with drift, rejects and labels; returns its run id."""
     random = np.random.default_rng(2)
     previous: Any = None
     for night in range(nights):
