@@ -23,7 +23,7 @@ from pipelines.runs.manifest import (
 )
 from tests.support import reports
 from tests.support.publication import START, new, publish_new
-from tests.support.running import run_command, run_here
+from tests.support.running import beside_progress, run_here
 
 NIGHT = "id,CulmenLength,CulmenDepth,FlipperLength,BodyMass\na,39.1,18.7,181,3750\n"
 
@@ -232,13 +232,12 @@ def test_a_run_that_is_replaced_while_the_ledger_is_read(
 
 
 def test_the_refusal_is_one_line_of_the_command(
-    tmp_path: Path, night: Path, shipped_model: Path
+    tmp_path: Path, night: Path, shipped_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out/runs").mkdir(parents=True)
     (tmp_path / "out/runs/old.json").write_bytes(b"\0\0")
-    ran = run_command(
-        "--input", night, "--output", tmp_path / "out", "--model", shipped_model, "--new_only"
-    )
-    assert ran.returncode == 1
-    assert ran.stderr.count("\n") == 1
-    assert f"{tmp_path}/out/runs/old.json is not JSON" in ran.stderr
+    flags = ("--input", night, "--model", shipped_model, "--new_only")
+    assert run_here(tmp_path / "out", *flags) == 1
+    err = beside_progress(capsys.readouterr().err)
+    assert err.count("\n") == 1
+    assert f"{tmp_path}/out/runs/old.json is not JSON" in err
