@@ -292,9 +292,9 @@ class PredictFn(beam.DoFn):
         yield figures(histograms.SPECIES, dict(zip(self._card.classes, counts, strict=True)))
         if self._card.reference is not None:
             edges = self._card.reference.probability.edges
-            counted = {histograms.PROBABILITY: histograms.count(best, edges)}
+            counted = {histograms.PROBABILITY: histograms.count_values(best, edges)}
             yield figures(histograms.GROUP, counted)
         for codes in batch.columns[self._first + 1 :]:  # one column or none
             yield figures(
-                labels.GROUP, labels.count(codes.to_numpy(), winners, best, probabilities)
+                labels.GROUP, labels.count_hits(codes.to_numpy(), winners, best, probabilities)
             )

@@ -51,7 +51,7 @@ def observations(
 ) -> pa.Schema:
     """Good rows in raw units: location, passthrough text, float64 features in the card's order.
 
-    The chunks of a file that has labels end with their codes (`labels.read`); others lack the
+    The chunks of a file that has labels end with their codes (`labels.to_codes`); others lack the
     column, which then costs nothing.
     """
     carried = [pa.field(name, pa.string()) for name in passthrough]

@@ -106,7 +106,7 @@ def _held_error(manifest: Manifest, paths: Layout) -> PenguinError:
 
 def _report(program: str, paths: Layout, model: str) -> str | None:
     """Writes the run's page; the run's outcome stands whatever comes of it."""
-    from pipelines.report import __main__ as report
+    from pipelines import report
 
     try:
         return report.write(paths.output, paths.run_id, model=model)

@@ -110,7 +110,7 @@ def decide(
         species=_group(figures, histograms.SPECIES),
         histograms=histograms.of_run(figures, publication.card),
         drift=drifted.to_json() if drifted else None,
-        labels=labels.report(figures, publication.card.classes, totals.rows_scored),
+        labels=labels.summarize(figures, publication.card.classes, totals.rows_scored),
         shards=described,
         notes=comparison.notes if comparison else (),
     )

@@ -1,4 +1,4 @@
-"""Drift through the whole job: what the manifest says, what is held back, what is compared."""
+"""Drift in the whole job: the manifest, which runs are held back, and what is compared."""
 
 import json
 from collections.abc import Iterator
