@@ -1,6 +1,6 @@
 """Writes `benchmarks/peers/*.lock` from the `.in` files beside them; `make lock` runs this.
 
-The peers get the versions of requirements.lock, but for packages that the `.in` file bounds.
+The peers get the versions of locks/requirements.lock, but for packages that the `.in` file bounds.
 """
 
 import os
@@ -27,7 +27,7 @@ def lock(source: Path, ours: str) -> None:
 
     Args:
       source: the `.in` file.
-      ours: the text of requirements.lock.
+      ours: the text of locks/requirements.lock.
     """
     peer = source.relative_to(PROJECT).with_suffix("")
     own = set(BOUND.findall(source.read_text()))
@@ -46,7 +46,7 @@ def lock(source: Path, ours: str) -> None:
 
 def main() -> None:
     """Locks all peers; further arguments go to uv."""
-    ours = (PROJECT / "requirements.lock").read_text()
+    ours = (PROJECT / "locks/requirements.lock").read_text()
     for source in sorted(LOCKS.glob("*.in")):
         lock(source, ours)
 

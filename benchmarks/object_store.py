@@ -102,17 +102,15 @@ def read_small(pattern: str) -> int:
 def read_parquet(path: str) -> int:
     """Reads a Parquet file span by span; returns its rows."""
     with storage.open_input(path) as source:
-        spans = list(
+        parts = list(
             parquet_spans.plan(parquet_spans.open_file(source, WANTED), DEFAULT_SIZES.span_bytes)
         )
     rows = 0
-    for first, stop, row in spans:
+    for part in parts:
         with storage.open_input(path) as source:
             opened = parquet_spans.open_file(source, WANTED)
             batch_rows = DEFAULT_SIZES.batch_rows
-            for block in parquet_spans.read(
-                opened, (first, stop), row, WANTED, batch_rows=batch_rows
-            ):
+            for block in parquet_spans.read(opened, part, WANTED, batch_rows=batch_rows):
                 rows += block.rows_read
     return rows
 

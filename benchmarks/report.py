@@ -100,7 +100,7 @@ def versions() -> dict[str, str]:
     """The pinned versions of what is compared."""
     found = {}
     for lock, names in {
-        PROJECT / "requirements.lock": ("apache-beam", "keras", "pyarrow", "tensorflow-cpu"),
+        PROJECT / "locks/requirements.lock": ("apache-beam", "keras", "pyarrow", "tensorflow-cpu"),
         LOCKS / "spark.lock": ("pyspark",),
         LOCKS / "ray.lock": ("ray",),
     }.items():

@@ -25,6 +25,7 @@ from pipelines.datasets import schemas
 from pipelines.datasets.shard_writer import ShardWriter
 from pipelines.pipeline import NormalizeFn, PredictFn
 from pipelines.reading.csv_files import reader
+from pipelines.reading.formats import Part
 from pipelines.reading.parquet_files import reader as parquet_spans
 from pipelines.reading.rows import Block, Wanted, split
 from pipelines.reading.settings import DEFAULT_SIZES
@@ -56,10 +57,8 @@ def blocks(path: Path) -> Iterator[Block]:
             yield from reader.read(source, WANTED, block_bytes=DEFAULT_SIZES.block_bytes)
             return
         opened = parquet_spans.open_file(source, WANTED)
-        groups = (0, opened.num_row_groups)
-        yield from parquet_spans.read(
-            opened, groups, 0, WANTED, batch_rows=DEFAULT_SIZES.batch_rows
-        )
+        part = Part(0, opened.num_row_groups, 0)
+        yield from parquet_spans.read(opened, part, WANTED, batch_rows=DEFAULT_SIZES.batch_rows)
 
 
 def batches(elements: Iterable[Any]) -> list[pa.RecordBatch]:

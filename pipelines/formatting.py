@@ -1,4 +1,4 @@
-"""Numbers, times and long texts as people read them."""
+"""Numbers, times and long texts in the form that people read them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import math
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
-# Longer texts are cut: a raw row may have megabytes.
+# A raw row may be megabytes long.
 MOST_TEXT = 400
 
 
 def cut(text: str, most: int = MOST_TEXT) -> str:
-    """The beginning of a long text, with its length."""
+    """Shortens a long text to its beginning, and adds its length."""
     if len(text) <= most:
         return text
     return f"{text[:most]}… ({count(len(text))} characters)"
@@ -30,19 +30,19 @@ def counted(number: int, noun: str) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """``4.2 %``; what is not quite 0 or 1 does not look so."""
+    """``4.2%``; a share that is almost 0 or 1 is shown as ``<0.1%`` or ``>99.9%``."""
     if share is None:
         return DASH
     unit = 10.0**-digits
     if 0 < 100 * share < unit:
-        return f"<{NO_BREAK}{unit:g}{NO_BREAK}%"
+        return f"<{unit:g}%"
     if 100 - unit < 100 * share < 100:
-        return f">{NO_BREAK}{100 - unit:g}{NO_BREAK}%"
-    return f"{100 * share:.{digits}f}{NO_BREAK}%"
+        return f">{100 - unit:g}%"
+    return f"{100 * share:.{digits}f}%"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with a few digits that matter, never as a power of ten."""
+    """A number to a few significant digits, never in scientific notation."""
     if value is None:
         return DASH
     if not math.isfinite(value) or value == 0:
@@ -53,12 +53,12 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def psi(value: float | None) -> str:
-    """A stability index, two digits after the point."""
+    """A population stability index to two decimal places."""
     return DASH if value is None else f"{value:.2f}"
 
 
 def moment(iso: str) -> str:
-    """``2026-11-23 20:37:12 UTC``; what is no ISO time stays as it is."""
+    """``2026-11-23 20:37:12 UTC``; text that isn't an ISO time is returned as it is."""
     try:
         found = datetime.datetime.fromisoformat(iso)
     except ValueError:
@@ -67,7 +67,7 @@ def moment(iso: str) -> str:
 
 
 def duration(start: str, end: str) -> str:
-    """How long from one ISO time to another, in the two largest units."""
+    """The time between two ISO times, in its two largest units."""
     try:
         found = datetime.datetime.fromisoformat(end) - datetime.datetime.fromisoformat(start)
     except (ValueError, TypeError):

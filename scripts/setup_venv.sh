@@ -48,7 +48,7 @@ usable() {
 # The working directory is part of it because the project is installed as a link to it.
 checksum() {
     pwd
-    cat pyproject.toml "$1" | cksum
+    cat pyproject.toml "locks/$1.lock" | cksum
 }
 
 current() {
@@ -71,16 +71,16 @@ install() {
 }
 
 case ${1:-} in
-empty) locks= ;;
-runtime) locks=requirements.lock ;;
+empty) names= ;;
+runtime) names=requirements ;;
 # The second holds all of the first, in the same versions.
-dev) locks="requirements-dev.lock requirements.lock" ;;
+dev) names="requirements-dev requirements" ;;
 *) fail "usage: setup_venv.sh empty|runtime|dev" ;;
 esac
 
-if [ -n "$locks" ] && current "${locks%% *}"; then exit; fi
+if [ -n "$names" ] && current "${names%% *}"; then exit; fi
 usable || create
-if [ -n "$locks" ]; then
-    install "${locks%% *}"
-    for lock in $locks; do checksum "$lock" >".venv/$lock.stamp"; done
+if [ -n "$names" ]; then
+    install "locks/${names%% *}.lock"
+    for name in $names; do checksum "$name" >".venv/$name.stamp"; done
 fi

@@ -10,6 +10,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
 from penguin_model import cli
+from pipelines.reading.format_table import FORMATS
 
 DEFAULT_MODEL = "models/penguin-classifier.keras"
 
@@ -43,7 +44,7 @@ class ScoreOptions(PipelineOptions):
         )
         group.add_argument(
             "--format",
-            choices=("csv", "csv.gz", "parquet"),
+            choices=tuple(FORMATS),
             help="the format of all input files (default: as each file's name ends)",
         )
         group.add_argument(

@@ -12,11 +12,11 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipelines import storage
 from pipelines.errors import ChangedFileError
+from pipelines.reading.format_table import find_format
 from pipelines.runs import ledger
 
-# In place of a format: the name is no text, which neither a column nor a shuffle can hold.
+# In place of a format: the name isn't text, and neither a column nor a shuffle can hold it.
 NO_NAME = "no name"
-FORMATS = {".csv": "csv", ".csv.gz": "csv.gz", ".parquet": "parquet"}
 
 
 class InputFile(NamedTuple):
@@ -26,7 +26,7 @@ class InputFile(NamedTuple):
       path: as matched; local ones absolute.
       size: bytes.
       modified: microseconds since the epoch, UTC.
-      format: ``csv``, ``csv.gz`` or ``parquet``; empty where the name tells none.
+      format: the name of a format of `format_table`; empty if the file's name implies none.
       inode: of a file on a disk of this machine; another file that is moved to its place has
         another. 0 elsewhere.
     """
@@ -111,7 +111,7 @@ def match(patterns: Iterable[str], format_override: str | None = None) -> Iterat
                 continue
             seen.add(metadata.path)
             path = _shown(metadata.path)
-            known = format_override or format_of(path)
+            known = format_override or find_format(path)
             version = storage.Version.of(
                 metadata.size_in_bytes, metadata.last_updated_in_seconds or 0
             )
@@ -166,13 +166,3 @@ def _shown(path: str) -> str:
     except UnicodeEncodeError:
         return os.fsencode(path).decode("utf-8", errors="backslashreplace")
     return path
-
-
-def format_of(path: str) -> str:
-    """The format that a file's name tells, in any case of letters; empty for none."""
-    name = path.lower()
-    # The longest suffix wins, so that `.csv.gz` is not taken for something else.
-    for suffix in sorted(FORMATS, key=len, reverse=True):
-        if name.endswith(suffix):
-            return FORMATS[suffix]
-    return ""

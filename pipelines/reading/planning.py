@@ -9,9 +9,9 @@ from pipelines import storage
 from pipelines.counts.by_file import UNKNOWN, fingerprint
 from pipelines.errors import ReconcileError
 from pipelines.reading import matching
-from pipelines.reading.csv_files import reader
+from pipelines.reading.format_table import FORMATS, SUFFIXES
+from pipelines.reading.formats import Format, Part
 from pipelines.reading.matching import InputFile, check_unchanged
-from pipelines.reading.parquet_files import reader as parquet_spans
 from pipelines.reading.rows import Wanted
 from pipelines.reading.settings import Sizes
 from pipelines.reading.unreadable import UnreadableFile
@@ -22,10 +22,8 @@ class Span(NamedTuple):
 
     Attributes:
       file: the file.
-      start, stop: row groups of a Parquet file, bytes of a CSV; 0, 0 for the whole of a CSV.
-      first_row: the 0-based row in the file that the span begins with.
-      size: its part of the file's bytes.
-      rows: how many rows it holds by the file's footer or survey; UNKNOWN where there is neither.
+      start, stop, first_row, rows: see `Part`.
+      size: its share of the file's bytes.
     """
 
     file: InputFile
@@ -34,6 +32,11 @@ class Span(NamedTuple):
     first_row: int
     size: int
     rows: int = UNKNOWN
+
+    @property
+    def part(self) -> Part:
+        """What the file's format reads."""
+        return Part(self.start, self.stop, self.first_row, self.rows)
 
     @property
     def fingerprint(self) -> int:
@@ -46,20 +49,35 @@ def whole(file: InputFile) -> Span:
     return Span(file, 0, 0, 0, file.size)
 
 
-def is_ranged(file: InputFile, sizes: Sizes) -> bool:
-    """Whether a file is a CSV so large that it is divided into ranges."""
-    return file.format == "csv" and file.size > sizes.range_bytes
+def format_of(file: InputFile) -> Format:
+    """The format of a file.
+
+    Raises:
+      UnreadableFile: it has none.
+    """
+    if not file.format:
+        known = ", ".join(SUFFIXES)
+        raise UnreadableFile(f"the name ends in none of {known}; give --format")
+    if file.format == matching.NO_NAME:
+        raise UnreadableFile("the file's name is not UTF-8; rename it")
+    return FORMATS[file.format]
 
 
 def plan_ranges(file: InputFile, wanted: Wanted, sizes: Sizes) -> list[Span]:
-    """Divides a large CSV into ranges of bytes, which begin and end anywhere.
+    """Divides a large file into ranges of bytes, which begin and end anywhere.
+
+    Returns:
+      The ranges; none for a file that isn't so large, or of a format that can't be divided so.
 
     Raises:
       UnreadableFile: it has no usable header.
       ChangedFileError: it is another file than was matched.
     """
+    check_header = format_of(file).check_header
+    if check_header is None or file.size <= sizes.range_bytes:
+        return []
     with storage.open_input(file.path) as source:
-        reader.find_header(source, wanted)
+        check_header(source, wanted)
     check_unchanged(file)
     starts = range(0, file.size, sizes.range_bytes)
     stops = [*starts[1:], file.size]
@@ -69,7 +87,7 @@ def plan_ranges(file: InputFile, wanted: Wanted, sizes: Sizes) -> list[Span]:
 
 
 def plan_spans(file: InputFile, wanted: Wanted, sizes: Sizes) -> list[Span]:
-    """Divides a file into the spans that are read on their own: any but a large CSV.
+    """Divides a file that isn't divided into ranges into the spans that are read on their own.
 
     Returns:
       At least one span; the sizes add up to the file's.
@@ -78,27 +96,20 @@ def plan_spans(file: InputFile, wanted: Wanted, sizes: Sizes) -> list[Span]:
       UnreadableFile: the file can't be read.
       ChangedFileError: it is another file than was matched.
     """
-    if not file.format:
-        known = ", ".join(matching.FORMATS)
-        raise UnreadableFile(f"the name ends in none of {known}; give --format")
-    if file.format == matching.NO_NAME:
-        raise UnreadableFile("the file's name is not UTF-8; rename it")
-    if file.format != "parquet":
+    plan = format_of(file).plan
+    if plan is None:
         return [whole(file)]
     with storage.open_input(file.path) as source:
-        opened = parquet_spans.open_file(source, wanted)
-        planned = list(parquet_spans.plan(opened, sizes.span_bytes))
-        rows, groups = opened.metadata.num_rows, opened.num_row_groups
+        parts = plan(source, wanted, sizes)
     check_unchanged(file)
-    if not planned:
+    if not parts:
         return [whole(file)._replace(rows=0)]
-    next_rows = [*(first_row for _, _, first_row in planned[1:]), rows]
     spans, done = [], 0
-    for (start, stop, first_row), next_row in zip(planned, next_rows, strict=True):
-        # As if all row groups were alike: only the bar goes by it.
-        size = file.size * stop // groups - done
+    for part in parts:
+        # As if the format's units were all alike: only the progress bar goes by it.
+        size = file.size * part.stop // parts[-1].stop - done
         done += size
-        spans.append(Span(file, start, stop, first_row, size, next_row - first_row))
+        spans.append(Span(file, part.start, part.stop, part.first_row, size, part.rows))
     return spans
 
 

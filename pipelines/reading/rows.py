@@ -19,6 +19,8 @@ from pipelines.monitoring import labels
 # How many rejects are made at a time, and how many rows and bytes a batch of them has at most.
 _REJECTS_AT_A_TIME = 256
 _BATCH_ROWS, _BATCH_BYTES = 1 << 13, 4 << 20
+# A row's place, its file, and what is worked out meanwhile.
+_ROW_BYTES = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,11 @@ class Wanted:
         if self.label is None or self.label in columns or list(names).count(self.label) != 1:
             return columns
         return (*columns, self.label)
+
+    @property
+    def row_bytes(self) -> int:
+        """What a row takes in memory beside its columns while it is checked."""
+        return _ROW_BYTES + 8 * len(self.features)
 
     @functools.cached_property
     def feature_names(self) -> frozenset[str]:

@@ -8,7 +8,7 @@ blank line) is handed back, to be read on its own by the readers that know what 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,19 +16,14 @@ import pyarrow as pa
 
 from penguin_model import validate
 from pipelines import storage
-from pipelines.reading.csv_files import reader
-from pipelines.reading.csv_files.records import BOM, complete_length
+from pipelines.reading.arrow_batches import ARROW_ERRORS
 from pipelines.reading.encoding import filterable, undecodable_rows
+from pipelines.reading.format_table import FORMATS
+from pipelines.reading.formats import Loaded, Together
 from pipelines.reading.matching import InputFile
-from pipelines.reading.parquet_files import memory
-from pipelines.reading.parquet_files import reader as parquet_spans
 from pipelines.reading.rows import Block, Wanted
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.reading.unreadable import UnreadableFile
-
-FORMATS = frozenset({"csv", "parquet"})
-# What a row takes beside its features: its place, its file, and what is worked out meanwhile.
-_ROW_BYTES = 64
 
 
 class Pack(NamedTuple):
@@ -52,25 +47,12 @@ class Packed:
     others: tuple[InputFile, ...] = ()
 
 
-class _Kind(NamedTuple):
-    """What files that are parsed together have in common: their header, or their columns."""
-
-    header: bytes | None = None
-    types: tuple[tuple[str, pa.DataType], ...] = ()
-
-
-class _Part(NamedTuple):
-    """One plain file: its wanted columns, or the bytes of its records and how many these are.
-
-    Its size is in memory, once its rows are read.
-    """
+class _File(NamedTuple):
+    """A plain file, so far as that can be told before its rows are looked at."""
 
     file: InputFile
-    kind: _Kind
-    rows: int
-    size: int
-    body: bytes = b""
-    table: pa.Table | None = None
+    together: Together
+    loaded: Loaded
 
 
 def gather(files: Iterable[InputFile], *, max_file_bytes: int, max_files: int) -> list[Pack]:
@@ -84,7 +66,7 @@ def gather(files: Iterable[InputFile], *, max_file_bytes: int, max_files: int) -
     packs: list[Pack] = []
     small: list[InputFile] = []
     for file in files:
-        if file.size > max_file_bytes or file.format not in FORMATS:
+        if file.size > max_file_bytes or _together(file) is None:
             packs.append(Pack((file,)))
             continue
         small.append(file)
@@ -97,7 +79,7 @@ def gather(files: Iterable[InputFile], *, max_file_bytes: int, max_files: int) -
 def read(
     pack: Pack, wanted: Wanted, *, batch_bytes: int = DEFAULT_SIZES.batch_bytes
 ) -> Iterator[Packed]:
-    """Reads the files of a pack together, as far as they are alike, and as many as fit in memory.
+    """Reads small files together, as far as they are alike, and as many as fit in memory.
 
     Args:
       pack: small files.
@@ -107,49 +89,37 @@ def read(
     Yields:
       Each file once: in a block, or among the others.
     """
-    parts: list[_Part] = []
+    plain: list[_File] = []
     others: list[InputFile] = []
     size = 0
     for file, data in zip(pack.files, _fetch(pack.files), strict=True):
-        part = _open(file, data, wanted, batch_bytes)
-        if part is None:
+        opened = _load(file, data, wanted, batch_bytes)
+        if opened is None:
             others.append(file)
             continue
-        parts.append(part)
-        size += part.size
+        plain.append(opened)
+        size += opened.loaded.size + opened.loaded.rows * wanted.row_bytes
         if size > batch_bytes:
-            yield from _read_together(parts, wanted)
-            parts, size = [], 0
-    yield from _read_together(parts, wanted)
+            yield from _read_together(plain, wanted)
+            plain, size = [], 0
+    yield from _read_together(plain, wanted)
     if others:
         yield Packed(others=tuple(others))
 
 
-def _read_together(opened: Sequence[_Part], wanted: Wanted) -> Iterator[Packed]:
-    others: list[InputFile] = []
-    alike: dict[_Kind, list[_Part]] = {}
-    for part in opened:
-        alike.setdefault(part.kind, []).append(part)
-    for kind, parts in alike.items():
-        parse: Callable[[Sequence[_Part]], pa.Table] = _put_together
-        if kind.header is not None:
-            try:
-                parse = _csv_parser(kind.header, wanted)
-            except UnreadableFile:
-                others += [part.file for part in parts]
-                continue
-        yield from _check(parts, parse, wanted)
-    if others:
-        yield Packed(others=tuple(others))
+def _read_together(files: Sequence[_File], wanted: Wanted) -> Iterator[Packed]:
+    alike: dict[tuple[str, Hashable], list[_File]] = {}
+    for each in files:
+        alike.setdefault((each.file.format, each.loaded.kind), []).append(each)
+    for group in alike.values():
+        yield from _check(group, wanted)
 
 
-def _check(
-    parts: Sequence[_Part], parse: Callable[[Sequence[_Part]], pa.Table], wanted: Wanted
-) -> Iterator[Packed]:
+def _check(files: Sequence[_File], wanted: Wanted) -> Iterator[Packed]:
     """Parses files together; where that fails, each half of them, down to the file at fault."""
-    counts = np.array([part.rows for part in parts])
+    counts = np.array([each.loaded.rows for each in files])
     try:
-        table = parse(parts)
+        table = files[0].together.combine([each.loaded for each in files], wanted)
         if table.num_rows != counts.sum():
             raise pa.ArrowInvalid("other records than were counted")
         columns = {
@@ -157,25 +127,28 @@ def _check(
         }
         if undecodable_rows({name: columns[name] for name in wanted.columns}):
             raise pa.ArrowInvalid("text that is no UTF-8")
+    except UnreadableFile:
+        yield Packed(others=tuple(each.file for each in files))
+        return
     except (pa.ArrowException, MemoryError):
-        if len(parts) == 1:
-            yield Packed(others=(parts[0].file,))
+        if len(files) == 1:
+            yield Packed(others=(files[0].file,))
             return
-        middle = len(parts) // 2
-        yield from _check(parts[:middle], parse, wanted)
-        yield from _check(parts[middle:], parse, wanted)
+        middle = len(files) // 2
+        yield from _check(files[:middle], wanted)
+        yield from _check(files[middle:], wanted)
         return
     numbers = [validate.to_numbers(columns[feature.name]) for feature in wanted.features]
     good = validate.good_rows(numbers, wanted.features)
-    of_file = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
+    of_file = np.repeat(np.arange(len(files), dtype=np.int32), counts)
     rows = np.arange(len(of_file)) - np.repeat(np.cumsum(counts) - counts, counts)
-    plain = np.ones(len(parts), np.bool_)
+    plain = np.ones(len(files), np.bool_)
     if good is not None:
         plain[of_file[~good]] = False
         kept = plain[of_file]
         of_file, rows, mask = of_file[kept], rows[kept], pa.array(kept)
         columns = {name: array.filter(mask) for name, array in columns.items()}
-    paths = pa.array([part.file.path for part in parts], pa.string())
+    paths = pa.array([each.file.path for each in files], pa.string())
     yield Packed(
         block=Block(
             columns=columns,
@@ -183,8 +156,8 @@ def _check(
             raw=lambda _: [],
             files=pa.DictionaryArray.from_arrays(of_file, paths),
         ),
-        rows={part.file: part.rows for part, ok in zip(parts, plain, strict=True) if ok},
-        others=tuple(part.file for part, ok in zip(parts, plain, strict=True) if not ok),
+        rows={each.file: each.loaded.rows for each, ok in zip(files, plain, strict=True) if ok},
+        others=tuple(each.file for each, ok in zip(files, plain, strict=True) if not ok),
     )
 
 
@@ -202,75 +175,18 @@ def _fetch(files: Sequence[InputFile]) -> Iterable[bytes | None]:
     return storage.for_each(files[0].path, fetch, files)
 
 
-def _open(file: InputFile, data: bytes | None, wanted: Wanted, most_bytes: int) -> _Part | None:
-    """What a file holds; None for one to be read on its own."""
+def _load(file: InputFile, data: bytes | None, wanted: Wanted, most_bytes: int) -> _File | None:
+    """Loads a file; None for one that must be read alone."""
+    together = _together(file)
+    if together is None or (data is None and not storage.is_local(file.path)):
+        return None
     try:
-        if data is None and not storage.is_local(file.path):
-            return None
-        if file.format == "csv":
-            return _open_csv(file, storage.read_bytes(file.path) if data is None else data, wanted)
-        source = storage.open_input(file.path) if data is None else pa.BufferReader(data)
-        with source:
-            return _open_parquet(file, source, wanted, most_bytes)
-    except (UnreadableFile, *storage.ERRORS, *parquet_spans.ARROW_ERRORS):
+        with storage.open_input(file.path) if data is None else pa.BufferReader(data) as source:
+            return _File(file, together, together.load(source, wanted, most_bytes))
+    except (UnreadableFile, *storage.ERRORS, *ARROW_ERRORS):
         return None
 
 
-def _open_csv(file: InputFile, data: bytes, wanted: Wanted) -> _Part:
-    """The records of a CSV that can be counted by its line ends.
-
-    Raises:
-      UnreadableFile: the file is not so plain.
-    """
-    data = data.removeprefix(BOM)
-    header, _, body = data.partition(b"\n")
-    if body and not body.endswith(b"\n"):
-        body += b"\n"
-    # A quoted name may stand in the header, but not go on in the next line.
-    odd = b'"' in body or not complete_length(header + b"\n")
-    odd = odd or b"\n\n" in body or body.startswith((b"\n", b"\r\n"))
-    if b"\r" in data:
-        odd = odd or b"\n\r\n" in body or data.count(b"\r") != data.count(b"\r\n")
-    if odd:
-        raise UnreadableFile("its records are not its lines")
-    rows = body.count(b"\n")
-    size = len(body) + rows * _row_bytes(wanted)
-    return _Part(file, _Kind(header.rstrip(b"\r")), rows, size, body=body)
-
-
-def _row_bytes(wanted: Wanted) -> int:
-    return _ROW_BYTES + 8 * len(wanted.features)
-
-
-def _csv_parser(header: bytes, wanted: Wanted) -> Callable[[Sequence[_Part]], pa.Table]:
-    names, _ = reader.read_header(header, wanted)
-
-    def parse(parts: Sequence[_Part]) -> pa.Table:
-        return reader.parse_fast(b"".join(part.body for part in parts), names, wanted)
-
-    return parse
-
-
-def _open_parquet(file: InputFile, source: pa.NativeFile, wanted: Wanted, most_bytes: int) -> _Part:
-    """The wanted columns of a Parquet file.
-
-    Raises:
-      UnreadableFile: it takes much memory, or is not as its footer says.
-    """
-    opened = parquet_spans.open_file(source, wanted)
-    columns = wanted.in_file(opened.schema_arrow.names)
-    rows = opened.metadata.num_rows
-    if rows * _row_bytes(wanted) > most_bytes or not memory.fits(opened, columns, most_bytes):
-        raise UnreadableFile("it takes much memory")
-    table = opened.read(columns=list(columns), use_threads=False)
-    if table.num_rows != rows:
-        raise UnreadableFile("it has other rows than the footer says")
-    for batch in table.to_batches():
-        parquet_spans.check_dictionaries(batch)
-    types = tuple((field.name, field.type) for field in table.schema)
-    size = table.nbytes + rows * _row_bytes(wanted)
-    return _Part(file, _Kind(types=types), rows, size, table=table)
-
-
-def _put_together(parts: Sequence[_Part]) -> pa.Table:
-    return pa.concat_tables([part.table.replace_schema_metadata() for part in parts if part.table])
+def _together(file: InputFile) -> Together | None:
+    known = FORMATS.get(file.format)
+    return known.together if known else None

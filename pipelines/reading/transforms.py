@@ -30,12 +30,10 @@ from pipelines.progress.reporter import Teller
 from pipelines.publishing import proof
 from pipelines.reading import matching as files
 from pipelines.reading import small_files
-from pipelines.reading.csv_files import compressed, reader
-from pipelines.reading.csv_files.ranges import ByteSpan, Found, Survey, look_inside, number, survey
+from pipelines.reading.csv_files.ranges import Found, Survey, look_inside, number, survey
 from pipelines.reading.input_step import InputFn
 from pipelines.reading.matching import Matching, check_unchanged
-from pipelines.reading.parquet_files import reader as parquet_spans
-from pipelines.reading.planning import Span, check_cover, is_ranged, plan_ranges, plan_spans, whole
+from pipelines.reading.planning import Span, check_cover, format_of, plan_ranges, plan_spans, whole
 from pipelines.reading.rows import Block, Wanted, reject_batches, split
 from pipelines.reading.settings import Sizes
 from pipelines.reading.small_files import Pack
@@ -96,12 +94,12 @@ class PlanSpansFn(InputFn):
             return
         (file,) = pack.files
         try:
-            if is_ranged(file, self._sizes):
-                for span in plan_ranges(file, self._wanted, self._sizes):
-                    part = fingerprint(file.path, span.start, span.stop)
-                    self._counter.add(file.path, bytes_ranged=span.size, ranges=part)
-                    yield pvalue.TaggedOutput(RANGES, span)
-            else:
+            ranges = plan_ranges(file, self._wanted, self._sizes)
+            for span in ranges:
+                part = fingerprint(file.path, span.start, span.stop)
+                self._counter.add(file.path, bytes_ranged=span.size, ranges=part)
+                yield pvalue.TaggedOutput(RANGES, span)
+            if not ranges:
                 for span in plan_spans(file, self._wanted, self._sizes):
                     yield self._announce(span)
         except (UnreadableFile, *storage.ERRORS) as error:
@@ -224,37 +222,11 @@ class ReadSpanFn(InputFn):
 
     def _blocks(self, span: Span) -> Iterator[tuple[Block, int]]:
         """The rows of a span, and how many of its bytes are read with each block."""
-        path = span.file.path
-        if span.file.format == "csv.gz":
-            with storage.open_input(path) as source:
-                compressed.check(source)
-        with storage.open_input(path) as source:
-            if span.file.format == "parquet":
-                opened = parquet_spans.open_file(source, self._wanted)
-                done = 0
-                for block in parquet_spans.read(
-                    opened,
-                    (span.start, span.stop),
-                    span.first_row,
-                    self._wanted,
-                    batch_rows=self._sizes.batch_rows,
-                    batch_bytes=self._sizes.batch_bytes,
-                ):
-                    done += block.rows_read
-                    yield block, span.size * done // max(span.rows, 1)
-            else:
-                stream = compressed.unzipped(source) if span.file.format == "csv.gz" else source
-                part = (
-                    ByteSpan(span.start, span.stop, span.first_row, span.rows)
-                    if span.stop
-                    else None
-                )
-                with compressed.refused():
-                    for block in reader.read(
-                        stream,
-                        self._wanted,
-                        block_bytes=self._sizes.block_bytes,
-                        block_rows=self._sizes.block_rows,
-                        span=part,
-                    ):
-                        yield block, source.tell() - span.start
+        rows_read = 0
+        with storage.open_input(span.file.path) as source:
+            for block in format_of(span.file).read(source, span.part, self._wanted, self._sizes):
+                rows_read += block.rows_read
+                if span.rows > 0:
+                    yield block, span.size * rows_read // span.rows
+                else:
+                    yield block, source.tell()

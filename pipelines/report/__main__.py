@@ -1,4 +1,4 @@
-"""The command `pipelines.report`: one run as a self-contained HTML page."""
+"""The command `pipelines.report`: writes one run as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -18,53 +18,56 @@ def write(
 
     Args:
       output: the output root.
-      run_id: a published or held run; None takes the published run that ended last.
-      to: the page's path; None takes ``reports/RUN.html`` below the root.
-      model: the model whose card is taken, None for the one that the manifest names.
+      run_id: a published or held run; None means the published run that ended last.
+      to: the page's path; None means ``reports/RUN.html`` below the root.
+      model: the model whose card to read; None means the one that the manifest names.
 
     Returns:
       The page's path.
 
     Raises:
       UsageError: there is no such run.
-      OutputError: the page cannot be written.
+      OutputError: the page can't be written.
     """
     from pipelines import storage
     from pipelines.report import data, page
 
     found = data.gather(storage.absolute(output), run_id, model)
-    # Checked there: the name of a file, never a path.
+    # `gather` has checked that the run id is a file name, never a path.
     name = f"{found.manifest['run_id']}.html"
     path = storage.absolute(to or storage.join(output, "reports", name))
     if storage.is_local(path):
         with storage.writing(path):
             os.makedirs(os.path.dirname(path), exist_ok=True)
-    storage.write_bytes(path, page.page(found).encode())
+    storage.write_bytes(path, page.render(found).encode())
     return path
 
 
 def build_parser() -> cli.ArgumentParser:
-    """The command's flags."""
+    """Builds the parser of the command's flags."""
     parser = cli.ArgumentParser(
         prog=PROGRAM,
-        description="Writes one HTML page on a published or held run. It needs no network.",
-        epilog="On object stores the options of Beam's filesystems are taken beside these, for "
-        "instance --s3_endpoint_url.",
+        description="Writes a self-contained HTML page about a published or held run.",
+        epilog="The options of Beam's filesystems, such as --s3_endpoint_url, are accepted too.",
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--output", required=True, metavar="PATH", help="the root below which runs are published"
+        "--output", required=True, metavar="PATH", help="the output root of the runs"
     )
     parser.add_argument(
-        "--run_id", metavar="NAME", help="the run (default: the published one that ended last)"
+        "--run_id",
+        metavar="NAME",
+        help="a published or held run (default: the published run that ended last)",
     )
     parser.add_argument(
-        "--to", metavar="FILE", help="the page (default: reports/NAME.html below the root)"
+        "--to",
+        metavar="FILE",
+        help="where to write the page (default: reports/NAME.html below the output root)",
     )
     parser.add_argument(
         "--model",
         metavar="PATH",
-        help="the model whose card has the training's histograms (default: as the run names it)",
+        help="the model whose card has the training histograms (default: the run's model)",
     )
     parser.add_argument("--verbose", action="store_true", help="show the traceback of an error")
     return parser
@@ -87,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _use_filesystem_options(arguments: Sequence[str]) -> None:
-    """Takes the options of Beam's filesystems, and refuses all others."""
+    """Applies the options of Beam's filesystems, and refuses all others."""
     from apache_beam.options import pipeline_options as beam
 
     from pipelines import storage

@@ -1,4 +1,4 @@
-"""The report's charts: what each says stands in its title, no value is told by colour alone."""
+"""The report's charts. Each title states the finding; colour alone never carries a value."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipelines.report.markup import Content, Markup, element
 def histogram(
     title: str, axis: str, edges: Sequence[float], series: Sequence[svg.Series]
 ) -> Markup:
-    """Bars side by side over bins that are drawn equally wide, whatever their widths are.
+    """Paired bars over bins, which are drawn equally wide whatever they span.
 
     Args:
-      title: what is compared, and with which result.
+      title: what is compared, and the result.
       axis: the quantity, with its unit.
-      edges: between the bins; the outer bins are open.
+      edges: between the bins; the outer bins are open-ended.
       series: one or two.
     """
     height, foot = 190, 150
@@ -56,7 +56,7 @@ def histogram(
 
 
 def bars(title: str, names: Sequence[str], series: Sequence[svg.Series]) -> Markup:
-    """A group of lying bars for each name, its share and count beside each bar."""
+    """Horizontal bars, grouped by name, each labelled with its share and count."""
     row = 14 * len(series) + 24
     longest = max((max(each.shares, default=0) for each in series), default=0) or 1.0
     room = svg.WIDTH - 104
@@ -76,11 +76,11 @@ def bars(title: str, names: Sequence[str], series: Sequence[svg.Series]) -> Mark
 
 
 def thresholds(title: str, rows: Sequence[tuple[str, float, float, str, bool]]) -> Markup:
-    """Lying bars against a mark each: how large, and how large by chance alone.
+    """Horizontal bars, each with a mark for the size that chance alone explains.
 
     Args:
       title: what is compared.
-      rows: name, value, threshold, what it means in words, and whether it is to be noticed.
+      rows: name, value, threshold, verdict in words, and whether to highlight it.
     """
     scale = svg.ticks(max(max(value, mark) for _, value, mark, _, _ in rows), 5)
     foot = 38 * len(rows) + 6
@@ -104,7 +104,7 @@ def thresholds(title: str, rows: Sequence[tuple[str, float, float, str, bool]]) 
             ),
             svg.line(across(mark), y + 3, across(mark), y + 20, "mark"),
         ]
-    axis = "PSI  (0: the same; | as far as chance reaches)"
+    axis = "PSI  (0: identical; | chance threshold)"
     return svg.chart(title, foot + 36, *pieces, svg.text(4, foot + 31, axis))
 
 
@@ -115,14 +115,14 @@ def course(
     show: svg.Show,
     tick: svg.Show | None = None,
 ) -> Markup:
-    """One value a run, in the order of the runs; the last one has its number beside it.
+    """One value per run, in the order of the runs; the last one is labelled with its value.
 
     Args:
       title: what it shows.
-      values: None where a run has none.
-      ends: labels of the first run and the last.
-      show: a value as text.
-      tick: a round value as text, for the axis; None takes `svg.compact`.
+      values: None for a run without one.
+      ends: labels of the first and last run.
+      show: formats a value.
+      tick: formats a value on the axis; None uses `svg.compact`.
     """
     height, foot, right = 118, 92, 62
     known = [value for value in values if value is not None]
@@ -151,11 +151,11 @@ def course(
 
 
 def calibration(title: str, points: Sequence[tuple[float, float, float, float]]) -> Markup:
-    """How often the model was right over how sure it was; the diagonal is what it should be.
+    """Accuracy over predicted probability; the diagonal is perfect calibration.
 
     Args:
       title: what it shows.
-      points: mean probability, share that was right, and the ends of that share's interval.
+      points: mean probability, accuracy, and the ends of the accuracy's interval.
     """
     low = min([min(point[:2]) for point in points] or [0.0])
     step = 0.1 if low >= 0.5 else 0.2
@@ -178,7 +178,5 @@ def calibration(title: str, points: Sequence[tuple[float, float, float, float]])
         x = across(probability)
         pieces.append(svg.line(x, up(max(least, low)), x, up(most), "whisker"))
         pieces.append(element("circle", class_="now", cx=x, cy=up(share), r=4.5))
-    pieces.append(
-        svg.text(svg.LEFT, foot + 34, "the model's probability; height: share that was right")
-    )
+    pieces.append(svg.text(svg.LEFT, foot + 34, "predicted probability; height: accuracy"))
     return svg.chart(title, foot + 40, *pieces)

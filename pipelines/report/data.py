@@ -1,7 +1,7 @@
-"""What a run's report shows, read from its manifest, its data sets and its model's card.
+"""Collects what a report shows from a run's manifest, its data sets and its model card.
 
-However large a run is, little of it is held in memory: a few rows of each data set, and the
-manifests of the last runs.
+Memory stays small however large the run: a few rows of each data set, and the manifests of recent
+runs.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """The values of one report.
+    """Everything that one report shows.
 
     Attributes:
-      manifest: of the run.
-      card: of its model; None where it cannot be had.
-      examples: of rejects, by reason, at most MOST_EXAMPLES each.
-      files: the worst, at most MOST_FILES.
-      history: the manifests of the runs up to this one, the oldest first, at most MOST_RUNS.
-      replaced: for a held run, the end of the published run that has its name.
-      notes: why something is missing, by what it is: ``card``, ``rejects`` or ``files``.
+      manifest: the run's.
+      card: the model's; None if it isn't available.
+      examples: rejects by reason, at most MOST_EXAMPLES each.
+      files: those with the most rejects, at most MOST_FILES.
+      history: the manifests of the runs up to this one, oldest first, at most MOST_RUNS.
+      replaced: for a held run, the end time of the published run with the same name.
+      notes: why ``card``, ``rejects`` or ``files`` is missing.
     """
 
     manifest: Manifest
@@ -64,34 +64,34 @@ class Report:
 
     @property
     def measured(self) -> Reference | None:
-        """The run's histograms, None where its manifest has none."""
+        """The run's histograms; None if its manifest has none."""
         fields = self.manifest.get("histograms")
         return histograms.from_json(fields) if fields else None
 
     @property
     def training(self) -> Reference | None:
-        """The training's histograms, None where they cannot be had."""
+        """The training data's histograms; None if they aren't available."""
         return self.card.reference if self.card else None
 
     @property
     def classes(self) -> list[str]:
-        """The predicted classes, in the card's order where it is known."""
+        """The classes, in the card's order if it is known."""
         known = self.card.classes if self.card else ()
         return list(dict.fromkeys([*known, *self.manifest["species"]]))
 
 
 def gather(output: str, run_id: str | None = None, model: str | None = None) -> Report:
-    """Reads what a report shows.
+    """Reads everything that a report shows.
 
     Args:
       output: the output root.
-      run_id: a published or held run, the held one if there are both; None takes the published
+      run_id: a published or held run, the held one if there are both; None means the published
         run that ended last.
-      model: the model whose card is taken; None takes the one that the manifest names, and does
-        without where its card is gone.
+      model: the model whose card to read; None means the one that the manifest names, whose card
+        may be missing.
 
     Raises:
-      UsageError: there is no such run, or no fitting card beside `model`.
+      UsageError: there is no such run, or `model` has no card of the run's model.
     """
     manifest, history = _find(output, run_id)
     paths = Layout(output=output, run_id=manifest["run_id"], attempt="")
@@ -128,7 +128,7 @@ def gather(output: str, run_id: str | None = None, model: str | None = None) -> 
 
 
 def _find(output: str, run_id: str | None) -> tuple[Manifest, list[Manifest]]:
-    """A run's manifest, and those of the runs that ended before it with its own."""
+    """A run's manifest, and the history that ends with it."""
     damaged: list[DamagedError] = []
     try:
         if run_id is None:
@@ -138,7 +138,7 @@ def _find(output: str, run_id: str | None) -> tuple[Manifest, list[Manifest]]:
                 raise UsageError(
                     str(damaged[0])
                     if damaged
-                    else f"{output}: no run is published there; --run_id names a held one"
+                    else f"{output}: no published runs found; choose a held run with --run_id"
                 )
             return recent[0], recent[::-1]
         found = _named(output, layout.check_run_id(run_id))
@@ -149,22 +149,22 @@ def _find(output: str, run_id: str | None) -> tuple[Manifest, list[Manifest]]:
         )
         return found, [*heapq.nlargest(MOST_RUNS - 1, before, key=_end)[::-1], found]
     except storage.ERRORS as error:
-        raise UsageError(f"{output}: cannot be read: {storage.reason_of(error)}") from error
+        raise UsageError(f"{output}: can't be read: {storage.reason_of(error)}") from error
     except DamagedError as error:
         raise UsageError(str(error)) from error
 
 
 def _named(output: str, run_id: str) -> Manifest:
     paths = Layout(output=output, run_id=run_id, attempt="")
-    # Publishing a run removes the held one of its name: where there are both, that came later.
+    # Publishing a run removes the held one of the same name: if there are both, the held is newer.
     for path in (paths.held_manifest, paths.manifest):
         if storage.exists(path):
             return read_manifest(path)
-    raise UsageError(f"{output}: no run {run_id} is published or held there")
+    raise UsageError(f"{output}: no published or held run is named {run_id}")
 
 
 def _replaced(paths: Layout) -> str | None:
-    """The end of the published run of a held one's name, None where that can't be told."""
+    """The end time of the published run with a held one's name; None if there isn't one."""
     with contextlib.suppress(DamagedError):
         return _end(read_manifest(paths.manifest)) if storage.exists(paths.manifest) else None
     return None
@@ -179,9 +179,9 @@ def _find_card(about: Mapping[str, Any], model: str | None) -> ModelCard:
     if not path:
         raise CardError("the manifest names no model")
     if not storage.exists(card_path(path)):
-        raise CardError(f"there is no model card {card_path(path)}")
+        raise CardError(f"model card {card_path(path)} doesn't exist")
     if storage.is_local(path):
-        # A pipe by that name would never end.
+        # Reading a named pipe would block forever.
         if not os.path.isfile(storage.absolute(card_path(path))):
             raise CardError(f"model card {card_path(path)} is not a file")
         card = read_card(storage.absolute(path))
@@ -191,5 +191,5 @@ def _find_card(about: Mapping[str, Any], model: str | None) -> ModelCard:
         except (*storage.ERRORS, UnicodeDecodeError) as error:
             raise CardError(f"model card {card_path(path)}: {error}") from error
     if card.sha256 != about.get("sha256"):
-        raise CardError(f"model card {card_path(path)}: is of another model than this run's")
+        raise CardError(f"model card {card_path(path)}: belongs to a different model than this run")
     return card

@@ -1,4 +1,4 @@
-"""The sections of a report that draw: drift, labels, distributions, and the last runs."""
+"""The report's sections on drift, predictions and features: distributions side by side."""
 
 from __future__ import annotations
 
@@ -19,22 +19,28 @@ NOW, TRAINING = "this run", "training"
 
 
 def drift(report: Report) -> Content:
-    """How far the run lies from the training and from the run before."""
+    """Drift from the training data and from the previous run."""
     found = report.manifest.get("drift")
     if not found or not found["training"]:
-        return element("p", "This run's drift was not measured.")
+        return element("p", "Drift wasn't measured in this run.")
     sides = {TRAINING: found["training"]}
     if found.get("previous"):
-        sides[f"the run before, {found['previous_run']}"] = found["previous"]
+        sides[f"the previous run, {found['previous_run']}"] = found["previous"]
     intro = (
-        "Each quantity's histogram is compared with another's by the population stability index. "
-        "Two samples of one population never agree entirely: the mark on each bar says how far "
-        "chance alone puts samples of these sizes. "
+        "Each distribution is compared with a reference by its population stability index (PSI). "
+        "Two samples of the same population never agree exactly: the mark on each bar is the "
+        "largest PSI that chance alone is likely to give samples of these sizes. "
     )
     most, flag = found.get("max_drift"), element("code", "--max_drift")
-    rule: Content = ("Over ", number(most), " and beyond chance a run is held back (", flag, ").")
+    rule: Content = (
+        "A PSI above ",
+        number(most),
+        " that is beyond chance holds a run back (",
+        flag,
+        ").",
+    )
     if most is None:
-        rule = ("A run is not held back for drift without ", flag, ".")
+        rule = ("Without ", flag, ", a run isn't held back for drift.")
     return [
         element("p", intro, rule),
         element("div", [_side(*each) for each in sides.items()], class_="grid"),
@@ -44,15 +50,15 @@ def drift(report: Report) -> Content:
 def _side(label: str, shifts: Mapping[str, Mapping[str, Any]]) -> Markup:
     worst = dict(sorted(shifts.items(), key=lambda each: (-each[1]["drifted"], -each[1]["psi"])))
     names = [name for name, shift in worst.items() if shift["drifted"]]
-    title = f"Drift: {NOW} against {label}"
-    finding = f"{len(names)} of {len(worst)} drifted" if names else "none beyond chance"
+    title = f"Drift: {NOW} vs. {label}"
+    finding = f"{len(names)} of {len(worst)} drifted" if names else "no drift beyond chance"
     rows = [
         (name, shift["psi"], shift["threshold"], meaning(shift), shift["drifted"])
         for name, shift in worst.items()
     ]
     numbers = markup.table(
         title,
-        ("quantity", "verdict", "PSI", "chance up to", "JS distance", "rows", "rows compared with"),
+        ("quantity", "verdict", "PSI", "chance threshold", "JS distance", "rows", "reference rows"),
         [
             (
                 name, meaning(shift), psi(shift["psi"]), psi(shift["threshold"]), psi(shift["js"]),
@@ -66,19 +72,19 @@ def _side(label: str, shifts: Mapping[str, Mapping[str, Any]]) -> Markup:
 
 
 def meaning(shift: Mapping[str, Any]) -> str:
-    """What a shift amounts to."""
+    """A shift's verdict in a word or two."""
     if shift["drifted"]:
         return "drifted"
     return "within chance" if shift["psi"] <= shift["threshold"] else "beyond chance, small"
 
 
 def features(report: Report) -> Content:
-    """Each feature's histogram against that of the training."""
+    """Each feature's histogram beside that of the training data."""
     tonight, training = report.measured, report.training
     if tonight is None:
         return element("p", "This run's manifest has no histograms.")
     units = {each.name: each.unit for each in report.card.features} if report.card else {}
-    intro = "The bins are the training's, each with about as many of its rows, drawn equally wide."
+    intro = "Each bin holds about the same number of training rows and is drawn equally wide."
     return [
         element("p", intro if training else _without_training(report)),
         element(
@@ -96,7 +102,7 @@ def features(report: Report) -> Content:
 
 
 def predictions(report: Report) -> Content:
-    """The classes that were predicted, and how sure the model was."""
+    """The predicted classes, and the probability of each prediction."""
     return element("div", _classes(report), _confidence(report), class_="grid")
 
 
@@ -117,7 +123,7 @@ def _classes(report: Report) -> Markup:
         known = report.training.classes
         theirs = [known.get(name, 0) for name in names]
         series.insert(0, Series(label=TRAINING, look="then", counts=theirs))
-    title = "Predicted classes" + (f": {NOW} against {TRAINING}" if report.training else "")
+    title = "Predicted classes" + (f": {NOW} vs. {TRAINING}" if report.training else "")
     finding = _finding(report, SPECIES)
     chart = charts.bars(f"{title}. {finding}", names, series)
     numbers = _share_table(title, "class", names, series)
@@ -131,17 +137,17 @@ def _compared(
     if theirs is not None and theirs.edges == ours.edges:
         series.insert(0, Series(label=TRAINING, look="then", counts=theirs.counts))
     title = f"{quantity[0].upper()}{quantity[1:]}"
-    title += f": {NOW} against {TRAINING}" if len(series) > 1 else f" of {NOW}"
+    title += f": {NOW} vs. {TRAINING}" if len(series) > 1 else f": {NOW}"
     finding = _finding(report, name)
     chart = charts.histogram(f"{title}. {finding}", quantity, ours.edges, series)
-    numbers = _share_table(title, "from, to", _bins(ours.edges), series)
+    numbers = _share_table(title, "range", _bins(ours.edges), series)
     return figure(title, finding, chart, numbers=numbers)
 
 
 def _bins(edges: Sequence[float]) -> list[str]:
     shown = [number(edge, 6) for edge in edges]
     inner = [f"{a} to {b}" for a, b in itertools.pairwise(shown)]
-    return [f"below {shown[0]}", *inner, f"{shown[-1]} and more"] if shown else ["all"]
+    return [f"below {shown[0]}", *inner, f"{shown[-1]} or more"] if shown else ["all"]
 
 
 def _share_table(title: str, what: str, names: Sequence[str], series: Sequence[Series]) -> Markup:
@@ -163,9 +169,9 @@ def _finding(report: Report, name: str) -> str:
     shift = ((report.manifest.get("drift") or {}).get("training") or {}).get(name)
     if shift is None:
         return ""
-    return f"PSI {psi(shift['psi'])}, {meaning(shift)} (chance reaches {psi(shift['threshold'])})"
+    return f"PSI {psi(shift['psi'])}, {meaning(shift)} (chance threshold {psi(shift['threshold'])})"
 
 
 def _without_training(report: Report) -> str:
     why = report.notes.get("card", "the card has no histograms")
-    return f"Without the training data beside it: {why}."
+    return f"Training data not shown: {why}."

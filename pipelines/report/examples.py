@@ -1,4 +1,4 @@
-"""A few telling rows of a run's data sets, read without holding more than a few in memory."""
+"""Sample rows of a run's rejects and files, read with only a few in memory at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipelines.runs import layout
 
 Row = Mapping[str, Any]
 
-# What a batch of rejects may take: a raw row may have megabytes.
+# The most memory for a batch of rejects: a raw row may be megabytes long.
 _BATCH_BYTES = 8 << 20
 _MOST_BATCH_ROWS = 1 << 16
 _BUFFER_BYTES = 1 << 20
@@ -28,16 +28,16 @@ _WORST_FIRST = [
 
 
 def shards(folder: str, manifest: Mapping[str, Any], dataset: str) -> list[str]:
-    """The paths of a data set's shards, below the folder that holds them."""
+    """The paths of a data set's shards in `folder`."""
     return [storage.join(folder, name) for name in layout.shard_names(manifest, dataset)]
 
 
 def worst_files(paths: Collection[str], most: int) -> list[Row]:
-    """The files with the most rejects, those without rows before the others.
+    """The files with the most rejects; among equals, those with the fewest rows first.
 
     Args:
       paths: the shards of a `files` data set.
-      most: how many.
+      most: the number of files.
     """
     worst: pa.Table | None = None
     for path in paths:
@@ -50,12 +50,12 @@ def worst_files(paths: Collection[str], most: int) -> list[Row]:
 
 
 def examples(paths: Collection[str], counts: Mapping[str, int], most: int) -> dict[str, list[Row]]:
-    """The first rejects of each reason, in the order of the shards.
+    """The first rejects for each reason, in the order of the shards.
 
     Args:
-      paths: the shards of a `rejects` data set; no more are read than it takes.
-      counts: how many rejects each reason has.
-      most: how many examples a reason gets.
+      paths: the shards of a `rejects` data set; reading stops when there are enough examples.
+      counts: the number of rejects for each reason.
+      most: the number of examples for each reason.
     """
     found: dict[str, list[Row]] = {reason: [] for reason in counts}
 
@@ -75,9 +75,9 @@ def examples(paths: Collection[str], counts: Mapping[str, int], most: int) -> di
 
 
 def _places(file: pq.ParquetFile, group: int, wanted: Mapping[str, int]) -> list[int]:
-    """Positions in a row group: the first so many rows of each reason."""
+    """Positions of the wanted number of rows for each reason in a row group."""
     lacks, places, first = dict(wanted), [], 0
-    # One small column: cheap even where no row is wanted.
+    # One small column: cheap even if no row is wanted.
     for batch in file.iter_batches(row_groups=[group], columns=["reason"], use_threads=False):
         for reason, n in lacks.items():
             hits = pc.indices_nonzero(pc.equal(batch.column(0), reason))[:n].to_pylist()
@@ -108,5 +108,5 @@ def _rows(file: pq.ParquetFile, group: int, places: list[int]) -> Iterator[Row]:
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[pq.ParquetFile]:
     with storage.open_input(path) as source:
-        # By pages: else whole columns of a row group are read at once.
+        # By the page: otherwise whole columns of a row group are read at once.
         yield pq.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False)

@@ -1,21 +1,22 @@
 """HTML that is safe by construction.
 
-What is not `Markup` is text, and is escaped; so a file's name or a raw row can never be markup.
+Anything that isn't `Markup` is escaped, so a file name or a raw row can never become markup.
 """
 
 from __future__ import annotations
 
 import html
 import re
+import string
 import unicodedata
 from collections.abc import Iterable, Sequence
 
 _PLAIN = re.compile(r"[\n\t -~]*")
-_EMPTY = frozenset({"meta", "circle", "line", "path", "rect"})
+_EMPTY = frozenset({"circle", "line", "rect"})
 
 
 class Markup(str):
-    """Text that is HTML already; `element` and `join` make it, nothing else should."""
+    """Text that is already HTML. Only `element`, `fill` and `join` should make it."""
 
     __slots__ = ()
 
@@ -24,22 +25,32 @@ Content = str | Markup | int | None | Iterable["Content"]
 
 
 def element(tag: str, *content: Content, **attributes: str | float | bool | None) -> Markup:
-    """One element with all it holds.
+    """One element and its content.
 
     Args:
       tag: its name.
-      content: markup as it is, anything else as escaped text; None is nothing.
-      attributes: an underscore stands for a hyphen, a last one is dropped (``class_``); None and
-        False leave the attribute out, True gives it without a value.
+      content: markup is kept, anything else is escaped; None adds nothing.
+      attributes: underscores become hyphens, a trailing one is dropped (``class_``); None and
+        False omit the attribute, True gives it no value.
     """
     shown = "".join(_attribute(name, value) for name, value in attributes.items())
     if tag in _EMPTY:
-        return Markup(f"<{tag}{shown}>" if tag == "meta" else f"<{tag}{shown}/>")
+        return Markup(f"<{tag}{shown}/>")
     return Markup(f"<{tag}{shown}>{join(content)}</{tag}>")
 
 
+def fill(template: str, **content: Content) -> Markup:
+    """Fills the ``$names`` of a template, each with markup or with text that is escaped.
+
+    Raises:
+      KeyError: the template has a name that isn't among `content`.
+    """
+    pieces = {name: join(each) for name, each in content.items()}
+    return Markup(string.Template(template).substitute(pieces))
+
+
 def join(content: Content) -> Markup:
-    """Markup of several pieces, one after the other."""
+    """Joins pieces into one piece of markup."""
     if content is None:
         return Markup("")
     if isinstance(content, Markup):
@@ -50,7 +61,7 @@ def join(content: Content) -> Markup:
 
 
 def visible(text: str) -> str:
-    """Shows what has no look of its own, such as a mark that turns the direction of writing."""
+    """Replaces invisible characters, such as direction marks, with their code points."""
     if _PLAIN.fullmatch(text):
         return text
     return "".join(_shown(character) for character in text)
@@ -59,13 +70,13 @@ def visible(text: str) -> str:
 def table(
     caption: str, header: Sequence[Content], rows: Iterable[Sequence[Content]], *, words: int = 1
 ) -> Markup:
-    """A table that scrolls on its own where the screen is narrow.
+    """A table that scrolls sideways by itself on a narrow screen.
 
     Args:
-      caption: what it holds, for those who hear it.
-      header: one cell a column.
-      rows: the first cell of each is its header.
-      words: how many columns hold words; the others are numbers, flush right.
+      caption: its content, for screen readers.
+      header: one cell per column.
+      rows: the first cell of each is the row's header.
+      words: how many columns hold text; the others hold numbers, aligned right.
     """
     kinds = ["words" if place < words else "number" for place in range(len(header))]
     head = [
@@ -93,24 +104,24 @@ def table(
 
 
 def figure(title: str, finding: Content, *content: Content, numbers: Markup) -> Markup:
-    """A chart with its title, what it shows in words, and its values as a table that opens."""
-    opens = element("summary", "Numbers", element("span", f" of: {title}", class_="heard"))
+    """A chart with its title, its finding in words, and a table of its values to unfold."""
+    opens = element("summary", "Numbers", element("span", f" for: {title}", class_="heard"))
     return element("figure", heading(title, finding), content, element("details", opens, numbers))
 
 
 def heading(title: str, finding: Content) -> Markup:
-    """The title of a figure, and what it shows in words."""
+    """A figure's title and its finding in words."""
     return element("figcaption", element("strong", title), element("span", finding))
 
 
 def tiles(known: Iterable[tuple[str, str]]) -> Markup:
-    """Numbers at a glance."""
+    """A row of key numbers."""
     pairs = [element("div", element("dt", name), element("dd", value)) for name, value in known]
     return element("dl", pairs, class_="tiles")
 
 
 def facts(known: Iterable[tuple[str, str | None]]) -> Markup:
-    """Names and values, without those that are not known."""
+    """A list of names and values, without the unknown ones."""
     pairs = [
         (element("dt", name), element("dd", element("bdi", value)))
         for name, value in known
@@ -131,7 +142,7 @@ def _attribute(name: str, value: str | float | bool | None) -> str:
 
 
 def _shown(character: str) -> str:
-    # Controls, marks of format and direction, lone surrogates: named by their number.
+    # Controls, format and direction marks, lone surrogates, line separators.
     if character not in "\n\t" and unicodedata.category(character) in (
         "Cc",
         "Cf",

@@ -1,68 +1,73 @@
-"""A run's report as one HTML page that needs nothing else: no scripts, no fonts, no network."""
+"""A run's report as one self-contained HTML page: no scripts, no fonts, no network."""
 
 from __future__ import annotations
 
+import base64
+import functools
+import hashlib
 from collections.abc import Iterator
+from importlib import resources
 
 from pipelines import formatting
 from pipelines.formatting import count, percent, psi
 from pipelines.report import distributions, tables, trends
 from pipelines.report.data import Report
-from pipelines.report.markup import Markup, element, tiles
-from pipelines.report.style import STYLE, policy
-from pipelines.report.verdict import judge
+from pipelines.report.markup import Markup, element, fill, tiles
+from pipelines.report.verdict import CAUTION, NO, YES, Verdict, judge
 
-_SIGNS = {"yes": "\N{CHECK MARK}", "care": "\N{WARNING SIGN}", "no": "\N{MULTIPLICATION X}"}
+_SIGNS = {YES: "\N{CHECK MARK}", CAUTION: "\N{WARNING SIGN}", NO: "\N{MULTIPLICATION X}"}
 
 
-def page(report: Report) -> str:
+def render(report: Report) -> str:
     """The whole page."""
+    found = judge(report)
     run_id = report.manifest["run_id"]
     model = (report.manifest.get("model") or {}).get("name")
     sections = [
         ("drift", "Drift", distributions.drift(report)),
-        ("labels", "How many are right", trends.labels(report)),
+        ("labels", "Accuracy", trends.labels(report)),
         ("predictions", "Predictions", distributions.predictions(report)),
         ("features", "Features", distributions.features(report)),
         ("rejects", "Rejects", tables.rejects(report)),
         ("files", "Files", tables.files(report)),
-        ("history", "The last runs", trends.history(report)),
+        ("history", "Recent runs", trends.history(report)),
         ("model", "Model", tables.model(report)),
         ("run", "Run", tables.run(report)),
     ]
     links = [element("li", element("a", title, href=f"#{name}")) for name, title, _ in sections]
-    body = element(
-        "body",
-        element(
-            "header",
+    style = _read_file("style.css")
+    return fill(
+        _read_file("page.html"),
+        policy=_policy(style),
+        title=f"Run {run_id}: {found.answer}",
+        style=Markup(style),
+        header=[
             element("h1", f"Run {run_id}", element("span", model, " · ", _when(report))),
-            _verdict(report),
+            _verdict(found),
             tiles(list(_glance(report))),
             element("nav", element("ul", links), aria_label="Sections"),
-        ),
-        element(
-            "main",
-            [
-                element("section", element("h2", title, id=f"{name}-title"), content, id=name,
-                        aria_labelledby=f"{name}-title")
-                for name, title, content in sections
-            ],
-        ),
+        ],
+        sections=[
+            element("section", element("h2", title, id=f"{name}-title"), content, id=name,
+                    aria_labelledby=f"{name}-title")
+            for name, title, content in sections
+        ],
     )  # fmt: skip
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy()),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", f"Run {run_id}: {judge(report).answer}"),
-        element("style", Markup(STYLE)),
-    )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
-def _verdict(report: Report) -> Markup:
-    found = judge(report)
+@functools.cache
+def _read_file(name: str) -> str:
+    """The text of a file of this package, wherever the package is installed."""
+    return (resources.files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str) -> str:
+    """A Content-Security-Policy that allows this style sheet and nothing else."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def _verdict(found: Verdict) -> Markup:
     sign = element("span", f"{_SIGNS[found.level]} ", aria_hidden="true")
     return element(
         "p", element("strong", sign, found.answer), element("span", " ".join(found.reasons)),
@@ -81,7 +86,7 @@ def _glance(report: Report) -> Iterator[tuple[str, str]]:
         yield "drift beyond chance", f"PSI {psi(drift['score'])}" if drift["score"] else "none"
     if labels and labels["rows"]:
         yield "accuracy", percent(labels["accuracy"])
-    yield "took", formatting.duration(str(manifest.get("start")), manifest["end"])
+    yield "duration", formatting.duration(str(manifest.get("start")), manifest["end"])
 
 
 def _when(report: Report) -> str:

@@ -1,6 +1,6 @@
-"""Parts of charts as inline SVG: the frame, round ticks, keys, lines and texts.
+"""Parts of charts as inline SVG: frame, ticks, legend, lines and texts.
 
-The page's style sheet gives the colours. Every chart is `WIDTH` units wide, about a phone.
+The page's style sheet sets the colours. Every chart is `WIDTH` units wide, about a phone's width.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipelines.report.markup import Content, Markup, element
 
 WIDTH = 340
 LEFT, RIGHT, TOP = 42, 8, 24
-LETTER = 6.2  # the width of a letter in the charts' text, roughly
+LETTER = 6.2  # approximate width of a letter
 
 Show = Callable[[float], str]
 
@@ -24,9 +24,9 @@ class Series:
     """The counts of one side of a comparison.
 
     Attributes:
-      label: who it is.
-      look: the style sheet's class.
-      counts: one a bin.
+      label: its name in the legend.
+      look: its class in the style sheet.
+      counts: one per bin.
     """
 
     label: str
@@ -35,13 +35,13 @@ class Series:
 
     @property
     def shares(self) -> list[float]:
-        """The counts as parts of their sum."""
+        """The counts as fractions of their sum."""
         total = sum(self.counts)
         return [each / total if total else 0.0 for each in self.counts]
 
 
 def ticks(high: float, most: int = 4) -> list[float]:
-    """Round numbers from 0 to the first that reaches ``high``, in steps of 1, 2 or 5."""
+    """Round numbers from 0 up to at least ``high``, in steps of 1, 2 or 5 times a power of 10."""
     if not high > 1e-9:
         return [0.0, 1.0]
     magnitude = 10.0 ** math.floor(math.log10(high / most))
@@ -50,19 +50,19 @@ def ticks(high: float, most: int = 4) -> list[float]:
 
 
 def compact(high: float) -> Show:
-    """How the numbers of an axis that ends there are written: ``250``, ``1.5 k``, ``20 M``."""
+    """The number format of an axis that ends at ``high``: ``250``, ``1.5 k``, ``20 M``."""
     units = (("G", 1e9), ("M", 1e6), ("k", 1e3))
     unit, size = next((each for each in units if high >= 10 * each[1]), ("", 1.0))
     return lambda value: number(value / size) + (f"{NO_BREAK}{unit}" if unit and value else "")
 
 
 def shorten(text: str, most: int) -> str:
-    """A text for a place of so many letters."""
+    """Cuts a text to at most so many letters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def chart(title: str, height: float, *content: Content) -> Markup:
-    """The frame of a chart; its title is what those hear who do not see it."""
+    """The frame of a chart; screen readers read its title."""
     return element(
         "svg", element("title", title), content, role="img", viewBox=f"0 0 {WIDTH} {height:g}",
         width=WIDTH, height=height, xmlns="http://www.w3.org/2000/svg",
@@ -70,7 +70,7 @@ def chart(title: str, height: float, *content: Content) -> Markup:
 
 
 def key(series: Sequence[Series]) -> list[Content]:
-    """Who is who, at the top of a chart."""
+    """The legend at the top of a chart."""
     pieces: list[Content] = []
     x = 0.0
     for each in series:
@@ -84,7 +84,7 @@ def key(series: Sequence[Series]) -> list[Content]:
 def y_axis(
     scale: Sequence[float], foot: float, show: Show, right: float = RIGHT, top: float = TOP
 ) -> list[Content]:
-    """Lines across at round values, each with its label at the left."""
+    """Horizontal grid lines with their labels on the left."""
     pieces: list[Content] = []
     for tick in scale:
         y = foot - tick / scale[-1] * (foot - top)
@@ -94,12 +94,12 @@ def y_axis(
 
 
 def line(x1: float, y1: float, x2: float, y2: float, look: str) -> Markup:
-    """A line from one point to another."""
+    """A line between two points."""
     return element("line", class_=look, x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2))
 
 
 def text(
     x: float, y: float, words: str, anchor: str | None = None, look: str | None = None
 ) -> Markup:
-    """Words that begin at a point; ``middle`` and ``end`` are other anchors."""
+    """Text that starts at a point, or with an anchor has its ``middle`` or ``end`` there."""
     return element("text", words, x=float(x), y=float(y), text_anchor=anchor, class_=look)

@@ -1,4 +1,4 @@
-"""The sections of a report that list: rejects, files, the model, and the run itself."""
+"""The report's sections on rejects, files, the model and the run itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def rejects(report: Report) -> Content:
     """Rejects by reason, with a few examples."""
     reasons = report.manifest["rejects_by_reason"]
     if not any(reasons.values()):
-        return element("p", "No row was rejected.")
+        return element("p", "No rows were rejected.")
     whole = sum(reasons.values())
     worst = sorted(reasons, key=lambda reason: (-reasons[reason], reason))
     rows = [(reason, count(reasons[reason]), percent(reasons[reason] / whole)) for reason in worst]
@@ -25,7 +25,7 @@ def rejects(report: Report) -> Content:
         markup.table("Rejects by reason", ("reason", "rejects", "share of rejects"), rows)
     ]
     if "rejects" in report.notes:
-        pieces.append(element("p", f"Without examples: {report.notes['rejects']}."))
+        pieces.append(element("p", f"Examples not available: {report.notes['rejects']}."))
     lists = []
     for reason in worst:
         examples = report.examples.get(reason, [])
@@ -39,7 +39,7 @@ def rejects(report: Report) -> Content:
 
 
 def _example(message: str, rows: Iterable[Row]) -> Markup:
-    """Rows that were rejected with the same words."""
+    """Rows that were rejected with the same message."""
     return element("li", element("bdi", formatting.cut(message)), map(_row, rows))
 
 
@@ -55,18 +55,18 @@ def files(report: Report) -> Content:
     """The files with the most rejects."""
     totals = report.manifest["totals"]
     words = {
-        "files_unreadable": "could not be read to the end",
-        "files_skipped": "left out: an earlier run scored them",
-        "files_unsettled": "left for the next run: they may still be written",
+        "files_unreadable": "couldn't be read in full",
+        "files_skipped": "skipped because an earlier run scored them",
+        "files_unsettled": "left for the next run because they may still be growing",
     }
     counts = [f"{count(totals[name])} {text}" for name, text in words.items() if totals.get(name)]
-    intro = f"{formatting.counted(totals['files'], 'file')} in all"
+    intro = f"{formatting.counted(totals['files'], 'file')} in total"
     pieces: list[Content] = [element("p", "; ".join([intro, *counts]), ".")]
     if "files" in report.notes:
-        pieces.append(element("p", f"Without a list of them: {report.notes['files']}."))
+        pieces.append(element("p", f"List not available: {report.notes['files']}."))
     shown = report.files
     if totals["files"] > len(shown):
-        # Among many files those that are fine say nothing.
+        # Of many files, only those with problems are worth listing.
         shown = [row for row in shown if row["rows_rejected"] or not row["rows_read"]]
     if shown:
         folder = _common_folder([row["source_file"] for row in shown])
@@ -79,8 +79,8 @@ def files(report: Report) -> Content:
             )
             for row in shown
         ]  # fmt: skip
-        below = [", below ", element("bdi", folder)] if folder else None
-        pieces.append(element("p", f"{caption}, the worst first", below, "."))
+        below = [", in ", element("bdi", folder)] if folder else None
+        pieces.append(element("p", f"{caption}, worst first", below, "."))
         pieces.append(markup.table(caption, ("file", "rows", "rejected", "share"), rows))
     return pieces
 
@@ -97,7 +97,7 @@ def _part(part: int, whole: int) -> str:
 
 
 def model(report: Report) -> Content:
-    """The model, with its card where it can be had."""
+    """The model, and its card if there is one."""
     about, card = report.manifest.get("model") or {}, report.card
     known = [
         ("name", about.get("name")),
@@ -106,7 +106,7 @@ def model(report: Report) -> Content:
     ]
     if card is None:
         why = report.notes.get("card", "unknown")
-        return [facts(known), element("p", f"Without the model card: {why}.")]
+        return [facts(known), element("p", f"Model card not available: {why}.")]
     metrics = card.metrics
     known += [
         ("classes", ", ".join(card.classes)),
@@ -129,7 +129,7 @@ def _of(value: str | None, rows: int | None) -> str | None:
 
 
 def run(report: Report) -> Markup:
-    """When, where and with what the run was made."""
+    """The run's times, input, settings and versions."""
     manifest = report.manifest
     versions = manifest.get("versions") or {}
     status = "held back" if report.is_held else str(manifest["status"])
@@ -139,10 +139,10 @@ def run(report: Report) -> Markup:
             ("status", status),
             ("start", formatting.moment(str(manifest.get("start", "")))),
             ("end", formatting.moment(manifest["end"])),
-            ("took", formatting.duration(str(manifest.get("start")), manifest["end"])),
+            ("duration", formatting.duration(str(manifest.get("start")), manifest["end"])),
             ("runner", manifest.get("runner")),
             ("input", "\n".join(manifest.get("input") or [])),
-            ("budget of rejects", percent(manifest.get("max_reject_fraction"))),
+            ("reject limit", percent(manifest.get("max_reject_fraction"))),
             ("versions", ", ".join(f"{name} {value}" for name, value in versions.items())),
         ]
     )

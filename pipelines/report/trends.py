@@ -1,4 +1,4 @@
-"""The sections of a report on what was right, and on the runs before."""
+"""The report's sections on accuracy and on recent runs."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from pipelines.report.data import Manifest, Report
 from pipelines.report.markup import Content, Markup, element, figure, tiles
 from pipelines.report.verdict import interval
 
-# Sparklines of more classes would only fill the page.
+# More charts would only fill the page.
 _MOST_CLASSES = 8
 _SHADES = 8
 
-# Title, values, and how one of them and a round one are shown.
+# Title, values, and how to format a value and a tick of the axis.
 _Spark = tuple[str, list[float | None], svg.Show, svg.Show | None]
 
 
 def labels(report: Report) -> Content:
-    """What the labels say of the predictions."""
+    """How the predictions compare with the labels."""
     found = report.manifest.get("labels")
     if not found or not found["rows"]:
-        return element("p", "No row of this run has a label, so nobody knows how many are right.")
+        return element("p", "Accuracy unknown: no row of this run has a label.")
     asides = "Every scored row has a label."
     if found["unlabelled"]:
         asides = f"{formatting.counted(found['unlabelled'], 'scored row')} had no usable label"
-        asides += f", {formatting.count(found['unknown'])} of them none of the model's classes."
+        asides += (
+            f"; {formatting.count(found['unknown'])} of the labels aren't a class of the model."
+        )
     facts = [
         ("labelled rows", formatting.count(found["rows"])),
         ("accuracy", percent(found["accuracy"])),
@@ -44,7 +46,7 @@ def labels(report: Report) -> Content:
 
 def _confusion(report: Report, found: Mapping[str, Any]) -> Markup:
     names, matrix = list(found["recall"]), found["confusion"]
-    title = "Confusion: true class (rows) against prediction (columns)"
+    title = "Confusion matrix: true class by row, prediction by column"
     precision = [percent(found["precision"][name]) for name in names]
     rows: list[list[Content]] = [
         [name, *map(_shaded, row, [sum(row)] * len(row)), percent(found["recall"][name])]
@@ -71,15 +73,15 @@ def _recall(found: Mapping[str, Any]) -> str:
         return ""
     worst = min(known, key=lambda name: known[name])
     if known[worst] == 1:
-        return "every labelled row was right"
-    return f"{worst} is recognised least: {percent(known[worst])} of its rows"
+        return "every labelled row was predicted correctly"
+    return f"lowest recall: {worst}, {percent(known[worst])}"
 
 
 def _calibration(found: Mapping[str, Any]) -> Markup:
     bins = [each for each in found["calibration"]["bins"] if each["rows"]]
-    title = "Calibration: how sure the model was against how often it was right"
+    title = "Calibration: accuracy by predicted probability"
     error = percent(found["calibration"]["error"])
-    finding = f"on the broken line both agree; {error} apart in the mean"
+    finding = f"the dashed line is perfect calibration; the mean gap is {error}"
     points = [
         (
             each["probability"], each["accuracy"],
@@ -95,26 +97,26 @@ def _calibration(found: Mapping[str, Any]) -> Markup:
         )
         for each in bins
     ]  # fmt: skip
-    header = ("probability", "rows", "mean probability", "right")
+    header = ("probability", "rows", "mean probability", "accuracy")
     chart = charts.calibration(f"{title}: {finding}", points)
     return figure(title, finding, chart, numbers=markup.table(title, header, rows))
 
 
 def history(report: Report) -> Content:
-    """How the figures moved over the last runs."""
+    """How the main numbers developed over the last runs."""
     runs = report.history
     if len(runs) < 2:
-        return element("p", "No earlier run is published here.")
+        return element("p", "There are no earlier published runs here.")
     ends = (_day(runs[0]), _day(runs[-1]))
     sha256 = (report.manifest.get("model") or {}).get("sha256")
     others = sum((each.get("model") or {}).get("sha256") != sha256 for each in runs)
-    intro = f"The last {len(runs)} runs, in the order of their ends; this one is the last point."
+    intro = f"The last {len(runs)} runs by end time. The rightmost point is this run."
     if others:
-        intro += f" {formatting.count(others)} of them used another model."
+        intro += f" {formatting.count(others)} of them used a different model."
     wanted = report.classes
     sparks: list[_Spark] = [
         ("Rows read", [each["totals"]["rows_read"] for each in runs], _count, None),
-        ("Rejected share of rows", [each["reject_fraction"] for each in runs], percent, _whole),
+        ("Share of rows rejected", [each["reject_fraction"] for each in runs], percent, _whole),
         ("Drift score (PSI)", [_score(each) for each in runs], psi, number),
     ]
     for name in wanted[:_MOST_CLASSES]:
@@ -139,16 +141,16 @@ def history(report: Report) -> Content:
         )
         for each in reversed(runs)
     ]  # fmt: skip
-    table = markup.table("The last runs, the newest first", header, rows, words=2)
+    table = markup.table("Recent runs, newest first", header, rows, words=2)
     return [
         element("p", intro),
         element("div", pictures, class_="grid small"),
-        element("details", element("summary", "Numbers of the last runs"), table),
+        element("details", element("summary", "Numbers"), table),
     ]
 
 
 def _whole(share: float) -> str:
-    return f"{number(100 * share)}{formatting.NO_BREAK}%"
+    return f"{number(100 * share)}%"
 
 
 def _score(manifest: Manifest) -> float | None:

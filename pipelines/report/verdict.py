@@ -1,4 +1,4 @@
-"""Whether a run's predictions can be trusted, in words."""
+"""The report's answer in words: can these predictions be trusted?"""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pipelines.formatting import count, counted, percent, psi
 from pipelines.report.data import Report
 
 YES = "yes"
-CARE = "care"
+CAUTION = "caution"
 NO = "no"
 
-# Two intervals of this many standard errors that do not meet are no chance: 99 % each.
+# 99% intervals: if two of them don't overlap, chance doesn't explain the difference.
 _SIGMAS = 2.58
 _MOST_NAMED = 3
 
@@ -24,9 +24,9 @@ class Verdict:
     """The report's first line.
 
     Attributes:
-      level: YES, CARE or NO.
+      level: YES, CAUTION or NO.
       answer: one sentence.
-      reasons: further sentences: what was checked, and what came of it.
+      reasons: further sentences: what was checked, and with what result.
     """
 
     level: str
@@ -35,7 +35,7 @@ class Verdict:
 
 
 def judge(report: Report) -> Verdict:
-    """Answers whether the run's predictions can be trusted."""
+    """Decides whether the run's predictions can be trusted."""
     manifest = report.manifest
     drift_reason, drift_doubt = _drift(manifest)
     labels_reason, labels_doubt = _labels(report)
@@ -43,31 +43,34 @@ def judge(report: Report) -> Verdict:
     if report.is_held:
         level, answer = NO, f"No: {_why_held(manifest)}."
     elif not manifest["totals"]["rows_scored"]:
-        level, answer = CARE, "There is nothing to trust: not one row was scored."
+        level, answer = CAUTION, "There are no predictions to trust: no rows were scored."
     elif doubts:
-        level, answer = CARE, f"With care: {', and '.join(doubts)}."
+        level, answer = CAUTION, f"With caution: {', and '.join(doubts)}."
     else:
         level, answer = YES, "Yes, these predictions can be trusted."
     reasons = [_publication(report), _rejects(manifest), *_files(manifest["totals"])]
-    # What the answer says already is not said again.
+    # The answer has already said it.
     if drift_doubt not in answer or not drift_doubt:
         reasons.append(drift_reason)
     return Verdict(level=level, answer=answer, reasons=(*reasons, labels_reason))
 
 
 def over_budget(manifest: Mapping[str, Any]) -> bool:
-    """Whether more rows were rejected than may be."""
+    """Whether more rows were rejected than the limit allows."""
     most = manifest.get("max_reject_fraction")
     return most is not None and bool(manifest["reject_fraction"] > most)
 
 
 def interval(hits: int, rows: int, sigmas: float = 1.96) -> tuple[float, float]:
-    """Between which shares the true one lies (E. Wilson, Probable inference, 1927).
+    """Wilson's interval for a share (E. Wilson, Probable inference, 1927).
 
     Args:
-      hits: how many of `rows`.
-      rows: not 0.
-      sigmas: how sure; 1.96 means 95 %.
+      hits: the number of rows that count, out of `rows`.
+      rows: at least 1.
+      sigmas: the half-width in standard errors; 1.96 gives a 95% interval.
+
+    Returns:
+      The ends of the interval, within 0 and 1.
     """
     share, square = hits / rows, sigmas**2 / rows
     middle = share + square / 2
@@ -76,11 +79,11 @@ def interval(hits: int, rows: int, sigmas: float = 1.96) -> tuple[float, float]:
 
 
 def drifted(found: Mapping[str, Any], *, against: str = "") -> str:
-    """Names what has drifted, the worst first.
+    """Names what has drifted, worst first.
 
     Args:
       found: a manifest's ``drift``.
-      against: ``training`` or ``previous``; empty for the worst of both.
+      against: ``training`` or ``previous``; empty for the larger drift of the two.
     """
     sides = [against] if against else ["training", "previous"]
     worst: dict[str, float] = {}
@@ -98,17 +101,17 @@ def _publication(report: Report) -> str:
     if not report.is_held:
         return "The run is published."
     if report.replaced:
-        return "It is held back; readers still see the earlier run of this name."
-    return "It is held back; readers see nothing of it."
+        return "It is held back: readers still see the earlier run of the same name."
+    return "It is held back: readers don't see any of it."
 
 
 def _why_held(manifest: Mapping[str, Any]) -> str:
     if over_budget(manifest):
         share = percent(manifest["reject_fraction"])
-        return f"{share} of the rows were rejected, so nothing is published"
+        return f"{share} of the rows were rejected, so nothing was published"
     found = manifest.get("drift")
     what = drifted(found) if found else ""
-    return f"the data have drifted in {what or 'more than one way'}, so nothing is published"
+    return f"the data have drifted in {what or 'more than one way'}, so nothing was published"
 
 
 def _rejects(manifest: Mapping[str, Any]) -> str:
@@ -117,7 +120,7 @@ def _rejects(manifest: Mapping[str, Any]) -> str:
         return "No rows were read."
     share = percent(manifest["reject_fraction"], 2 if manifest["reject_fraction"] < 0.01 else 1)
     most = manifest.get("max_reject_fraction")
-    budget = "" if most is None else f" (at most {percent(most)} may be)"
+    budget = "" if most is None else f" (the limit is {percent(most)})"
     return f"{share} of {counted(totals['rows_read'], 'row')} were rejected{budget}."
 
 
@@ -125,35 +128,35 @@ def _files(totals: Mapping[str, int]) -> list[str]:
     torn = totals.get("files_unreadable", 0)
     if not torn:
         return []
-    return [f"{count(torn)} of {counted(totals['files'], 'file')} could not be read to the end."]
+    return [f"{count(torn)} of {counted(totals['files'], 'file')} couldn't be read in full."]
 
 
 def _drift(manifest: Mapping[str, Any]) -> tuple[str, str]:
-    """A reason, and the doubt that it casts, mostly none."""
+    """One sentence, and the doubt that it raises, usually empty."""
     found = manifest.get("drift")
     if not found or not found["training"]:
-        return "Drift was not measured.", "whether the data have drifted was not measured"
+        return "Drift wasn't measured.", "drift wasn't measured"
     if found["drifted"]:
         what = drifted(found)
         return f"Drifted beyond chance: {what}.", f"the data have drifted in {what}"
     if found["score"]:
         return f"Drift is beyond chance, but small (PSI {psi(found['score'])}).", ""
-    return "Nothing has drifted beyond chance.", ""
+    return "There is no drift beyond chance.", ""
 
 
 def _labels(report: Report) -> tuple[str, str]:
-    """A reason, and the doubt that it casts, mostly none."""
+    """One sentence, and the doubt that it raises, usually empty."""
     found = report.manifest.get("labels")
     if not found or not found["rows"]:
-        return "No labels tell how many are right.", ""
+        return "Accuracy unknown: the input has no labels.", ""
     hits = sum(row[place] for place, row in enumerate(found["confusion"]))
-    text = f"Of {counted(found['rows'], 'labelled row')}, {percent(found['accuracy'])} were right"
+    text = f"Accuracy is {percent(found['accuracy'])} on {counted(found['rows'], 'labelled row')}"
     metrics = report.card.metrics if report.card else {}
     rows, accuracy = metrics.get("test_rows"), metrics.get("accuracy")
     if not rows or accuracy is None:
         return f"{text}.", ""
-    text += f" ({percent(accuracy)} of the held-out rows at training)."
+    text += f" ({percent(accuracy)} on the held-out rows in training)."
     expected = interval(round(accuracy * rows), rows, _SIGMAS)[0]
     if interval(hits, found["rows"], _SIGMAS)[1] < expected:
-        return text, "the model is right less often than at training, beyond chance"
+        return text, "accuracy is significantly lower than in training"
     return text, ""

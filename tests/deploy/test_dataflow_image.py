@@ -3,12 +3,13 @@
 import fnmatch
 import re
 import tomllib
-from pathlib import Path
 
 from pipelines.job import options
+from tests.support.locks import installed
 from tests.support.running import PROJECT
 
 FOLDER = PROJECT / "deploy" / "dataflow"
+LOCKS = PROJECT / "locks"
 DOCKERFILE = re.sub(r"\\\n", " ", (FOLDER / "Dockerfile").read_text())
 
 
@@ -36,14 +37,11 @@ def test_image_copies_files_that_are_there_and_not_ignored() -> None:
     assert options.DEFAULT_MODEL.startswith("models/")  # beside it
 
 
-def pins(lock: Path) -> set[str]:
-    return set(re.findall(r"^[\w.-]+==[^ ]+(?: ; .*?)?(?= \\)", lock.read_text(), re.MULTILINE))
-
-
 def test_image_has_the_packages_of_the_tests() -> None:
-    locked = pins(FOLDER / "requirements.lock")
-    assert pins(PROJECT / "requirements.lock") <= locked <= pins(PROJECT / "requirements-dev.lock")
+    locked = installed(FOLDER / "requirements.lock")
+    assert installed(LOCKS / "requirements.lock") <= locked
+    assert locked <= installed(LOCKS / "requirements-dev.lock")
     (beam,) = re.findall(r"^ARG BEAM=apache/beam_python3.11_sdk:(.*)$", DOCKERFILE, re.MULTILINE)
-    assert f"apache-beam=={beam}" in locked
+    assert ("apache-beam", f"=={beam}") in {(name, version) for _, name, version, _ in locked}
     pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     assert "3.11" in pyproject["project"]["requires-python"]

@@ -144,7 +144,6 @@ def test_translated_parameters_are_read_by_the_job() -> None:
     assert (values.new_only, values.replace, values.passthrough) == (True, False, ["id"])
 
 
-@pytest.mark.slow
 def test_launcher_file_runs_the_job(
     observations: Path, shipped_model: Path, tmp_path: Path
 ) -> None:

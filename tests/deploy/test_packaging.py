@@ -12,49 +12,40 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.support.locks import installed, pinned
+
 PROJECT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
-LOCKS = ["requirements.lock", "requirements-dev.lock"]
+LOCKS = [
+    PROJECT / "locks" / f"{name}.lock" for name in ("requirements", "requirements-dev", "tools")
+]
 
 
-def locked(lock: str) -> dict[Requirement, int]:
-    """The pinned requirements of a lock file, each with the number of its hashes."""
-    pins = re.sub(r" *#.*|\\\n", "", (PROJECT / lock).read_text()).splitlines()
-    return {
-        Requirement(pin.partition(" --hash")[0]): pin.count("--hash=sha256:")
-        for pin in pins
-        if pin.strip()
-    }
-
-
-@pytest.mark.parametrize("lock", LOCKS)
-def test_every_locked_requirement_has_one_version_and_a_hash(lock: str) -> None:
-    for pin, hashes in locked(lock).items():
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_every_locked_requirement_has_one_version_and_a_hash(lock: Path) -> None:
+    for pin, hashes in pinned(lock).items():
         assert re.fullmatch(r"==[\w.]+", str(pin.specifier)), pin
         assert hashes, pin
 
 
-@pytest.mark.parametrize("lock", LOCKS)
-def test_lock_names_no_host_and_no_path(lock: str) -> None:
-    text = (PROJECT / lock).read_text()
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_lock_names_no_host_and_no_path(lock: Path) -> None:
+    text = lock.read_text()
     options = re.findall(r"^ *-(?!-hash=sha256:).*", text, re.MULTILINE)
     addresses = re.findall(r".*://.*|(?<!\S)/.*", text)
     assert (options, addresses) == ([], [])
 
 
 def test_dev_lock_holds_the_runtime_lock() -> None:
-    assert locked("requirements.lock").items() <= locked("requirements-dev.lock").items()
+    assert installed(LOCKS[0]) <= installed(LOCKS[1])
 
 
 def test_locks_fit_pyproject() -> None:
     groups = PYPROJECT["dependency-groups"]
     runtime = PYPROJECT["project"]["dependencies"] + groups["build"]
-    wanted = {
-        "requirements.lock": runtime,
-        "requirements-dev.lock": runtime + groups["test"] + groups["lint"],
-    }
-    for lock, requirements in wanted.items():
-        pins = locked(lock)
+    wanted = [runtime, runtime + groups["test"] + groups["lint"], groups["lock"]]
+    for lock, requirements in zip(LOCKS, wanted, strict=True):
+        pins = pinned(lock)
         for requirement in map(Requirement, requirements):
             versions = [
                 version.version
@@ -62,8 +53,8 @@ def test_locks_fit_pyproject() -> None:
                 if pin.name == canonicalize_name(requirement.name)
                 for version in pin.specifier
             ]
-            assert versions, f"{requirement} is not in {lock}: run make lock"
-            assert all(version in requirement.specifier for version in versions), lock
+            assert versions, f"{requirement} is not in {lock.name}: run make lock"
+            assert all(version in requirement.specifier for version in versions), lock.name
 
 
 @pytest.mark.parametrize("script", PYPROJECT["project"]["scripts"])

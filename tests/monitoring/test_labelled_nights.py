@@ -17,6 +17,7 @@ from penguin_model.card import read_card
 from penguin_model.features import normalize
 from pipelines.monitoring import labels
 from pipelines.reading.csv_files import reader
+from pipelines.reading.formats import Part
 from pipelines.reading.parquet_files import reader as parquet_spans
 from pipelines.reading.rows import Wanted
 from tests.support import samples
@@ -188,7 +189,7 @@ def read_parquet(table: pa.Table, batch_rows: int = 100, damage: Any = bytes) ->
     pq.write_table(table, sink, compression="none")
     data = damage(sink.getvalue().to_pybytes())
     file = parquet_spans.open_file(pa.BufferReader(data), CODES)
-    return read_codes(parquet_spans.read(file, (0, 1), 0, CODES, batch_rows=batch_rows))
+    return read_codes(parquet_spans.read(file, Part(0, 1, 0), CODES, batch_rows=batch_rows))
 
 
 @pytest.mark.parametrize(
@@ -265,9 +266,9 @@ def test_damage_that_pyarrow_does_not_see_costs_no_row_twice(seed: int) -> None:
     wanted = Wanted(features=(LENGTH, MASS), label="id", classes=("b1", "b2"))
     data = fuzz.mutate(fuzz.parquet_seed(seed), random.Random(seed))
     file = parquet_spans.open_file(pa.BufferReader(data), wanted)
-    groups = (0, file.num_row_groups)
+    part = Part(0, file.num_row_groups, 0)
     for batch_rows in (30, 1000):
-        blocks = parquet_spans.read(file, groups, 0, wanted, batch_rows=batch_rows)
+        blocks = parquet_spans.read(file, part, wanted, batch_rows=batch_rows)
         rows, rejects, read = score_ready(blocks, wanted)
         places = [row[0] for row in rows] + [reject.source_row for reject in rejects]
         assert sorted(places) == list(range(read)) == list(range(file.metadata.num_rows))

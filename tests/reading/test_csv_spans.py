@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from penguin_model import validate
 from pipelines.reading.csv_files import compressed, reader
-from pipelines.reading.csv_files.ranges import ByteSpan
+from pipelines.reading.formats import Part
 from pipelines.reading.rows import Wanted
 from pipelines.reading.unreadable import UnreadableFile
 from tests.support.reading import LENGTH, MASS, WANTED, read_csv
@@ -163,7 +163,7 @@ def test_a_span_finds_a_header_of_any_length(length: int) -> None:
     note = "x" * length + "\n"
     data = f'id,{LENGTH.name},"{note}",{MASS.name}\n1,39,x,3700\n2,40,x,3800\n'.encode()
     start = len(data) - len("2,40,x,3800\n")
-    span = ByteSpan(start, len(data), 1, 1)
+    span = Part(start, len(data), 1, 1)
     (block,) = reader.read(io.BytesIO(data), WANTED, block_bytes=100, span=span)
     assert block.columns[MASS.name].to_pylist() == [3800]
     assert block.rows.tolist() == [1]

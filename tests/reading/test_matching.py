@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import UsageError
 from pipelines.reading import matching
+from pipelines.reading.format_table import find_format
 from pipelines.runs.layout import Layout, check_run_id
 
 
@@ -26,7 +27,7 @@ from pipelines.runs.layout import Layout, check_run_id
     ],
 )
 def test_formats_go_by_name(name: str, known: str) -> None:
-    assert matching.format_of(name) == known
+    assert find_format(name) == known
 
 
 def test_match_gives_each_file_once_with_its_fingerprint(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from pipelines.datasets import schemas
 from pipelines.datasets.shard_writer import ShardWriter
 from pipelines.reading.encoding import MAX_RAW_BYTES, show_bytes
+from pipelines.reading.formats import Part
 from pipelines.reading.parquet_files import reader
 from pipelines.reading.parquet_files.memory import InputParquet, TooLargeError, rows_at_a_time
 from pipelines.reading.parquet_files.pages import read_pages
@@ -121,7 +122,7 @@ def test_bytes_of_a_batch_change_nothing(batch_bytes: int) -> None:
     found = []
     for size in (batch_bytes, 1 << 24):
         file = reader.open_file(pa.BufferReader(sink.getvalue()), WANTED)
-        blocks = reader.read(file, (0, 1), 0, WANTED, batch_rows=200, batch_bytes=size)
+        blocks = reader.read(file, Part(0, 1, 0), WANTED, batch_rows=200, batch_bytes=size)
         found.append(score_ready(blocks))
     assert found[0] == found[1]
     assert found[0][2] == 500
@@ -138,7 +139,7 @@ def test_what_a_reject_shows_has_a_limit() -> None:
     sink = io.BytesIO()
     pq.write_table(table.cast(table.schema.set(1, pa.field("length", pa.float64()))), sink)
     file = reader.open_file(pa.BufferReader(sink.getvalue()), WANTED)
-    _, (reject,), _ = score_ready(reader.read(file, (0, 1), 0, WANTED, batch_rows=10))
+    _, (reject,), _ = score_ready(reader.read(file, Part(0, 1, 0), WANTED, batch_rows=10))
     assert reject.raw is not None
     assert len(reject.raw) <= MAX_RAW_BYTES
     assert '"length": null' in reject.raw

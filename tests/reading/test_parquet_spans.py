@@ -40,8 +40,8 @@ def observations(rows: int) -> pa.Table:
 def read_all(file: pq.ParquetFile, target_bytes: int = 1, batch_rows: int = 1000) -> Any:
     blocks = [
         block
-        for start, stop, first_row in reader.plan(file, target_bytes)
-        for block in reader.read(file, (start, stop), first_row, WANTED, batch_rows=batch_rows)
+        for part in reader.plan(file, target_bytes)
+        for block in reader.read(file, part, WANTED, batch_rows=batch_rows)
     ]
     return score_ready(blocks)
 
@@ -58,9 +58,9 @@ def test_spans_and_batches_of_any_size_give_the_same_rows(
 
 def test_plan_covers_all_row_groups_once() -> None:
     file = file_of(observations(250), 100)
-    assert list(reader.plan(file, 1)) == [(0, 1, 0), (1, 2, 100), (2, 3, 200)]
-    assert list(reader.plan(file, 1 << 30)) == [(0, 3, 0)]
-    assert list(reader.plan(file_of(observations(0)), 1)) in ([], [(0, 1, 0)])
+    assert list(reader.plan(file, 1)) == [(0, 1, 0, 100), (1, 2, 100, 100), (2, 3, 200, 50)]
+    assert list(reader.plan(file, 1 << 30)) == [(0, 3, 0, 250)]
+    assert list(reader.plan(file_of(observations(0)), 1)) in ([], [(0, 1, 0, 0)])
 
 
 @pytest.mark.parametrize(

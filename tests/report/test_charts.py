@@ -143,7 +143,7 @@ def test_calibration_shows_each_point(found: list[list[float]]) -> None:
     points = [(probability, share, least, most) for least, probability, share, most in found]
     chart = parsed(charts.calibration("T", points))
     assert len(list(chart.iter(f"{NAME}circle"))) == len(points)
-    assert "100 %" in texts(chart)
+    assert "100%" in texts(chart)
 
 
 def test_long_names_are_cut() -> None:

@@ -42,13 +42,13 @@ from tests.support.running import run_here
 
 PROJECT = Path(__file__).parents[2]
 SECTIONS = [
-    "Drift", "How many are right", "Predictions", "Features", "Rejects", "Files", "The last runs",
+    "Drift", "Accuracy", "Predictions", "Features", "Rejects", "Files", "Recent runs",
     "Model", "Run",
 ]  # fmt: skip
 
 
 def read(root: Path, run_id: str | None = None, **known: Any) -> Page:
-    return Page(report_page.page(gather(str(root), run_id, **known)))
+    return Page(report_page.render(gather(str(root), run_id, **known)))
 
 
 def answer(found: dict[str, Any]) -> verdict.Verdict:
@@ -60,10 +60,10 @@ def answer(found: dict[str, Any]) -> verdict.Verdict:
 
 @pytest.mark.parametrize(
     ("share", "shown"),
-    [(0, "0.0 %"), (0.0004, "< 0.1 %"), (0.024, "2.4 %"), (0.9996, "> 99.9 %"), (1, "100.0 %")],
+    [(0, "0.0%"), (0.0004, "<0.1%"), (0.024, "2.4%"), (0.9996, ">99.9%"), (1, "100.0%")],
 )
 def test_a_share_looks_like_none_or_all_only_if_it_is(share: float, shown: str) -> None:
-    assert formatting.percent(share).replace(formatting.NO_BREAK, " ") == shown
+    assert formatting.percent(share) == shown
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_large_rejects_are_read_few_at_a_time(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schemas.REJECTS), path, use_dictionary=False)
     assert path.stat().st_size > 40 << 20
     code = (
-        "import pyarrow as pa; from pipelines import excerpts; "
+        "import pyarrow as pa; from pipelines.report import examples as excerpts; "
         f"got = excerpts.examples([{str(path)!r}], {{'a': 19999, 'rare': 1}}, 5); "
         "print(len(got['a']), got['rare'][0]['source_row'], pa.default_memory_pool().max_memory())"
     )
@@ -181,7 +181,7 @@ def test_a_run_is_found_by_name_the_held_one_first(tmp_path: Path) -> None:
     publish(tmp_path, manifest("a", night=2, status="held"))
     found = gather(str(tmp_path), "a")
     assert (found.is_held, found.replaced) == (True, first["end"])
-    assert "readers still see the earlier run of this name" in read(tmp_path, "a").words
+    assert "readers still see the earlier run of the same name" in read(tmp_path, "a").words
 
 
 def test_history_has_the_last_thirty_runs_up_to_this_one(tmp_path: Path) -> None:
@@ -220,11 +220,11 @@ def test_without_its_card_a_run_is_drawn_alone(tmp_path: Path) -> None:
     ):
         publish(tmp_path, measured(manifest(run_id)) | {"model": about})
         page = read(tmp_path, run_id)
-        assert "Without the training data beside it: " in page.words
-        assert "CulmenLength of this run" in page.text("strong")
+        assert "Training data not shown: " in page.words
+        assert "CulmenLength: this run" in page.text("strong")
         assert "training, 239 rows" not in page.words
     model = str(reports.MODEL)
-    with pytest.raises(CardError, match="is of another model"):
+    with pytest.raises(CardError, match="belongs to a different model"):
         gather(str(tmp_path), "gone", model)
     shutil.copy(model + ".card.json", tmp_path / "moved.keras.card.json")
     publish(tmp_path, measured(manifest("moved")) | {"model": {"sha256": reports.card().sha256}})
@@ -238,8 +238,8 @@ def test_data_sets_that_are_gone_leave_a_note(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "rejects")
     (tmp_path / "files/run_id=r/part-00000.parquet").write_bytes(b"torn")
     words = read(tmp_path).words
-    assert "Without examples: " in words
-    assert "Without a list of them: " in words
+    assert "Examples not available: " in words
+    assert "List not available: " in words
 
 
 # What is said
@@ -249,12 +249,18 @@ def test_data_sets_that_are_gone_leave_a_note(tmp_path: Path) -> None:
     ("found", "level", "words"),
     [
         (measured(manifest("r")), "yes", "Yes, these predictions can be trusted."),
-        (measured(manifest("r"), shift=2), "care", "With care: the data have drifted in Culmen"),
-        (manifest("r"), "care", "With care: whether the data have drifted was not measured."),
-        (manifest("r", rows=0, species={}), "care", "There is nothing to trust: not one row"),
+        (
+            measured(manifest("r"), shift=2), "caution",
+            "With caution: the data have drifted in Culmen",
+        ),
+        (manifest("r"), "caution", "With caution: drift wasn't measured."),
+        (
+            manifest("r", rows=0, species={}), "caution",
+            "There are no predictions to trust: no rows were scored.",
+        ),
         (
             manifest("r", status="held", rejects_by_reason={"missing_value": 400}), "no",
-            "No: 53.9 % of the rows were rejected, so nothing is published.",
+            "No: 53.9% of the rows were rejected, so nothing was published.",
         ),
         (
             measured(manifest("r", status="held"), shift=2, max_drift=0.2), "no",
@@ -262,8 +268,8 @@ def test_data_sets_that_are_gone_leave_a_note(tmp_path: Path) -> None:
         ),
         (labelled(measured(manifest("r")), wrong=2), "yes", "Yes, these"),
         (
-            labelled(measured(manifest("r")), wrong=90), "care",
-            "With care: the model is right less often than at training, beyond chance.",
+            labelled(measured(manifest("r")), wrong=90), "caution",
+            "With caution: accuracy is significantly lower than in training.",
         ),
     ],
 )  # fmt: skip
@@ -279,8 +285,8 @@ def test_reasons_say_what_was_checked_and_do_not_repeat_the_answer() -> None:
     fine = answer(labelled(measured(manifest("r")), wrong=2))
     assert len(fine.reasons) == 4
     assert fine.reasons[0] == "The run is published."
-    assert fine.reasons[2] == "Nothing has drifted beyond chance."
-    assert not any("rifted" in each for each in answer(measured(manifest("r"), shift=2)).reasons)
+    assert fine.reasons[2] == "There is no drift beyond chance."
+    assert not any("rift" in each for each in answer(measured(manifest("r"), shift=2)).reasons)
 
 
 def test_the_interval_is_wilsons() -> None:
@@ -354,7 +360,7 @@ def test_values_stand_in_the_page_as_text(page: Page, nights: Path) -> None:
     shift = found["drift"]["training"]["CulmenLength"]
     assert shift["drifted"]
     assert (
-        f"PSI {shift['psi']:.2f}, drifted (chance reaches {shift['threshold']:.2f})" in page.words
+        f"PSI {shift['psi']:.2f}, drifted (chance threshold {shift['threshold']:.2f})" in page.words
     )
     confusion = next(each for each in page.all("table") if "Confusion" in each.text).text
     for row in found["labels"]["confusion"]:
@@ -363,8 +369,8 @@ def test_values_stand_in_the_page_as_text(page: Page, nights: Path) -> None:
         assert any(text.startswith(f"{name} (") for text in page.text("strong"))
     for reason, n in found["rejects_by_reason"].items():
         assert f"{reason}: {min(n, 5)} of {n}" in page.text("h3")
-    assert "The files with the most rejects, the worst first, below " + FOLDER in page.words
-    assert "The last 24 runs, in the order of their ends" in page.words
+    assert "The files with the most rejects, worst first, in " + FOLDER in page.words
+    assert "The last 24 runs by end time" in page.words
 
 
 def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
@@ -383,7 +389,7 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     shifts |= {"previous": shifts["training"], "previous_run": HOSTILE[0], "drifted": [*HOSTILE]}
     files = [file(f"/data/{name}", 9, 1) for name in HOSTILE[:-1]]
     publish(tmp_path, found | {"drift": shifts}, rejects=rejects, files=files)
-    text = report_page.page(gather(str(tmp_path)))
+    text = report_page.render(gather(str(tmp_path)))
     page = Page(text)
     text.encode()
     assert page.all("script") == []
@@ -403,7 +409,7 @@ def test_older_manifests_have_a_page(tmp_path: Path) -> None:
     publish(tmp_path, old)
     page = read(tmp_path)
     assert page.text("h2") == SECTIONS
-    for words in ("drift was not measured", "manifest has no histograms", "No row was rejected"):
+    for words in ("Drift wasn't measured", "manifest has no histograms", "No rows were rejected"):
         assert words in page.words
     assert len(page.all("svg")) == 1
 
@@ -412,7 +418,7 @@ def test_a_new_night_after_older_ones_leaves_gaps_in_history(tmp_path: Path) -> 
     publish(tmp_path, manifest("old") | {"model": {"sha256": "1" * 64}})
     publish(tmp_path, measured(manifest("new", night=1)))
     page = read(tmp_path)
-    assert "1 of them used another model." in page.words
+    assert "1 of them used a different model." in page.words
     assert "Drift score (PSI)" in page.text("strong")
 
 
@@ -421,7 +427,7 @@ def test_a_held_run_has_a_page(tmp_path: Path) -> None:
     publish(tmp_path, found, rejects=reports.made_up("missing_value", 4), files=[file("a", 14, 4)])
     page = read(tmp_path, "h")
     assert page.all("p", "verdict no")
-    assert "readers see nothing of it" in page.words
+    assert "readers don't see any of it" in page.words
     assert "missing_value: 4 of 4" in page.text("h3")
     assert "b0,NA,18.7,181,3750" in page.text("pre")
 
@@ -431,7 +437,7 @@ def test_a_night_without_rows_has_a_page(tmp_path: Path) -> None:
     publish(tmp_path, measured(empty))
     page = read(tmp_path)
     assert page.text("h2") == SECTIONS
-    assert "nothing to trust" in page.words
+    assert "no predictions to trust" in page.words
     assert "No rows were read." in page.words
 
 
@@ -472,9 +478,9 @@ def test_the_command_writes_beside_the_runs(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--run_id", "missing"], "no run missing is published or held there"),
+        (["--run_id", "missing"], "no published or held run is named missing"),
         (["--run_id", "a/b"], "use 1 to 128 letters"),
-        (["--model", "nowhere.keras"], "there is no model card nowhere.keras.card.json"),
+        (["--model", "nowhere.keras"], "model card nowhere.keras.card.json doesn't exist"),
         (["--misspelt"], "unrecognized arguments: --misspelt"),
         (["--to", "/dev/null/x.html"], "cannot write /dev/null/x.html"),
     ],
@@ -493,7 +499,7 @@ def test_errors_are_one_line(
 
 def test_a_root_without_runs_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert report.main(["--output", "/nowhere"]) == 2
-    assert "/nowhere: no run is published there" in capsys.readouterr().err
+    assert "/nowhere: no published runs found" in capsys.readouterr().err
 
 
 def test_options_of_the_filesystems_are_taken(tmp_path: Path) -> None:
@@ -517,8 +523,8 @@ def test_a_real_run_has_a_report(tmp_path: Path, observations: Path) -> None:
     page = read(tmp_path)
     assert page.text("h2") == SECTIONS
     assert "missing_value: 2 of 2" in page.text("h3")
-    assert "0.58 % of 344 rows were rejected" in page.words
-    assert "All files, the worst first, below " in page.words
+    assert "0.58% of 344 rows were rejected" in page.words
+    assert "All files, worst first, in " in page.words
 
 
 @pytest.mark.parametrize(("fraction", "code", "said"), [("0.1", 0, "published"), ("0", 3, "held")])

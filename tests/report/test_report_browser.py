@@ -14,7 +14,6 @@ from tests.support.reports import HOSTILE, file, manifest, measured, publish, re
 PROGRAM = browser.find()
 pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="needs Chromium; on Debian: apt install chromium"),
-    pytest.mark.slow,
 ]
 
 # WCAG 2: relative luminances of a text and of what lies behind it, through all that is transparent.

@@ -65,7 +65,6 @@ def running_pool(secret: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             process.communicate(timeout=60)
 
 
-@pytest.mark.slow
 def test_a_pool_starts_workers_for_who_knows_the_secret(secret_file: Path) -> None:
     with running_pool(secret_file) as (address, process):
         for stranger in strangers.KINDS:
@@ -77,12 +76,11 @@ def test_a_pool_starts_workers_for_who_knows_the_secret(secret_file: Path) -> No
 
 
 @ROOT_ONLY
-@pytest.mark.slow
 def test_another_user_gets_no_worker(tmp_path: Path, secret_file: Path) -> None:
     """He reaches the port, but neither the secret nor a worker."""
     code = """
 import os, sys
-from tests import strangers
+from tests.support import strangers
 os.setgroups([])
 os.setresgid(NOBODY, NOBODY, NOBODY)
 os.setresuid(NOBODY, NOBODY, NOBODY)
@@ -348,7 +346,6 @@ def private_folders(pid: int) -> dict[str, int]:
 
 
 @pytest.mark.flink
-@pytest.mark.slow
 @pytest.mark.skipif(bool(running_flink.why_not()), reason=f"no Flink: {running_flink.why_not()}")
 @ports.LINUX
 def test_an_embedded_flink_lets_no_stranger_in(tmp_path: Path) -> None:

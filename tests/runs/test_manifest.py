@@ -159,7 +159,6 @@ def test_a_run_that_is_replaced_while_the_ledger_is_read(
     assert set(done) == ({("a", 1, 0)} if sha256 == "0" * 64 else set())
 
 
-@pytest.mark.slow
 def test_the_refusal_is_one_line_of_the_command(
     tmp_path: Path, night: Path, shipped_model: Path
 ) -> None:

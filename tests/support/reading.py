@@ -11,7 +11,7 @@ import pyarrow as pa
 from penguin_model.card import Feature
 from pipelines.reading import matching, small_files
 from pipelines.reading.csv_files import ranges, reader
-from pipelines.reading.csv_files.ranges import ByteSpan
+from pipelines.reading.formats import Part
 from pipelines.reading.matching import InputFile
 from pipelines.reading.parquet_files import reader as parquet_spans
 from pipelines.reading.rows import Block, Reject, Wanted, split
@@ -67,7 +67,7 @@ def csv_whole(stream: BinaryIO, wanted: Wanted, block_bytes: int) -> Outcome:
         return error.reason
 
 
-def divide(data: bytes, step: int) -> list[ByteSpan]:
+def divide(data: bytes, step: int) -> list[Part]:
     """The spans of a CSV that is looked at in ranges of some bytes."""
     stream, size = io.BytesIO(data), len(data)
     surveys = [ranges.survey(stream, at, min(at + step, size), size) for at in range(0, size, step)]
@@ -134,7 +134,7 @@ def parquet_in_spans(data: bytes, wanted: Wanted, span_bytes: int, batch_rows: i
     except UnreadableFile as error:
         return error.reason
     found: list[Any] = []
-    for start, stop, first_row in parquet_spans.plan(file, span_bytes):
-        blocks = parquet_spans.read(file, (start, stop), first_row, wanted, batch_rows=batch_rows)
+    for part in parquet_spans.plan(file, span_bytes):
+        blocks = parquet_spans.read(file, part, wanted, batch_rows=batch_rows)
         found += outcome(blocks, wanted)
     return found

@@ -117,8 +117,8 @@ def read_parquet(data: bytes, size: int) -> tuple[list[Any], int]:
     file = parquet_spans.open_file(pa.BufferReader(data), WANTED)
     found: list[Any] = []
     read = 0
-    for start, stop, first_row in parquet_spans.plan(file, size * 100):
-        blocks = parquet_spans.read(file, (start, stop), first_row, WANTED, batch_rows=size)
+    for part in parquet_spans.plan(file, size * 100):
+        blocks = parquet_spans.read(file, part, WANTED, batch_rows=size)
         rows, count = account(blocks)
         found, read = found + rows, read + count
     return found, read

@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from pipelines.reading.csv_files.records import BOM, scan
+from pipelines.reading.formats import Part
 
 _NONE = -1
 _PIECE = 1 << 18
@@ -54,21 +55,6 @@ class Survey(NamedTuple):
     outside: Found
     inside: Found | None
     leading: int
-
-
-class ByteSpan(NamedTuple):
-    """Whole records of a CSV.
-
-    Attributes:
-      start, stop: bytes.
-      first_row: the data row that the first of its records is.
-      rows: how many data rows it holds.
-    """
-
-    start: int
-    stop: int
-    first_row: int
-    rows: int
 
 
 def survey(stream: BinaryIO, start: int, stop: int, size: int) -> Survey:
@@ -118,7 +104,7 @@ def _read(stream: BinaryIO, start: int, stop: int) -> tuple[bytes, bytes, bytes]
 
 def number(
     surveys: Sequence[Survey], size: int, look: Callable[[int, int], Found]
-) -> Iterator[ByteSpan]:
+) -> Iterator[Part]:
     """Folds the surveys of a file, in order, into spans of whole records.
 
     Args:
@@ -146,7 +132,7 @@ def number(
         inside = found.inside
     for (start, first_row), (stop, next_row) in itertools.pairwise([*begun, (size, max(row, 0))]):
         if stop > start:
-            yield ByteSpan(start, stop, first_row, next_row - first_row)
+            yield Part(start, stop, first_row, next_row - first_row)
 
 
 def _look(data: bytes, offset: int, following: bytes, prefix: bytes) -> tuple[Found, bool]:

@@ -19,9 +19,9 @@ import pyarrow.csv as pa_csv
 from penguin_model import validate
 from pipelines.errors import ReconcileError
 from pipelines.reading.csv_files.pieces import by_rows, longer_than, whole_records, with_header
-from pipelines.reading.csv_files.ranges import ByteSpan
 from pipelines.reading.csv_files.records import BOM, LazyRecords, Records, find_records
 from pipelines.reading.encoding import from_latin_1, show_bytes, undecodable_rows
+from pipelines.reading.formats import Part
 from pipelines.reading.rows import Block, Broken, Reject, Wanted
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.reading.unreadable import UnreadableFile, check_columns
@@ -41,7 +41,7 @@ def read(
     *,
     block_bytes: int,
     block_rows: int = DEFAULT_SIZES.block_rows,
-    span: ByteSpan | None = None,
+    span: Part | None = None,
 ) -> Iterator[Block]:
     """Reads CSV bytes as a stream, in bounded memory.
 

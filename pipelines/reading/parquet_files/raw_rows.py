@@ -12,12 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from penguin_model import validate
+from pipelines.reading.arrow_batches import ARROW_ERRORS
 from pipelines.reading.encoding import MAX_RAW_BYTES, is_text, show_bytes
 from pipelines.reading.parquet_files.memory import InputParquet, rows_at_a_time
-
-# What a torn or foreign file raises: Arrow's own errors, OSError for Thrift and codecs, and what
-# pyarrow's bindings make of names that are no text and sizes that no memory holds.
-ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
 # Of the columns that nobody wants, a reject shows the first ones that cost little to read.
 _MOST_COLUMNS = 64
@@ -47,7 +44,7 @@ class RawRows:
     _batch: pa.RecordBatch | None = None
     _first: int = 0
 
-    def get(self, batch: pa.RecordBatch, first: int, rows: Sequence[int]) -> list[str | None]:
+    def get(self, batch: pa.RecordBatch, first: int, rows: Sequence[int]) -> list[str]:
         """Some rows of a batch of the main reader, as JSON.
 
         Args:
@@ -56,7 +53,7 @@ class RawRows:
           rows: positions in the batch, ascending; from call to call they never go back.
 
         Returns:
-          An object for each, of `texts.MAX_RAW_BYTES` at most: what is longer is cut, and what is
+          An object for each, `MAX_RAW_BYTES` at most: what is longer is cut, and what is
           left out is named.
         """
         if not rows:

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-MADE = HERE.parents[1] / ".stores"
+MADE = HERE.parents[2] / ".stores"
 VERSITYGW = MADE / "versitygw"
 S3RVER = MADE / "s3rver" / "node_modules" / "s3rver" / "bin" / "s3rver.js"
 _SECONDS = 900

@@ -1,0 +1,121 @@
+"""Rows that arrive as Arrow record batches, whichever file format these come from."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penguin_model import validate
+from pipelines.reading.encoding import filterable, undecodable_rows
+from pipelines.reading.formats import Loaded
+from pipelines.reading.rows import Block, Broken, Reject, Wanted
+
+# What a torn or foreign file raises: Arrow's own errors, OSError for Thrift and codecs, and what
+# pyarrow's bindings make of names that are no text and sizes that no memory holds.
+ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
+
+
+def block(
+    batch: pa.RecordBatch,
+    row: int,
+    wanted: Wanted,
+    show: Callable[[Sequence[int]], list[str]],
+) -> Block:
+    """The rows of a batch; those with text that isn't UTF-8 are set aside.
+
+    Args:
+      batch: the wanted columns.
+      row: its first row's 0-based place in the file.
+      wanted: the columns to read.
+      show: gives the raw text of the rows at some positions in the batch, ascending.
+    """
+    columns = dict(zip(batch.schema.names, map(filterable, batch.columns), strict=True))
+    places = np.arange(batch.num_rows)
+    undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})
+    broken = np.array(sorted(undecodable), np.int64)
+
+    def explain(positions: Sequence[int]) -> list[Reject]:
+        found = broken[list(positions)].tolist()
+        return [
+            Reject(
+                source_row=row + place,
+                reason=validate.BAD_ENCODING,
+                column=undecodable[place],
+                message=f"{undecodable[place]} has bytes that are not UTF-8",
+                raw=text,
+            )
+            for place, text in zip(found, show(found), strict=True)
+        ]
+
+    if undecodable:
+        places = np.delete(places, broken)
+        columns = {name: array.take(pa.array(places)) for name, array in columns.items()}
+
+    def raw(positions: Sequence[int]) -> list[str | None]:
+        return list(show(places[list(positions)].tolist()))
+
+    return Block(columns=columns, rows=places + row, raw=raw, broken=Broken(broken + row, explain))
+
+
+def unreadable(
+    row: int, end: int, message: str, wanted: Wanted, batch_rows: int
+) -> Iterator[Block]:
+    """Rows that are known to be there and can't be read: a reject for each.
+
+    Args:
+      row: the first one's 0-based place in the file.
+      end: the place after the last one.
+      message: why.
+      wanted: the columns to read.
+      batch_rows: how many rows are taken at a time.
+    """
+
+    def explain(rows: range, positions: Sequence[int]) -> list[Reject]:
+        return [
+            Reject(
+                source_row=rows[position],
+                reason=validate.UNREADABLE_FILE,
+                column=None,
+                message=message,
+            )
+            for position in positions
+        ]
+
+    for start in range(row, end, batch_rows):
+        rows = range(start, min(start + batch_rows, end))
+        yield Block(
+            columns={name: pa.array([], pa.string()) for name in wanted.columns},
+            rows=np.empty(0, np.int64),
+            raw=lambda _: [],
+            broken=Broken(np.array(rows, np.int64), functools.partial(explain, rows)),
+        )
+
+
+def combine(files: Sequence[Loaded], wanted: Wanted) -> pa.Table:
+    """Puts the tables of small files together."""
+    return pa.concat_tables([file.content.replace_schema_metadata() for file in files])
+
+
+def column_types(schema: pa.Schema) -> tuple[tuple[str, pa.DataType], ...]:
+    """What the columns of files must have in common to be put together."""
+    return tuple((field.name, field.type) for field in schema)
+
+
+def check_dictionaries(batch: pa.RecordBatch) -> None:
+    """Refuses indices that damage left without a value; pyarrow finds them only as it uses them."""
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type):
+            ends = pc.min_max(column.indices)
+            low, high = ends["min"].as_py(), ends["max"].as_py()
+            if low is not None and not 0 <= low <= high < len(column.dictionary):
+                raise pa.ArrowInvalid("an index has no value in its dictionary")
+
+
+def one_line(error: Exception) -> str:
+    """The first line of what a library says of an error."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else repr(error)

@@ -1,0 +1,24 @@
+"""The table of file formats. To add one, write its module and list its value here."""
+
+from __future__ import annotations
+
+from pipelines.reading.csv_files.format import CSV, GZIPPED_CSV
+from pipelines.reading.formats import Format
+from pipelines.reading.parquet_files.format import PARQUET
+
+TABLE: tuple[Format, ...] = (
+    CSV,
+    GZIPPED_CSV,
+    PARQUET,
+)
+
+FORMATS = {each.name: each for each in TABLE}
+SUFFIXES = {suffix: each.name for each in TABLE for suffix in each.suffixes}
+
+
+def find_format(path: str) -> str:
+    """The name of the format that a file's name ends in, in upper or lower case; empty for none."""
+    name = path.lower()
+    # The longest suffix wins: one may end in another.
+    found = max((each for each in SUFFIXES if name.endswith(each)), key=len, default="")
+    return SUFFIXES.get(found, "")

@@ -1,0 +1,53 @@
+"""Parquet as a format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from pipelines.reading.arrow_batches import check_dictionaries, column_types, combine
+from pipelines.reading.formats import Format, Loaded, Part, Together
+from pipelines.reading.parquet_files import memory, reader
+from pipelines.reading.rows import Block, Wanted
+from pipelines.reading.settings import Sizes
+from pipelines.reading.unreadable import UnreadableFile
+
+
+def _plan(source: pa.NativeFile, wanted: Wanted, sizes: Sizes) -> list[Part]:
+    return list(reader.plan(reader.open_file(source, wanted), sizes.span_bytes))
+
+
+def _read(source: pa.NativeFile, part: Part, wanted: Wanted, sizes: Sizes) -> Iterator[Block]:
+    file = reader.open_file(source, wanted)
+    return reader.read(
+        file, part, wanted, batch_rows=sizes.batch_rows, batch_bytes=sizes.batch_bytes
+    )
+
+
+def _load(source: pa.NativeFile, wanted: Wanted, most_bytes: int) -> Loaded:
+    """Loads the wanted columns of a small file.
+
+    Raises:
+      UnreadableFile: it takes much memory, or isn't what its footer says.
+    """
+    opened = reader.open_file(source, wanted)
+    columns = wanted.in_file(opened.schema_arrow.names)
+    rows = opened.metadata.num_rows
+    if rows * wanted.row_bytes > most_bytes or not memory.fits(opened, columns, most_bytes):
+        raise UnreadableFile("it takes much memory")
+    table = opened.read(columns=list(columns), use_threads=False)
+    if table.num_rows != rows:
+        raise UnreadableFile("it has other rows than the footer says")
+    for batch in table.to_batches():
+        check_dictionaries(batch)
+    return Loaded(column_types(table.schema), rows, table.nbytes, table)
+
+
+PARQUET = Format(
+    name="parquet",
+    suffixes=(".parquet",),
+    read=_read,
+    plan=_plan,
+    together=Together(_load, combine),
+)
