@@ -1,6 +1,6 @@
-"""Draws `pipelines/` as a tree for docs/design.md, and lists its longest and most imported modules.
+"""Draws both packages as trees for docs/design.md, and lists the longest and most imported modules.
 
-`python -m scripts.draw_rooms` prints them; `--write` puts the tree into the page.
+`python -m scripts.draw_rooms` prints them; `--write` puts the trees into the page.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import grimp
 
 PROJECT = Path(__file__).parents[1]
 PAGE = PROJECT / "docs" / "design.md"
-_BLOCK = re.compile(r"(?<=```text\n)pipelines/\n.*?(?=```)", re.DOTALL)
+PACKAGES = ("pipelines", "penguin_model")
 _MOST = 8
 
 
@@ -49,30 +49,31 @@ def _members(folder: Path) -> Iterator[Path]:
     yield from sorted(rooms)
 
 
-def drawn() -> str:
-    """The tree in the page."""
-    found = _BLOCK.search(PAGE.read_text())
+def drawn(package: str) -> str:
+    """The tree of a package in the page."""
+    block = rf"(?<=```text\n){package}/\n.*?(?=```)"
+    found = re.search(block, PAGE.read_text(), re.DOTALL)
     if found is None:
-        raise SystemExit(f"{PAGE}: no block that begins with pipelines/")
+        raise SystemExit(f"{PAGE}: no block that begins with {package}/")
     return found.group()
 
 
 def main() -> None:
-    """Prints the tree and the two lists, or writes the tree."""
+    """Prints the trees and the two lists, or writes the trees."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the tree into docs/design.md")
-    now = tree(PROJECT / "pipelines")
+    parser.add_argument("--write", action="store_true", help="put the trees into docs/design.md")
+    trees = {package: tree(PROJECT / package) for package in PACKAGES}
     if parser.parse_args().write:
-        PAGE.write_text(PAGE.read_text().replace(drawn(), now))
+        for package, now in trees.items():
+            PAGE.write_text(PAGE.read_text().replace(drawn(package), now))
         return
-    print(now)
-    packages = ("pipelines", "penguin_model")
+    print(*trees.values(), sep="\n")
     lengths = {
         str(path.relative_to(PROJECT)): len(path.read_text().splitlines())
-        for package in packages
+        for package in PACKAGES
         for path in (PROJECT / package).rglob("*.py")
     }
-    graph = grimp.build_graph(*packages)
+    graph = grimp.build_graph(*PACKAGES)
     importers = {name: len(graph.find_modules_that_directly_import(name)) for name in graph.modules}
     for title, numbers in (("lines", lengths), ("importers", importers)):
         for name, number in collections.Counter(numbers).most_common(_MOST):

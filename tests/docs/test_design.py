@@ -18,8 +18,9 @@ COMMANDS = [
 ] + ["pipelines.score", "pipelines.report"]  # fmt: skip
 
 
-def test_the_tree_of_rooms_in_the_design_is_the_one_there_is() -> None:
-    assert draw_rooms.drawn() == draw_rooms.tree(PROJECT / "pipelines")
+@pytest.mark.parametrize("package", draw_rooms.PACKAGES)
+def test_the_trees_in_the_design_are_those_there_are(package: str) -> None:
+    assert draw_rooms.drawn(package) == draw_rooms.tree(PROJECT / package)
 
 
 def test_the_order_of_the_rooms_in_the_design_is_the_one_that_is_checked() -> None:
