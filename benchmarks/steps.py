@@ -23,12 +23,12 @@ from penguin_model.features import normalize
 from pipelines import storage
 from pipelines.datasets import schemas
 from pipelines.datasets.shard_writer import ShardWriter
-from pipelines.pipeline import NormalizeFn, PredictFn
 from pipelines.reading.csv_files import reader
 from pipelines.reading.formats import Part
 from pipelines.reading.parquet_files import reader as parquet_spans
 from pipelines.reading.rows import Block, Wanted, split
 from pipelines.reading.settings import DEFAULT_SIZES
+from pipelines.scoring.transforms import NormalizeFn, PredictFn
 
 MODEL = "models/penguin-classifier.keras"
 CARD = read_card(MODEL)

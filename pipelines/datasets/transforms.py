@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from apache_beam.pvalue import PCollection
 
 from pipelines.counts.by_file import FileTally, reconcile
 from pipelines.counts.counter import Counter
-from pipelines.counts.emit import TALLIES, at_bundle_end, figures, tagged_figures
+from pipelines.counts.emit import TALLIES, at_bundle_end, emit_counts
+from pipelines.counts.figures import figures
 from pipelines.datasets import schemas
 from pipelines.datasets.shard_writer import Shard, ShardWriter
 from pipelines.reading.settings import Sizes
@@ -82,6 +84,19 @@ class BundleWriter:
         return self._writer.finish() if self._writer is not None else []
 
 
+class Written(NamedTuple):
+    """What `WriteShardsFn` emits: a record of each shard, and the rows that each file has in it."""
+
+    shards: PCollection[Shard]
+    tallies: PCollection[tuple[int, Any]]
+
+
+class Listed(NamedTuple):
+    """What it emits of a data set whose rows aren't counted by file."""
+
+    shards: PCollection[Shard]
+
+
 class WriteShardsFn(beam.DoFn):
     """Writes chunks to staged shards, and emits a record of each shard.
 
@@ -105,6 +120,13 @@ class WriteShardsFn(beam.DoFn):
         """Closes the shards, and emits their records and the rows that each file has in them."""
         yield from at_bundle_end(self._writer.finish())
         yield from at_bundle_end(self._counter.take(), TALLIES)
+
+
+class Reconciled(NamedTuple):
+    """What `ReconcileFn` emits: rows of `schemas.FILES`, and the totals."""
+
+    files: PCollection[pa.RecordBatch]
+    counts: PCollection[Any]
 
 
 class ReconcileFn(beam.DoFn):
@@ -142,7 +164,7 @@ class ReconcileFn(beam.DoFn):
             "rows_scored": sum(tally.rows_scored for tally in known),
             "rows_rejected": sum(tally.rows_rejected for tally in known),
         }
-        yield tagged_figures(figures("totals", totals))
+        yield emit_counts(figures("totals", totals))
 
 
 def locate(chunk: pa.RecordBatch) -> Iterable[tuple[str, int, int]]:

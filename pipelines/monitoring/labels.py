@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penguin_model import validate
-from pipelines.monitoring.histograms import Counts, Figures
+from pipelines.counts.figures import Counts, Figures
 from pipelines.reading.encoding import is_bytes, is_text
 
 GROUP = "labels"

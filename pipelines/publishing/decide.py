@@ -14,10 +14,10 @@ from typing import Any
 
 from penguin_model.card import ModelCard, Reference
 from pipelines import publishing
+from pipelines.counts.figures import Figures
 from pipelines.datasets.shard_writer import Shard
 from pipelines.errors import ConflictError, DamagedError
 from pipelines.monitoring import drift, histograms, labels
-from pipelines.monitoring.histograms import Figures
 from pipelines.publishing import Decision, proof, verify_shards
 from pipelines.publishing.commit import describe
 from pipelines.runs import layout, ledger

@@ -9,35 +9,77 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam import pvalue
+from apache_beam.pvalue import PCollection
 
 from pipelines import storage
 from pipelines.counts.by_file import UNKNOWN, fingerprint
 from pipelines.counts.counter import Counter
-from pipelines.counts.emit import (
-    RANGES,
-    TALLIES,
-    figures,
-    tagged_figures,
-)
+from pipelines.counts.emit import TALLIES, emit_counts
+from pipelines.counts.figures import COUNTED, MATCHED, figures
+from pipelines.datasets.shard_writer import Shard
 from pipelines.datasets.transforms import DataSet
 from pipelines.errors import ReconcileError
 from pipelines.progress.reporter import Teller
-from pipelines.publishing import proof
 from pipelines.reading import matching as files
 from pipelines.reading import small_files
 from pipelines.reading.csv_files.ranges import Found, Survey, look_inside, number, survey
-from pipelines.reading.input_step import InputFn
+from pipelines.reading.input_step import CountingFn, RejectingFn
 from pipelines.reading.matching import Matching, check_unchanged
 from pipelines.reading.planning import Span, check_cover, format_of, plan_ranges, plan_spans, whole
 from pipelines.reading.rows import Block, Wanted, reject_batches, split
 from pipelines.reading.settings import Sizes
 from pipelines.reading.small_files import Pack
 from pipelines.reading.unreadable import UnreadableFile
+
+RANGES = "ranges"
+
+
+class MatchedFiles(NamedTuple):
+    """What `MatchFilesFn` emits: the files, and what is counted of them."""
+
+    files: PCollection[Pack]
+    tallies: PCollection[tuple[int, Any]]
+    counts: PCollection[Any]
+
+
+class Planned(NamedTuple):
+    """What `PlanSpansFn` emits: spans (or small files) to read, and ranges to survey first."""
+
+    spans: PCollection[Any]
+    ranges: PCollection[Any]
+    shards: PCollection[Shard]
+    tallies: PCollection[tuple[int, Any]]
+    counts: PCollection[Any]
+
+
+class Surveyed(NamedTuple):
+    """What `SurveyRangeFn` emits: each range and its survey by file."""
+
+    surveys: PCollection[tuple[str, Any]]
+    tallies: PCollection[tuple[int, Any]]
+
+
+class Numbered(NamedTuple):
+    """What `NumberRowsFn` emits: spans to read."""
+
+    spans: PCollection[Any]
+    shards: PCollection[Shard]
+    tallies: PCollection[tuple[int, Any]]
+    counts: PCollection[Any]
+
+
+class RowsRead(NamedTuple):
+    """What `ReadSpanFn` emits: located chunks of good rows."""
+
+    chunks: PCollection[pa.RecordBatch]
+    shards: PCollection[Shard]
+    tallies: PCollection[tuple[int, Any]]
+    counts: PCollection[Any]
 
 
 class MatchFilesFn(beam.DoFn):
@@ -66,14 +108,14 @@ class MatchFilesFn(beam.DoFn):
             "files_skipped": matched.skipped,
             "files_unsettled": len(matched.unsettled),
         }
-        yield tagged_figures(
-            figures(proof.COUNTED, {proof.MATCHED: len(matched.chosen)}),
+        yield emit_counts(
+            figures(COUNTED, {MATCHED: len(matched.chosen)}),
             figures("totals", left_out),
             figures("unsettled", {file.path: 1 for file in matched.unsettled}),
         )
 
 
-class PlanSpansFn(InputFn):
+class PlanSpansFn(RejectingFn):
     """Divides a file into spans; a file that can't be planned becomes a reject."""
 
     def __init__(
@@ -106,7 +148,7 @@ class PlanSpansFn(InputFn):
             self._refuse(file, error)
 
 
-class SurveyRangeFn(InputFn):
+class SurveyRangeFn(CountingFn):
     """Looks for records and quotes in one range of a large CSV."""
 
     def process(self, span: Span) -> Iterator[tuple[str, tuple[Span, Survey | str]]]:
@@ -124,7 +166,7 @@ class SurveyRangeFn(InputFn):
         yield file.path, (span, found)
 
 
-class NumberRowsFn(InputFn):
+class NumberRowsFn(RejectingFn):
     """Puts the surveys of a file in order: spans of whole records, each with its first row."""
 
     def process(self, element: tuple[str, Iterable[tuple[Span, Survey | str]]]) -> Iterator[Any]:
@@ -155,7 +197,7 @@ class NumberRowsFn(InputFn):
             )
 
 
-class ReadSpanFn(InputFn):
+class ReadSpanFn(RejectingFn):
     """Reads a span into located chunks of good rows; the other rows become rejects."""
 
     def __init__(

@@ -90,7 +90,7 @@ def test_no_module_is_too_long_to_read_in_a_sitting() -> None:
 
 def test_the_picture_in_the_readme_shows_the_steps_of_the_code() -> None:
     code = (PROJECT / "pipelines/pipeline.py").read_text()
-    expand = code[code.index("def expand") : code.index("class NormalizeFn")]
+    expand = code[code.index("def expand") : code.index("class PublishFn")]
     labels = set(re.findall(r'"([A-Z][a-z ]+)"\s*>>', expand))
     readme = (PROJECT / "README.md").read_text()
     picture = readme[

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.counts import figures
 from pipelines.datasets.shard_writer import Shard, ShardWriter
-from pipelines.publishing import decide, disk, proof
+from pipelines.publishing import decide, disk
 from pipelines.publishing import door as commit
 from pipelines.publishing.decide import Publication
 from pipelines.publishing.recovery import Attempt
@@ -80,9 +81,9 @@ def figures_of(*, files: int, scored: int, rejected: int = 0) -> dict[Any, int]:
         ("totals", "rows_read"): scored + rejected,
         ("totals", "rows_scored"): scored,
         ("totals", "rows_rejected"): rejected,
-        (proof.COUNTED, proof.MATCHED): files,
-        (proof.COUNTED, proof.NORMALIZED): scored,
-        (proof.COUNTED, proof.PREDICTED): scored,
+        (figures.COUNTED, figures.MATCHED): files,
+        (figures.COUNTED, figures.NORMALIZED): scored,
+        (figures.COUNTED, figures.PREDICTED): scored,
         ("species", "any"): scored,
         ("rejects", "any"): rejected,
     }
