@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -45,6 +45,7 @@ from pipelines.reading.transforms import (
     SurveyRangeFn,
 )
 from pipelines.runs import layout
+from pipelines.runs.manifest import Manifest
 from pipelines.scoring.transforms import Normalized, NormalizeFn, PredictFn, Scored
 
 
@@ -175,6 +176,6 @@ class PublishFn(beam.DoFn):
 
     def process(
         self, publication: decide.Publication, shards: Sequence[Shard], figures: Figures
-    ) -> Iterator[Mapping[str, Any]]:
+    ) -> Iterator[Manifest]:
         """The records of all shards and all that was counted, to the manifest."""
         yield decide.publish(publication, shards, figures)

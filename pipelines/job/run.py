@@ -12,9 +12,8 @@ import platform
 import re
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
 
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -37,6 +36,7 @@ from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.runners import choose, signals
 from pipelines.runners.submission import Metrics, Submission, Workers, as_penguin_error
 from pipelines.runs.layout import Layout, check_run_id
+from pipelines.runs.manifest import HeldBecause, Manifest, Model, RunInfo
 from pipelines.scoring import model_file
 
 # A cluster frees the slots of a cancelled job within seconds.
@@ -45,7 +45,7 @@ _NOBODY: AbstractContextManager[None] = contextlib.nullcontext()
 _VERSIONED = ("apache-beam", "keras", "pyarrow", "numpy")
 
 
-Outcome = tuple[dict[str, Any], Metrics]
+Outcome = tuple[Manifest, Metrics]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,23 +83,23 @@ def run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     manifest, metrics = execute(job, watching)
     page = _report(program, paths, values.model) if values.report else None
     print(as_asked(summary.of_run(manifest, paths, metrics, page)))
-    totals = manifest["totals"]
-    if not any(totals[name] for name in ("files", "files_skipped", "files_unsettled")):
+    totals = manifest.totals
+    if not (totals.files or totals.files_skipped or totals.files_unsettled):
         cli.note(program, f"no file matches {' '.join(values.input)}")
-    if manifest["status"] == decide.HELD:
-        raise _why_held(manifest, paths)
+    if manifest.is_held:
+        raise _held_error(manifest, paths)
     return 0
 
 
-def _why_held(manifest: Mapping[str, Any], paths: Layout) -> PenguinError:
-    """The error that a held run ends with; too many rejects go first."""
-    if decide.reject_fraction(manifest["totals"]) > manifest["max_reject_fraction"]:
+def _held_error(manifest: Manifest, paths: Layout) -> PenguinError:
+    """The error that a held run ends with."""
+    if manifest.held_because is HeldBecause.REJECTS:
         return RejectsError(
-            f"{manifest['reject_fraction']:.1%} of the rows were rejected, more than "
-            f"--max_reject_fraction {manifest['max_reject_fraction']:g}; nothing is published, "
+            f"{manifest.reject_fraction:.1%} of the rows were rejected, more than "
+            f"--max_reject_fraction {manifest.max_reject_fraction:g}; nothing is published, "
             f"the rejects lie in {paths.held}"
         )
-    found = manifest["drift"]
+    found = manifest.drift or {}
     return DriftError(
         f"the data have drifted: PSI {drift.explain(found)}, more than --max_drift "
         f"{found['max_drift']:g}; nothing is published, what was found lies in {paths.held}"
@@ -145,13 +145,13 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
             "model again"
         )
     passthrough = _passthrough(values.passthrough, card)
-    about = {
-        "start": start.isoformat(timespec="milliseconds"),
-        "runner": values.runner or "DirectRunner",
-        "versions": _versions(),
-        "model": {"path": values.model, "name": card.name, "sha256": card.sha256},
-        "input": list(values.input),
-    }
+    run_info = RunInfo(
+        start=start.isoformat(timespec="milliseconds"),
+        runner=values.runner or "DirectRunner",
+        versions=_versions(),
+        model=Model(path=values.model, name=card.name, sha256=card.sha256),
+        input=tuple(values.input),
+    )
     # One worker gains nothing from ranges, whose first pass reads a large CSV twice.
     divides = choose.workers(values.runner, options) != 1
     sizes = dataclasses.replace(DEFAULT_SIZES, **({} if divides else {"range_bytes": sys.maxsize}))
@@ -175,7 +175,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
             max_drift=values.max_drift,
             new_only=values.new_only,
             is_last=not submission.waits,
-            about=about,
+            run_info=run_info,
         ),
         sizes=sizes,
         progress=paths.progress if values.progress and submission.waits else None,
