@@ -16,8 +16,8 @@ from pipelines.counts.counter import Counter
 from pipelines.counts.emit import TALLIES, at_bundle_end, emit_counts
 from pipelines.counts.figures import figures
 from pipelines.datasets import schemas
+from pipelines.datasets.settings import ShardSettings
 from pipelines.datasets.shard_writer import Shard, ShardWriter
-from pipelines.reading.settings import Sizes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class DataSet:
     schema: pa.Schema
     metadata: Mapping[str, str]
     counted_as: str
-    sizes: Sizes
+    sizes: ShardSettings
 
     def open_writer(self) -> ShardWriter:
         """A writer of new shards."""

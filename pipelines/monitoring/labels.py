@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penguin_model import validate
+from penguin_model.validate import is_bytes, is_text
 from pipelines.counts.figures import Counts, Figures
-from pipelines.reading.encoding import is_bytes, is_text
 
 GROUP = "labels"
 # What stands for a label where there is none, and where there is no such class.

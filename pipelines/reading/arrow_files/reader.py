@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penguin_model.validate import is_text
 from pipelines import storage
 from pipelines.reading.arrow_batches import ARROW_ERRORS, block, one_line, unreadable
 from pipelines.reading.arrow_files import messages
 from pipelines.reading.arrow_files.messages import Message, Place
 from pipelines.reading.arrow_files.sizes import decoded_bytes, dictionary_bytes, slices
-from pipelines.reading.encoding import is_text
 from pipelines.reading.formats import Part
 from pipelines.reading.json_rows import columns_for_json, to_objects
 from pipelines.reading.rows import Block, Wanted

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from penguin_model.validate import is_bytes, is_text
 from pipelines.reading.arrow_files.messages import Message
-from pipelines.reading.encoding import is_bytes, is_text
 
 
 def decoded_bytes(

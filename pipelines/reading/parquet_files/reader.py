@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from penguin_model.validate import is_text
 from pipelines import storage
 from pipelines.reading.arrow_batches import (
     ARROW_ERRORS,
@@ -15,7 +16,6 @@ from pipelines.reading.arrow_batches import (
     one_line,
     unreadable,
 )
-from pipelines.reading.encoding import is_text
 from pipelines.reading.formats import Part
 from pipelines.reading.parquet_files.memory import InputParquet, rows_at_a_time
 from pipelines.reading.parquet_files.raw_rows import RawRows
