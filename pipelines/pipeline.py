@@ -29,24 +29,25 @@ from pipelines.datasets.transforms import (
     Written,
 )
 from pipelines.publishing import decide
-from pipelines.reading.matching import Matching
-from pipelines.reading.rows import Wanted
-from pipelines.reading.settings import DEFAULT_SIZES, Sizes
-from pipelines.reading.transforms import (
+from pipelines.reading import (
+    DEFAULT_SIZES,
+    InputColumns,
     MatchedFiles,
     MatchFilesFn,
+    Matching,
     Numbered,
     NumberRowsFn,
     Planned,
     PlanSpansFn,
     ReadSpanFn,
     RowsRead,
+    Sizes,
     Surveyed,
     SurveyRangeFn,
 )
 from pipelines.runs import layout
 from pipelines.runs.manifest import Manifest
-from pipelines.scoring.transforms import Normalized, NormalizeFn, PredictFn, Scored
+from pipelines.scoring import Normalized, NormalizeFn, PredictFn, Scored
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)  # Beam itself sets attributes: not frozen
@@ -60,7 +61,7 @@ class ScoreObservations(beam.PTransform):
       passthrough: columns carried into the predictions.
       publication: what to publish where, and when to hold back.
       sizes: of the pieces the job works in.
-      progress: the folder where steps on the input tell how far they are; None for none.
+      progress: the folder where steps on the input report how far they are; None for none.
     """
 
     matching: Matching
@@ -76,7 +77,7 @@ class ScoreObservations(beam.PTransform):
 
     def expand(self, pipeline: Any) -> Any:
         """Wires the steps; the result is the outcome that the last one records."""
-        wanted = Wanted.of_card(self.card, self.passthrough)
+        columns = InputColumns.of_card(self.card, self.passthrough)
         sizes, progress = self.sizes, self.progress
         predictions = self._data_set(
             layout.PREDICTIONS, schemas.predictions(self.passthrough, self.card), "rows_scored"
@@ -92,7 +93,7 @@ class ScoreObservations(beam.PTransform):
         planned: Planned = (
             matched.files
             | "Share files" >> beam.Reshuffle()
-            | "Plan spans" >> self._step(PlanSpansFn(wanted, sizes, progress, rejects), Planned)
+            | "Plan spans" >> self._step(PlanSpansFn(columns, sizes, progress, rejects), Planned)
         )
         surveyed: Surveyed = (
             planned.ranges
@@ -109,7 +110,7 @@ class ScoreObservations(beam.PTransform):
             | "All spans" >> beam.Flatten()
             | "Share spans" >> beam.Reshuffle()
             | "Read and validate"
-            >> self._step(ReadSpanFn(wanted, sizes, progress, rejects), RowsRead)
+            >> self._step(ReadSpanFn(columns, sizes, progress, rejects), RowsRead)
         )
         normalized: Normalized = read.chunks | "Normalize" >> self._step(
             NormalizeFn(self.card, self.passthrough), Normalized

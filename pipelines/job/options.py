@@ -10,7 +10,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
 from penguin_model import cli
-from pipelines.reading.format_table import FORMATS
+from pipelines.reading import FORMATS
 
 DEFAULT_MODEL = "models/penguin-classifier.keras"
 

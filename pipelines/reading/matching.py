@@ -103,9 +103,9 @@ def match(patterns: Iterable[str], format_override: str | None = None) -> Iterat
     """
     seen: set[str] = set()
     for pattern in patterns:
-        if storage.is_local(pattern) and os.path.isdir(pattern):
-            pattern = os.path.join(pattern, "*")
-        (result,) = FileSystems.match([pattern])
+        is_folder = storage.is_local(pattern) and os.path.isdir(pattern)
+        glob = os.path.join(pattern, "*") if is_folder else pattern
+        (result,) = FileSystems.match([glob])
         for metadata in sorted(result.metadata_list, key=lambda found: found.path):
             if metadata.path in seen:
                 continue

@@ -27,13 +27,13 @@ from pipelines.errors import ReconcileError
 from pipelines.progress.reporter import Teller
 from pipelines.reading import matching as files
 from pipelines.reading import small_files
-from pipelines.reading.csv_files.ranges import Found, Survey, look_inside, number, survey
+from pipelines.reading.csv_files.ranges import RangeScan, Survey, assign_rows, scan_quoted, survey
 from pipelines.reading.input_step import CountingFn, RejectingFn
 from pipelines.reading.matching import Matching, check_unchanged
 from pipelines.reading.planning import Span, check_cover, format_of, plan_ranges, plan_spans, whole
-from pipelines.reading.rows import Block, Wanted, reject_batches, split
+from pipelines.reading.rows import InputColumns, ParsedRows, reject_batches, validate_rows
 from pipelines.reading.settings import Sizes
-from pipelines.reading.small_files import Pack
+from pipelines.reading.small_files import SmallFiles
 from pipelines.reading.unreadable import UnreadableFile
 
 RANGES = "ranges"
@@ -42,7 +42,7 @@ RANGES = "ranges"
 class MatchedFiles(NamedTuple):
     """What `MatchFilesFn` emits: the files, and what is counted of them."""
 
-    files: PCollection[Pack]
+    files: PCollection[SmallFiles]
     tallies: PCollection[tuple[int, Any]]
     counts: PCollection[Any]
 
@@ -119,13 +119,13 @@ class PlanSpansFn(RejectingFn):
     """Divides a file into spans; a file that can't be planned becomes a reject."""
 
     def __init__(
-        self, wanted: Wanted, sizes: Sizes, progress: str | None, rejects: DataSet
+        self, wanted: InputColumns, sizes: Sizes, progress: str | None, rejects: DataSet
     ) -> None:
         super().__init__(progress, rejects)
         self._wanted = wanted
         self._sizes = sizes
 
-    def process(self, pack: Pack) -> Iterator[Any]:
+    def process(self, pack: SmallFiles) -> Iterator[Any]:
         """A file to its spans; several small ones are read as they are."""
         for file in pack.files:
             self._counter.add(file.path, planned=1)
@@ -175,9 +175,9 @@ class NumberRowsFn(RejectingFn):
         file = surveyed[0][0].file
         check_cover([(range_.start, range_.stop) for range_, _ in surveyed], file)
 
-        def look(start: int, stop: int) -> Found:
+        def look(start: int, stop: int) -> RangeScan:
             with storage.open_input(file.path) as source:
-                return look_inside(source, start, stop)
+                return scan_quoted(source, start, stop)
 
         try:
             surveys = []
@@ -185,7 +185,7 @@ class NumberRowsFn(RejectingFn):
                 if isinstance(found, str):
                     raise OSError(errno.EIO, found)
                 surveys.append(found)
-            spans = list(number(surveys, file.size, look))
+            spans = list(assign_rows(surveys, file.size, look))
             check_unchanged(file)
         except (UnreadableFile, *storage.ERRORS) as error:
             self._refuse(file, error)
@@ -201,27 +201,27 @@ class ReadSpanFn(RejectingFn):
     """Reads a span into located chunks of good rows; the other rows become rejects."""
 
     def __init__(
-        self, wanted: Wanted, sizes: Sizes, progress: str | None, rejects: DataSet
+        self, wanted: InputColumns, sizes: Sizes, progress: str | None, rejects: DataSet
     ) -> None:
         super().__init__(progress, rejects)
         self._wanted = wanted
         self._sizes = sizes
 
-    def process(self, span: Span | Pack) -> Iterator[pa.RecordBatch]:
+    def process(self, span: Span | SmallFiles) -> Iterator[pa.RecordBatch]:
         """One span, or some small files, to chunks."""
-        yield from self._pack(span) if isinstance(span, Pack) else self._span(span)
+        yield from self._pack(span) if isinstance(span, SmallFiles) else self._span(span)
 
-    def _pack(self, pack: Pack) -> Iterator[pa.RecordBatch]:
-        for packed in small_files.read(pack, self._wanted):
+    def _pack(self, pack: SmallFiles) -> Iterator[pa.RecordBatch]:
+        for packed in small_files.read_together(pack, self._wanted):
             if packed.block is not None:
-                chunk, _ = split(packed.block, "", self._wanted)
+                chunk, _ = validate_rows(packed.block, "", self._wanted)
                 storage.for_each(pack.files[0].path, check_unchanged, packed.rows)
                 if chunk is not None:
                     yield chunk
                 for file, rows in packed.rows.items():
                     self._counter.add(file.path, rows_read=rows)
                     self._acknowledge(whole(file), file.size)
-            for file in packed.others:
+            for file in packed.read_alone:
                 try:
                     spans = plan_spans(file, self._wanted, self._sizes)
                 except (UnreadableFile, *storage.ERRORS) as error:
@@ -242,7 +242,7 @@ class ReadSpanFn(RejectingFn):
         try:
             for block, done in self._blocks(span):
                 rows_read += block.rows_read
-                chunk, rejects = split(block, path, self._wanted)
+                chunk, rejects = validate_rows(block, path, self._wanted)
                 for batch in reject_batches(rejects, path):
                     self._reject(batch)
                 if chunk is not None:
@@ -262,7 +262,7 @@ class ReadSpanFn(RejectingFn):
                 )
         self._counter.add(path, bytes_read=span.size - bytes_read)
 
-    def _blocks(self, span: Span) -> Iterator[tuple[Block, int]]:
+    def _blocks(self, span: Span) -> Iterator[tuple[ParsedRows, int]]:
         """The rows of a span, and how many of its bytes are read with each block."""
         rows_read = 0
         with storage.open_input(span.file.path) as source:
