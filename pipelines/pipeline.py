@@ -20,15 +20,9 @@ from pipelines.counts.emit import AddUpCounts, Step
 from pipelines.counts.figures import Figures
 from pipelines.datasets import schemas
 from pipelines.datasets.shard_writer import Shard
-from pipelines.datasets.transforms import (
-    DataSet,
-    Listed,
-    Reconciled,
-    ReconcileFn,
-    WriteShardsFn,
-    Written,
-)
-from pipelines.publishing import decide
+from pipelines.datasets.transforms import DataSet, Listed, WriteShardsFn, Written
+from pipelines.publishing import Publication, publish
+from pipelines.publishing.reconcile import Reconciled, ReconcileFn
 from pipelines.reading import (
     DEFAULT_SIZES,
     InputColumns,
@@ -45,8 +39,7 @@ from pipelines.reading import (
     Surveyed,
     SurveyRangeFn,
 )
-from pipelines.runs import layout
-from pipelines.runs.manifest import Manifest
+from pipelines.runs import Manifest, layout
 from pipelines.scoring import Normalized, NormalizeFn, PredictFn, Scored
 
 
@@ -68,7 +61,7 @@ class ScoreObservations(beam.PTransform):
     card: ModelCard
     model_path: str
     passthrough: tuple[str, ...]
-    publication: decide.Publication
+    publication: Publication
     sizes: Sizes = DEFAULT_SIZES
     progress: str | None = None
 
@@ -176,7 +169,7 @@ class PublishFn(beam.DoFn):
     """Publishes the run, or holds it back."""
 
     def process(
-        self, publication: decide.Publication, shards: Sequence[Shard], figures: Figures
+        self, publication: Publication, shards: Sequence[Shard], figures: Figures
     ) -> Iterator[Manifest]:
         """The records of all shards and all that was counted, to the manifest."""
-        yield decide.publish(publication, shards, figures)
+        yield publish(publication, shards, figures)

@@ -20,8 +20,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model import cli
 from penguin_model.card import ModelCard
-from pipelines import storage
-from pipelines.counts import failures
+from pipelines import publishing, storage
+from pipelines.counts import Metrics, failures
 from pipelines.datasets import schemas
 from pipelines.errors import DriftError, PenguinError, RejectsError, UsageError
 from pipelines.job import summary
@@ -29,12 +29,10 @@ from pipelines.job.options import parse_arguments
 from pipelines.monitoring import drift
 from pipelines.pipeline import ScoreObservations
 from pipelines.progress import display
-from pipelines.publishing import decide
-from pipelines.publishing import door as commit
 from pipelines.reading.matching import Matching
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.runners import choose, signals
-from pipelines.runners.submission import Metrics, Submission, Workers, as_penguin_error
+from pipelines.runners.submission import Submission, Workers, as_penguin_error
 from pipelines.runs.layout import Layout, check_run_id
 from pipelines.runs.manifest import HeldBecause, Manifest, Model, RunInfo
 from pipelines.scoring import model_file
@@ -97,18 +95,18 @@ def _held_error(manifest: Manifest, paths: Layout) -> PenguinError:
         return RejectsError(
             f"{manifest.reject_fraction:.1%} of the rows were rejected, more than "
             f"--max_reject_fraction {manifest.max_reject_fraction:g}; nothing is published, "
-            f"the rejects lie in {paths.held}"
+            f"the rejects are in {paths.held}"
         )
     found = manifest.drift or {}
     return DriftError(
         f"the data have drifted: PSI {drift.explain(found)}, more than --max_drift "
-        f"{found['max_drift']:g}; nothing is published, what was found lies in {paths.held}"
+        f"{found['max_drift']:g}; nothing is published, the details are in {paths.held}"
     )
 
 
 def _report(program: str, paths: Layout, model: str) -> str | None:
     """Writes the run's page; the run's outcome stands whatever comes of it."""
-    from pipelines.report import __main__ as report
+    from pipelines import report
 
     try:
         return report.write(paths.output, paths.run_id, model=model)
@@ -167,14 +165,14 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
         card=card,
         model_path=storage.join(paths.staging, "model", os.path.basename(values.model)),
         passthrough=passthrough,
-        publication=decide.Publication(
+        publication=publishing.Publication(
             layout=paths,
             replace=values.replace,
             card=card,
             max_reject_fraction=values.max_reject_fraction,
             max_drift=values.max_drift,
             new_only=values.new_only,
-            is_last=not submission.waits,
+            waits_for_end=submission.waits,
             run_info=run_info,
         ),
         sizes=sizes,
@@ -206,9 +204,9 @@ def execute(job: Job, watching: AbstractContextManager[None] = _NOBODY) -> Outco
         metrics = submit(job, watching)
     except PenguinError:
         # Past its point of no return a run is finished, whatever became of its job.
-        if decide.read_outcome(paths) is None:
+        if publishing.read_outcome(paths) is None:
             raise
-    manifest = decide.read_outcome(paths)
+    manifest = publishing.read_outcome(paths)
     if manifest is None:
         raise PenguinError("the job ended without an outcome; nothing is published")
     return manifest, metrics
@@ -232,13 +230,13 @@ def submit(job: Job, watching: AbstractContextManager[None] = _NOBODY) -> Metric
     metrics: Metrics = {}
     with (
         signals.caught(),
-        commit.attempt(paths, hands_over=not job.submission.waits),
+        publishing.of(paths).attempt(waits_for_end=job.submission.waits),
         contextlib.closing(job.submission),
         watching,
     ):
         # After leftovers of an interrupted run of this name were finished or removed.
         if not job.transform.publication.replace:
-            commit.refuse_published(paths)
+            publishing.of(paths).refuse_published()
         signals.run_in_thread(
             lambda: metrics.update(_run_pipeline(job)),
             cancel=job.submission.cancel,

@@ -11,6 +11,7 @@ from apache_beam.metrics import Metrics
 
 from penguin_model import validate
 from pipelines import storage
+from pipelines.counts import NAMESPACE
 from pipelines.counts.counter import Counter
 from pipelines.counts.emit import COUNTS, SHARDS, TALLIES, at_bundle_end
 from pipelines.counts.figures import figures
@@ -20,7 +21,6 @@ from pipelines.reading.matching import InputFile, check_unchanged
 from pipelines.reading.planning import Span, whole
 from pipelines.reading.rows import Reject, rejects_batch
 from pipelines.reading.unreadable import UnreadableFile
-from pipelines.runners.submission import NAMESPACE
 
 
 class CountingFn(beam.DoFn):

@@ -6,7 +6,6 @@ import contextlib
 import enum
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
 
 import apache_beam as beam
 import grpc
@@ -14,21 +13,8 @@ from apache_beam.metrics.metric import MetricResults
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
+from pipelines.counts import NAMESPACE, Metrics, Spread
 from pipelines.errors import PenguinError
-
-NAMESPACE = "penguin"
-
-
-class Spread(NamedTuple):
-    """What a Beam distribution keeps of many values."""
-
-    values: int
-    mean: float
-    least: int
-    most: int
-
-
-Metrics = dict[str, int | Spread]
 
 
 class Workers(enum.Enum):

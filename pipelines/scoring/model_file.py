@@ -11,6 +11,7 @@ import threading
 from penguin_model import bundle
 from penguin_model.card import ModelCard, card_path, read_verified
 from pipelines import storage
+from pipelines.datasets import schemas
 from pipelines.errors import CardError, ModelError
 
 # Metrics are counted inside a step, but the model may have been loaded before the first.
@@ -22,10 +23,22 @@ def read_card(model_path: str) -> ModelCard:
     """Reads the card beside a model, and checks that the two belong together.
 
     Raises:
-      CardError, ModelError: either is missing, or they do not fit.
+      CardError: the card is missing, malformed, or names a feature like a column of the output.
+      ModelError: the model is missing or doesn't fit its card.
     """
     if storage.is_local(model_path):
-        return read_verified(storage.absolute(model_path))
+        card = read_verified(storage.absolute(model_path))
+    else:
+        card = _read_remote_card(model_path)
+    if taken := sorted(schemas.RESERVED_COLUMNS.intersection(card.feature_names)):
+        raise CardError(
+            f"model card {card_path(model_path)}: feature {taken[0]!r} has the name of a column "
+            "of the predictions"
+        )
+    return card
+
+
+def _read_remote_card(model_path: str) -> ModelCard:
     try:
         card = ModelCard.from_json(storage.read_bytes(card_path(model_path)).decode())
         found = hashlib.sha256(storage.read_bytes(model_path)).hexdigest()

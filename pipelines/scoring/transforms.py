@@ -15,13 +15,13 @@ from apache_beam.pvalue import PCollection
 
 from penguin_model.bundle import Classifier
 from penguin_model.card import ModelCard
-from penguin_model.errors import ModelError
 from penguin_model.features import normalize
+from pipelines.counts import NAMESPACE
 from pipelines.counts.emit import emit_counts
 from pipelines.counts.figures import COUNTED, NORMALIZED, PREDICTED, Counts, Figures, figures
 from pipelines.datasets import schemas
+from pipelines.errors import ModelError
 from pipelines.monitoring import histograms, labels
-from pipelines.runners.submission import NAMESPACE
 from pipelines.scoring import model_file
 
 
@@ -142,9 +142,9 @@ class PredictFn(beam.DoFn):
         yield figures(histograms.SPECIES, dict(zip(self._card.classes, counts, strict=True)))
         if self._card.reference is not None:
             edges = self._card.reference.probability.edges
-            counted = {histograms.PROBABILITY: histograms.count(best, edges)}
+            counted = {histograms.PROBABILITY: histograms.count_values(best, edges)}
             yield figures(histograms.GROUP, counted)
         for codes in batch.columns[self._first + 1 :]:  # one column or none
             yield figures(
-                labels.GROUP, labels.count(codes.to_numpy(), winners, best, probabilities)
+                labels.GROUP, labels.count_hits(codes.to_numpy(), winners, best, probabilities)
             )

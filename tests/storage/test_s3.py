@@ -205,7 +205,7 @@ def test_the_model_may_lie_there_too(
 def test_a_failed_run_leaves_no_objects(
     client: Any, flags: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.publishing.decide._decide", lambda *_: 1 / 0)
+    monkeypatch.setattr("pipelines.publishing.publisher.verify_and_decide", lambda *_: 1 / 0)
     assert run(flags, *INPUT) == 1
     assert objects(client) == []
 
