@@ -48,11 +48,12 @@ torture: ## Kill, fill, mutate: ten minutes that must lose no row (docs/reliabil
 	@sh scripts/setup_venv.sh dev
 	$(python) -m tests.torture $(ARGS)
 
-lint: ## Check style and types
+lint: ## Check style, types, and which room imports which
 	@sh scripts/setup_venv.sh dev
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
+	.venv/bin/lint-imports --no-cache
 
 format: ## Format the code and mend what ruff can mend
 	@sh scripts/setup_venv.sh dev

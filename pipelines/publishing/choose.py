@@ -15,4 +15,4 @@ def of(paths: Layout) -> Commit:
     Args:
       paths: the attempt's.
     """
-    return LocalCommit(paths) if storage.is_local(paths.output) else ManifestCommit(paths)
+    return LocalCommit(paths) if storage.of(paths.output).has_locks else ManifestCommit(paths)

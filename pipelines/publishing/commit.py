@@ -178,7 +178,7 @@ def read_manifest(path: str) -> Manifest | None:
         return None
     except OSError:
         # A store that doesn't answer now may have it; a local path that can't be read is none.
-        if not storage.is_local(path):
+        if storage.of(path).failures_pass:
             raise
         return None
 

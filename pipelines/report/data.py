@@ -176,11 +176,12 @@ def _find_card(about: Model, model: str | None) -> ModelCard:
         raise CardError("the manifest names no model")
     if not storage.exists(card_path(path)):
         raise CardError(f"model card {card_path(path)} doesn't exist")
-    if storage.is_local(path):
+    local = storage.local_path(path)
+    if local is not None:
         # Reading a named pipe would block forever.
-        if not os.path.isfile(storage.absolute(card_path(path))):
+        if not os.path.isfile(card_path(local)):
             raise CardError(f"model card {card_path(path)} is not a file")
-        card = read_card(storage.absolute(path))
+        card = read_card(local)
     else:
         try:
             card = ModelCard.from_json(storage.read_bytes(card_path(path)).decode())

@@ -30,8 +30,7 @@ def write(
     # `gather` has checked that the run id is a file name, never a path.
     name = f"{found.manifest.run_id}.html"
     path = storage.absolute(to or storage.join(output, "reports", name))
-    if storage.is_local(path):
-        with storage.writing(path):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+    with storage.writing(path):
+        storage.of(path).make_folder(os.path.dirname(path))
     storage.write_bytes(path, page.render(found).encode())
     return path

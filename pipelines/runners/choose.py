@@ -80,7 +80,7 @@ def check_reach(name: str | None, paths: Sequence[str]) -> None:
     Raises:
       UsageError: a path is local, the runner Dataflow's.
     """
-    local = [path for path in paths if storage.is_local(path)]
+    local = [path for path in paths if storage.local_path(path) is not None]
     if _is_dataflow(name) and local:
         raise UsageError(
             f"{local[0]}: Dataflow cannot reach this machine's files; give gs:// paths"

@@ -1,5 +1,7 @@
 """The job on a real second filesystem: Beam's S3 against a local S3 server, input and output."""
 
+import argparse
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.io.aws import s3io
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, S3Options
 from pyarrow import fs
 
 from penguin_model.card import card_path
@@ -151,6 +153,20 @@ def test_one_client_serves_a_whole_run(client: Any, flags: list[str]) -> None:
     found = s3._client.cache_info()
     assert found.misses == 1
     assert found.hits > 20
+
+
+def test_the_client_takes_every_option_that_beam_has_for_s3(flags: list[str]) -> None:
+    """Fails when a new Beam has another option, or another way to hold the client."""
+    parser = argparse.ArgumentParser()
+    S3Options._add_argparse_args(parser)
+    assert set(s3._OPTIONS) == set(vars(parser.parse_args([])))
+    names = set(inspect.signature(s3io.S3IO).parameters)
+    assert names >= {"client"}
+    storage.use_options(PipelineOptions(flags))
+    first, second = s3._beam_client("s3://b/k"), s3._beam_client("s3://b/k")
+    assert first is not second
+    assert first.client is second.client
+    assert first.client.meta.region_name == KEYS["region_name"]
 
 
 def test_a_reader_fetches_what_it_asks_for(

@@ -46,7 +46,7 @@ def run_small_pieces(output: Path, *arguments: object) -> Any:
 def run_sized(sizes: Sizes, output: Path, *arguments: object) -> Any:
     """Runs the job in pieces of other sizes; its manifest."""
     found, _ = job.execute(prepare_sized(sizes, output, *arguments))
-    return found
+    return manifest(output, found.run_id)
 
 
 def prepare_sized(sizes: Sizes, output: Path, *arguments: object) -> job.Job:

@@ -74,9 +74,8 @@ def _buffers(kind: pa.DataType, variadic: Iterator[int]) -> int:
     if pa.types.is_nested(kind):
         children = [kind.field(number).type for number in range(kind.num_fields)]
         return _own_buffers(kind) + sum(_buffers(child, variadic) for child in children)
-    if pa.types.is_dictionary(kind) or pa.types.is_fixed_size_binary(kind):
-        return 2
-    return 3 if is_text(kind) or is_bytes(kind) else 2
+    fixed = pa.types.is_dictionary(kind) or pa.types.is_fixed_size_binary(kind)
+    return 3 if not fixed and (is_text(kind) or is_bytes(kind)) else 2
 
 
 def _own_buffers(kind: pa.DataType) -> int:
