@@ -16,6 +16,7 @@ from pipelines import score
 from pipelines.job import options
 from pipelines.job import run as job
 from pipelines.reading.settings import Sizes
+from pipelines.runs.manifest import to_json
 
 PROJECT = Path(__file__).parents[2]
 _PROGRESS = re.compile(r"^penguin-score: (planning|scoring|publishing|done)\b.*\n", re.M)
@@ -44,9 +45,9 @@ def run_small_pieces(output: Path, *arguments: object) -> Any:
 
 
 def run_sized(sizes: Sizes, output: Path, *arguments: object) -> Any:
-    """Runs the job in pieces of other sizes; its manifest."""
+    """Runs the job in pieces of other sizes; its manifest, as JSON values."""
     found, _ = job.execute(prepare_sized(sizes, output, *arguments))
-    return manifest(output, found.run_id)
+    return json.loads(json.dumps(to_json(found)))
 
 
 def prepare_sized(sizes: Sizes, output: Path, *arguments: object) -> job.Job:
