@@ -32,12 +32,12 @@ from pipelines.publishing.commit import describe
 from pipelines.reading import matching, small_files
 from pipelines.reading.csv_files import ranges, reader
 from pipelines.reading.parquet_files import reader as parquet_spans
-from pipelines.reading.rows import Wanted
+from pipelines.reading.rows import InputColumns
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.runs.layout import DATASETS, PREDICTIONS, Layout
 from pipelines.storage import objects
 
-WANTED = Wanted.of_card(read_card("models/penguin-classifier.keras"), ())
+WANTED = InputColumns.of_card(read_card("models/penguin-classifier.keras"), ())
 SHARD = b"x" * 100_000
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
 
@@ -97,7 +97,9 @@ def read_small(pattern: str) -> int:
         found, max_file_bytes=DEFAULT_SIZES.small_file_bytes, max_files=DEFAULT_SIZES.pack_files
     )
     return sum(
-        sum(each.rows.values()) for pack in gathered for each in small_files.read(pack, WANTED)
+        sum(each.rows.values())
+        for pack in gathered
+        for each in small_files.read_together(pack, WANTED)
     )
 
 
@@ -112,7 +114,7 @@ def read_parquet(path: str) -> int:
         with storage.open_input(path) as source:
             opened = parquet_spans.open_file(source, WANTED)
             batch_rows = DEFAULT_SIZES.batch_rows
-            for block in parquet_spans.read(opened, part, WANTED, batch_rows=batch_rows):
+            for block in parquet_spans.read_row_groups(opened, part, WANTED, batch_rows=batch_rows):
                 rows += block.rows_read
     return rows
 
@@ -128,12 +130,12 @@ def read_csv(path: str) -> int:
 
     def look(start: int, stop: int) -> Any:
         with storage.open_input(path) as source:
-            return ranges.look_inside(source, start, stop)
+            return ranges.scan_quoted(source, start, stop)
 
     rows = 0
-    for span in ranges.number(surveys, file.size, look):
+    for span in ranges.assign_rows(surveys, file.size, look):
         with storage.open_input(path) as source:
-            for block in reader.read(
+            for block in reader.read_csv(
                 source, WANTED, block_bytes=DEFAULT_SIZES.block_bytes, span=span
             ):
                 rows += block.rows_read

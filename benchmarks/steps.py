@@ -23,16 +23,16 @@ from penguin_model.features import normalize
 from pipelines import storage
 from pipelines.datasets import schemas
 from pipelines.datasets.shard_writer import ShardWriter
-from pipelines.pipeline import NormalizeFn, PredictFn
 from pipelines.reading.csv_files import reader
 from pipelines.reading.formats import Part
 from pipelines.reading.parquet_files import reader as parquet_spans
-from pipelines.reading.rows import Block, Wanted, split
+from pipelines.reading.rows import InputColumns, ParsedRows, validate_rows
 from pipelines.reading.settings import DEFAULT_SIZES
+from pipelines.scoring.transforms import NormalizeFn, PredictFn
 
 MODEL = "models/penguin-classifier.keras"
 CARD = read_card(MODEL)
-WANTED = Wanted.of_card(CARD, ())
+WANTED = InputColumns.of_card(CARD, ())
 ROUNDS = 5
 
 
@@ -50,15 +50,17 @@ class Clock:
         return found
 
 
-def blocks(path: Path) -> Iterator[Block]:
+def blocks(path: Path) -> Iterator[ParsedRows]:
     """The rows of a file as the reading step gets them."""
     with storage.open_input(str(path)) as source:
         if path.suffix == ".csv":
-            yield from reader.read(source, WANTED, block_bytes=DEFAULT_SIZES.block_bytes)
+            yield from reader.read_csv(source, WANTED, block_bytes=DEFAULT_SIZES.block_bytes)
             return
         opened = parquet_spans.open_file(source, WANTED)
         part = Part(0, opened.num_row_groups, 0)
-        yield from parquet_spans.read(opened, part, WANTED, batch_rows=DEFAULT_SIZES.batch_rows)
+        yield from parquet_spans.read_row_groups(
+            opened, part, WANTED, batch_rows=DEFAULT_SIZES.batch_rows
+        )
 
 
 def batches(elements: Iterable[Any]) -> list[pa.RecordBatch]:
@@ -76,7 +78,7 @@ def score(path: Path, folder: Path) -> dict[str, float]:
     )  # fmt: skip
     rows = blocks(path)
     while (block := clock.take("read", next, rows, None)) is not None:
-        chunk, _ = clock.take("validate", split, block, str(path), WANTED)
+        chunk, _ = clock.take("validate", validate_rows, block, str(path), WANTED)
         (batch,) = clock.take("normalize, count", batches, normalize.process(chunk))
         (found,) = clock.take("predict, find winners", batches, predict.process(batch))
         clock.take("write", writer.write, found)

@@ -89,6 +89,27 @@ def to_numbers(array: pa.Array) -> Column:
     return Column(np.full(len(array), np.nan), array, _as_bool(array.is_valid()))
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds text, plain or in a dictionary."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds bytes, plain or in a dictionary: old writers' text is so."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+
+
 def as_text(array: pa.Array) -> pa.Array:
     """Writes an Arrow array of any type as text, so that no type can stop a run.
 

@@ -6,53 +6,41 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from apache_beam import pvalue
-from apache_beam.metrics import Metrics
 
-from penguin_model.bundle import Classifier
 from penguin_model.card import ModelCard
-from penguin_model.features import normalize
-from pipelines.counts import NAMESPACE, failures
+from pipelines.counts import failures
 from pipelines.counts.by_file import MergeTallies
-from pipelines.counts.emit import (
-    FIGURES,
-    RANGES,
-    SHARDS,
-    TALLIES,
-    AddUpFigures,
-    figures,
-    step,
-    tagged_figures,
-)
+from pipelines.counts.emit import AddUpCounts, Step
+from pipelines.counts.figures import Figures
 from pipelines.datasets import schemas
 from pipelines.datasets.shard_writer import Shard
-from pipelines.datasets.transforms import DataSet, WriteShardsFn
-from pipelines.errors import ModelError
-from pipelines.monitoring import histograms, labels
-from pipelines.monitoring.histograms import Counts, Figures
-from pipelines.publishing import Publication, proof, publish
-from pipelines.publishing.reconcile import ReconcileFn
-from pipelines.reading.matching import Matching
-from pipelines.reading.rows import Wanted
-from pipelines.reading.settings import DEFAULT_SIZES, Sizes
-from pipelines.reading.small_files import Pack
-from pipelines.reading.transforms import (
+from pipelines.datasets.transforms import DataSet, Listed, WriteShardsFn, Written
+from pipelines.publishing import Publication, publish
+from pipelines.publishing.reconcile import Reconciled, ReconcileFn
+from pipelines.reading import (
+    DEFAULT_SIZES,
+    InputColumns,
+    MatchedFiles,
     MatchFilesFn,
+    Matching,
+    Numbered,
     NumberRowsFn,
+    Planned,
     PlanSpansFn,
     ReadSpanFn,
+    RowsRead,
+    Sizes,
+    Surveyed,
     SurveyRangeFn,
 )
 from pipelines.runs import Manifest, layout
-from pipelines.scoring import model_file
+from pipelines.scoring import Normalized, NormalizeFn, PredictFn, Scored
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)  # Beam itself sets attributes: not frozen
@@ -66,7 +54,7 @@ class ScoreObservations(beam.PTransform):
       passthrough: columns carried into the predictions.
       publication: what to publish where, and when to hold back.
       sizes: of the pieces the job works in.
-      progress: the folder where steps on the input tell how far they are; None for none.
+      progress: the folder where steps on the input report how far they are; None for none.
     """
 
     matching: Matching
@@ -82,72 +70,70 @@ class ScoreObservations(beam.PTransform):
 
     def expand(self, pipeline: Any) -> Any:
         """Wires the steps; the result is the outcome that the last one records."""
-        wanted = Wanted.of_card(self.card, self.passthrough)
+        columns = InputColumns.of_card(self.card, self.passthrough)
         sizes, progress = self.sizes, self.progress
         predictions = self._data_set(
             layout.PREDICTIONS, schemas.predictions(self.passthrough, self.card), "rows_scored"
         )
         rejects = self._data_set(layout.REJECTS, schemas.REJECTS, "rows_rejected")
         files = self._data_set(layout.FILES, schemas.FILES, "")
-        of_input = (SHARDS, TALLIES, FIGURES)
 
-        matched = (
+        matched: MatchedFiles = (
             pipeline
             | "Input patterns" >> beam.Create([self.matching])
-            | "Match files" >> self._step(MatchFilesFn(sizes, progress), Pack, TALLIES, FIGURES)
+            | "Match files" >> self._step(MatchFilesFn(sizes, progress), MatchedFiles)
         )
-        planned = (
-            matched.main
+        planned: Planned = (
+            matched.files
             | "Share files" >> beam.Reshuffle()
-            | "Plan spans"
-            >> self._step(PlanSpansFn(wanted, sizes, progress, rejects), Any, *of_input, RANGES)
+            | "Plan spans" >> self._step(PlanSpansFn(columns, sizes, progress, rejects), Planned)
         )
-        surveyed = (
-            planned[RANGES]
+        surveyed: Surveyed = (
+            planned.ranges
             | "Share ranges" >> beam.Reshuffle()
-            | "Survey large CSV"
-            >> self._step(SurveyRangeFn(progress, rejects), tuple[str, Any], *of_input)
+            | "Survey large CSV" >> self._step(SurveyRangeFn(progress), Surveyed)
         )
-        numbered = (
-            surveyed.main
+        numbered: Numbered = (
+            surveyed.surveys
             | "By file" >> beam.GroupByKey()
-            | "Number rows" >> self._step(NumberRowsFn(progress, rejects), Any, *of_input)
+            | "Number rows" >> self._step(NumberRowsFn(progress, rejects), Numbered)
         )
-        read = (
-            (planned.main, numbered.main)
+        read: RowsRead = (
+            (planned.spans, numbered.spans)
             | "All spans" >> beam.Flatten()
             | "Share spans" >> beam.Reshuffle()
             | "Read and validate"
-            >> self._step(ReadSpanFn(wanted, sizes, progress, rejects), pa.RecordBatch, *of_input)
+            >> self._step(ReadSpanFn(columns, sizes, progress, rejects), RowsRead)
         )
-        normalized = read.main | "Normalize" >> self._step(
-            NormalizeFn(self.card, self.passthrough), pa.RecordBatch, FIGURES
+        normalized: Normalized = read.chunks | "Normalize" >> self._step(
+            NormalizeFn(self.card, self.passthrough), Normalized
         )
-        scored = normalized.main | "Predict" >> self._step(
-            PredictFn(self.card, self.model_path, self.passthrough), pa.RecordBatch, FIGURES
+        scored: Scored = normalized.batches | "Predict" >> self._step(
+            PredictFn(self.card, self.model_path, self.passthrough), Scored
         )
-        written = scored.main | "Write predictions" >> self._step(
-            WriteShardsFn(predictions), Shard, TALLIES
+        written: Written = scored.predictions | "Write predictions" >> self._step(
+            WriteShardsFn(predictions), Written
         )
-        on_input = (planned, surveyed, numbered, read)
         tallies = (
-            tuple(step[TALLIES] for step in (matched, *on_input, written))
+            tuple(step.tallies for step in (matched, planned, surveyed, numbered, read, written))
             | "All counts" >> beam.Flatten()
             | "Count by file" >> beam.CombinePerKey(MergeTallies())
         )
-        reconciled = tallies | "Reconcile" >> self._step(
-            ReconcileFn(self.card.sha256), pa.RecordBatch, FIGURES
+        reconciled: Reconciled = tallies | "Reconcile" >> self._step(
+            ReconcileFn(self.card.sha256), Reconciled
         )
-        listed = reconciled.main | "Write files" >> self._step(WriteShardsFn(files), Shard, TALLIES)
+        listed: Listed = reconciled.files | "Write files" >> self._step(
+            WriteShardsFn(files), Listed
+        )
         shards = (
-            *(step[SHARDS] for step in on_input),
-            written.main,
-            listed.main,
-        ) | "All shards" >> beam.Flatten()
-        figures = (
-            tuple(step[FIGURES] for step in (matched, *on_input, normalized, scored, reconciled))
+            tuple(step.shards for step in (planned, numbered, read, written, listed))
+            | "All shards" >> beam.Flatten()
+        )
+        counting = (matched, planned, numbered, read, normalized, scored, reconciled)
+        counts = (
+            tuple(step.counts for step in counting)
             | "All figures" >> beam.Flatten()
-            | "Add up figures" >> beam.CombineGlobally(AddUpFigures())
+            | "Add up figures" >> beam.CombineGlobally(AddUpCounts())
         )
         return (
             pipeline
@@ -156,12 +142,12 @@ class ScoreObservations(beam.PTransform):
             >> beam.ParDo(
                 failures.Recorded(PublishFn(), self.publication.layout.failures),
                 pvalue.AsList(shards),
-                pvalue.AsSingleton(figures),
+                pvalue.AsSingleton(counts),
             )
         )
 
-    def _step(self, dofn: beam.DoFn, main: Any, *others: str) -> Any:
-        return step(dofn, main, *others, failures_folder=self.publication.layout.failures)
+    def _step(self, dofn: beam.DoFn, outputs: type[Any]) -> Step:
+        return Step(dofn, outputs, self.publication.layout.failures)
 
     def _data_set(self, name: str, schema: pa.Schema, counted_as: str) -> DataSet:
         paths = self.publication.layout
@@ -187,114 +173,3 @@ class PublishFn(beam.DoFn):
     ) -> Iterator[Manifest]:
         """The records of all shards and all that was counted, to the manifest."""
         yield publish(publication, shards, figures)
-
-
-class NormalizeFn(beam.DoFn):
-    """Turns the raw columns of a chunk into the network's float32 matrix, by the card's scales.
-
-    The raw values are counted on the way, where the card has histograms to compare them with.
-    """
-
-    def __init__(self, card: ModelCard, passthrough: tuple[str, ...]) -> None:
-        self._features = card.features
-        self._reference = card.reference
-        self._passthrough = passthrough
-
-    def process(self, chunk: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """One chunk to one batch of the same rows, and its histograms."""
-        first = len(schemas.LOCATION) + len(self._passthrough)
-        width = len(self._features)
-        label = chunk.columns[first + width :]  # one column or none
-        columns = [column.to_numpy() for column in chunk.columns[first : first + width]]
-        matrix = normalize(columns, self._features)
-        rows = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), width)
-        yield pa.RecordBatch.from_arrays(
-            [*chunk.columns[:first], rows, *label],
-            schema=schemas.batches(self._passthrough, self._features, labelled=bool(label)),
-        )
-        counted: Mapping[str, Counts] = {}
-        if self._reference is not None:
-            counted = histograms.count_features(columns, self._features, self._reference)
-        yield tagged_figures(
-            figures(proof.COUNTED, {proof.NORMALIZED: chunk.num_rows}),
-            figures(histograms.GROUP, counted),
-        )
-
-
-def find_winners(
-    by_class: Sequence[npt.NDArray[np.float32]],
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """The winning class of each row and its probability; the first of equals wins.
-
-    Whole columns are compared: NumPy's ``max`` along rows of three takes many times as long.
-
-    Args:
-      by_class: one array ``[n]`` per class.
-
-    Returns:
-      Class indices int32 ``[n]``, probabilities ``[n]``; NaN where any class has NaN.
-    """
-    best = by_class[0].copy()
-    kind = np.int8 if len(by_class) <= np.iinfo(np.int8).max else np.int32
-    winners = np.zeros(len(best), kind)
-    for index, column in enumerate(by_class[1:], start=1):
-        # A class that beats all before it has the largest index so far: no row is picked by a mask.
-        np.maximum(winners, (column > best) * kind(index), out=winners)
-        np.maximum(best, column, out=best)
-    return winners.astype(np.int32), best
-
-
-class PredictFn(beam.DoFn):
-    """Scores whole batches; the model is loaded once per process and shared by its threads."""
-
-    def __init__(self, card: ModelCard, model_path: str, passthrough: tuple[str, ...]) -> None:
-        self._card = card
-        self._model_path = model_path
-        self._first = len(schemas.LOCATION) + len(passthrough)
-        self._schema = schemas.predictions(passthrough, card)
-        self._classifier: Classifier | None = None
-        self._loads = Metrics.counter(NAMESPACE, "model_loads")
-        self._batch_rows = Metrics.distribution(NAMESPACE, "batch_rows")
-        self._milliseconds = Metrics.distribution(NAMESPACE, "predict_milliseconds")
-
-    def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """One batch to one chunk of predictions, and what is counted of them."""
-        if self._classifier is None:
-            # Not in `setup`: Flink waits three minutes for a worker that fails before a row.
-            self._classifier = model_file.load_shared(self._model_path, self._card)
-        if loads := model_file.take_loads():
-            self._loads.inc(loads)
-        matrix = batch.column(self._first).flatten().to_numpy()
-        started = time.perf_counter()
-        probabilities = self._classifier.predict(matrix.reshape(batch.num_rows, -1))
-        self._milliseconds.update(round((time.perf_counter() - started) * 1000))
-        self._batch_rows.update(batch.num_rows)
-        by_class = [np.ascontiguousarray(column) for column in probabilities.T]
-        winners, best = find_winners(by_class)
-        if not np.isfinite(best).all():
-            raise ModelError("the model answered NaN or infinity for a plausible row")
-        species = pa.DictionaryArray.from_arrays(winners, pa.array(self._card.classes))
-        answers = [species, pa.array(best), *map(pa.array, by_class)]
-        yield pa.RecordBatch.from_arrays(
-            [*batch.columns[: self._first], *answers], schema=self._schema
-        )
-        yield tagged_figures(*self._count(batch, winners, best, probabilities))
-
-    def _count(
-        self,
-        batch: pa.RecordBatch,
-        winners: npt.NDArray[np.int32],
-        best: npt.NDArray[np.float32],
-        probabilities: npt.NDArray[np.float32],
-    ) -> Iterator[Figures]:
-        yield figures(proof.COUNTED, {proof.PREDICTED: batch.num_rows})
-        counts = np.bincount(winners, minlength=len(self._card.classes)).tolist()
-        yield figures(histograms.SPECIES, dict(zip(self._card.classes, counts, strict=True)))
-        if self._card.reference is not None:
-            edges = self._card.reference.probability.edges
-            counted = {histograms.PROBABILITY: histograms.count_values(best, edges)}
-            yield figures(histograms.GROUP, counted)
-        for codes in batch.columns[self._first + 1 :]:  # one column or none
-            yield figures(
-                labels.GROUP, labels.count_hits(codes.to_numpy(), winners, best, probabilities)
-            )

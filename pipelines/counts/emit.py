@@ -1,9 +1,14 @@
-"""The side outputs of the steps: shards, exact counts by file, figures of the run, byte ranges."""
+"""Steps with several outputs: pieces of work, shard records, exact counts by file and of the run.
+
+The outputs of a step are the fields of a named tuple of PCollections; a field's name is the tag,
+and its type chooses the coder. The first field is the main output.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+import typing
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -12,52 +17,51 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipelines.counts import failures
-from pipelines.datasets.shard_writer import Shard
-from pipelines.monitoring import histograms
-from pipelines.monitoring.histograms import Counts, Figures
+from pipelines.counts.figures import Counts, Figures, add_up
 
+# Names of outputs that several steps have.
 SHARDS = "shards"
 TALLIES = "tallies"
-FIGURES = "figures"
-RANGES = "ranges"
-
-_TYPES: Mapping[str, Any] = {
-    SHARDS: Shard,
-    TALLIES: tuple[int, Any],
-    FIGURES: Any,
-    RANGES: Any,
-}
+COUNTS = "counts"
 
 
-def step(dofn: beam.DoFn, main: Any, *others: str, failures_folder: str) -> Any:
-    """A ParDo with a main output, called ``main``, and just the side outputs that it has.
+class Step(beam.PTransform):
+    """A ParDo with all outputs of a named tuple, and no others.
 
     Args:
       dofn: the step.
-      main: the type of the main output. Beam chooses the coder by it, and does not read
-        annotations that are text, as all of ours are.
-      others: the names of the side outputs, of those above.
+      outputs: the named tuple.
       failures_folder: where the step's failure is written for the submitter to read.
     """
-    return (
-        beam.ParDo(failures.Recorded(dofn, failures_folder))
-        .with_output_types(main, **{name: _TYPES[name] for name in others})
-        .with_outputs(*others, main="main")
-    )
+
+    def __init__(self, dofn: beam.DoFn, outputs: type[Any], failures_folder: str) -> None:
+        super().__init__()
+        self._dofn = failures.Recorded(dofn, failures_folder)
+        self._outputs = outputs
+
+    def expand(self, pcoll: Any) -> Any:
+        """Applies the ParDo; the result is the named tuple."""
+        # Of PCollection[T] just T; Beam itself does not read annotations that are text.
+        types = {
+            name: typing.get_args(hint)[0]
+            for name, hint in typing.get_type_hints(self._outputs).items()
+        }
+        main, *others = types
+        found = pcoll | (
+            beam.ParDo(self._dofn)
+            .with_output_types(types.pop(main), **types)
+            .with_outputs(*others, main=main)
+        )
+        return self._outputs(*(found[name] for name in (main, *others)))
 
 
-def figures(group: str, counts: Mapping[str, int | Counts]) -> Figures:
-    """The counts of one group by name, as `FIGURES` holds them."""
-    return {(group, name): count for name, count in counts.items()}
-
-
-def tagged_figures(*parts: Figures) -> pvalue.TaggedOutput:
+def emit_counts(*parts: Figures) -> pvalue.TaggedOutput:
     """Counts that the manifest holds, in one element: they arrive together or not at all."""
-    return pvalue.TaggedOutput(FIGURES, {key: n for part in parts for key, n in part.items()})
+    return pvalue.TaggedOutput(COUNTS, {key: n for part in parts for key, n in part.items()})
 
 
-class AddUpFigures(beam.CombineFn):
-    """Adds up the figures of all steps."""
+class AddUpCounts(beam.CombineFn):
+    """Adds up the counts of all steps."""
 
     def create_accumulator(self) -> dict[tuple[str, str], int | Counts]:
         """Nothing counted yet."""
@@ -68,7 +72,7 @@ class AddUpFigures(beam.CombineFn):
     ) -> dict[tuple[str, str], int | Counts]:
         """Adds the counts of one element."""
         for key, count in element.items():
-            accumulator[key] = histograms.add_up((accumulator.get(key, 0), count))
+            accumulator[key] = add_up((accumulator.get(key, 0), count))
         return accumulator
 
     def merge_accumulators(

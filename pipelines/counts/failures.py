@@ -35,7 +35,7 @@ def recorded(folder: str) -> Iterator[None]:
         raise
 
 
-def read(folder: str) -> PenguinError | None:
+def read_failure(folder: str) -> PenguinError | None:
     """The last failure that was recorded; None where there is none or it can't be read."""
     found: list[tuple[float, PenguinError]] = []
     with contextlib.suppress(*storage.ERRORS, ValueError, KeyError, TypeError):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import storage
-from pipelines.reading.settings import DEFAULT_SIZES
+from pipelines.datasets.settings import ShardSettings
 
 # pyarrow's default of 1,024 values at a time costs an eighth of the time. But only between two
 # such batches does it end a page, which is in memory three times over while it is compressed.
@@ -84,7 +84,7 @@ class ShardWriter:
         *,
         max_shard_bytes: int,
         row_group_rows: int,
-        row_group_bytes: int = DEFAULT_SIZES.row_group_bytes,
+        row_group_bytes: int = ShardSettings.row_group_bytes,
     ) -> None:
         self._folder = folder
         self._dataset = dataset

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from apache_beam.pvalue import PCollection
 
 from pipelines.counts.counter import Counter
 from pipelines.counts.emit import TALLIES, at_bundle_end
+from pipelines.datasets.settings import ShardSettings
 from pipelines.datasets.shard_writer import Shard, ShardWriter
-from pipelines.reading.settings import Sizes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class DataSet:
     schema: pa.Schema
     metadata: Mapping[str, str]
     counted_as: str
-    sizes: Sizes
+    sizes: ShardSettings
 
     def open_writer(self) -> ShardWriter:
         """A writer of new shards."""
@@ -78,6 +79,19 @@ class BundleWriter:
     def finish(self) -> list[Shard]:
         """Closes the shards and returns their records."""
         return self._writer.finish() if self._writer is not None else []
+
+
+class Written(NamedTuple):
+    """What `WriteShardsFn` emits: a record of each shard, and the rows that each file has in it."""
+
+    shards: PCollection[Shard]
+    tallies: PCollection[tuple[int, Any]]
+
+
+class Listed(NamedTuple):
+    """What it emits of a data set whose rows aren't counted by file."""
+
+    shards: PCollection[Shard]
 
 
 class WriteShardsFn(beam.DoFn):

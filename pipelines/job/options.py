@@ -11,7 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentP
 
 from penguin_model import cli
 from penguin_model.card import DEFAULT_MODEL
-from pipelines.reading.format_table import FORMATS
+from pipelines.reading import FORMATS
 
 
 class ScoreOptions(PipelineOptions):

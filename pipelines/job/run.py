@@ -255,7 +255,7 @@ def _run_pipeline(job: Job) -> Metrics:
     try:
         return job.submission.run("Score", job.transform)
     except Exception as error:
-        recorded = failures.read(job.transform.publication.layout.failures)
+        recorded = failures.read_failure(job.transform.publication.layout.failures)
         raise recorded or as_penguin_error(error) from error
 
 

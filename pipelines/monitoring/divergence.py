@@ -22,7 +22,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.monitoring.histograms import Counts
+from pipelines.counts.figures import Counts
 
 Bins = npt.NDArray[np.int64]
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from penguin_model.card import Reference
+from pipelines.counts.figures import Counts
 from pipelines.monitoring.divergence import NOTABLE, Shift, compare
-from pipelines.monitoring.histograms import PROBABILITY, SPECIES, Counts
+from pipelines.monitoring.histograms import PROBABILITY, SPECIES
 
 # The most drifted distributions that an error names.
 _MOST_NAMED = 3

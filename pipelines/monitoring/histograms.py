@@ -7,16 +7,14 @@ is refused (`model_file.read_card`), so all histograms share one flat set of nam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from penguin_model.card import Feature, Histogram, ModelCard, Reference
-
-Counts = tuple[int, ...]
-Figures = Mapping[tuple[str, str], int | Counts]
+from pipelines.counts.figures import Counts, Figures
 
 GROUP = "histogram"
 SPECIES = "species"
@@ -60,24 +58,6 @@ def count_features(
         for column, feature in zip(columns, features, strict=True)
         if feature.name in reference.features
     }
-
-
-def add_up(counts: Iterable[int | Counts]) -> int | Counts:
-    """Adds up numbers, or tuples of equal length element by element.
-
-    Order doesn't matter, and partial sums can be added up again.
-    """
-    total: int | Counts = 0
-    for each in counts:
-        if total == 0:  # nothing yet, of either kind
-            total = each
-        elif isinstance(total, int) and isinstance(each, int):
-            total += each
-        elif isinstance(total, tuple) and isinstance(each, tuple):
-            total = tuple(a + b for a, b in zip(total, each, strict=True))
-        elif each != 0:
-            raise TypeError(f"a count is both a number and a tuple: {total!r}, {each!r}")
-    return total
 
 
 def of_run(figures: Figures, card: ModelCard) -> Reference | None:

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penguin_model import validate
-from pipelines.monitoring.histograms import Counts, Figures
-from pipelines.reading.encoding import is_bytes, is_text
+from penguin_model.validate import is_bytes, is_text
+from pipelines.counts.figures import Counts, Figures
 
 GROUP = "labels"
 # The codes of a missing label, and of one that isn't a class of the model.

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from penguin_model.card import ModelCard, Reference
+from pipelines.counts.figures import Figures
 from pipelines.monitoring import drift, histograms, labels
-from pipelines.monitoring.histograms import Figures
 from pipelines.publishing import proof
 from pipelines.publishing.commit import Decision, PlacedShard, describe
 from pipelines.runs.layout import Layout

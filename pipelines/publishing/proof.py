@@ -9,15 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pipelines.counts.figures import COUNTED, MATCHED, NORMALIZED, PREDICTED, Figures
 from pipelines.errors import ReconcileError
 from pipelines.monitoring import histograms
-from pipelines.monitoring.histograms import Figures
 from pipelines.runs import layout
 from pipelines.runs.manifest import Totals
-
-# Counts that are compared and not shown, by the step that counts.
-COUNTED = "counted"
-MATCHED, NORMALIZED, PREDICTED = "files_matched", "rows_normalized", "rows_predicted"
 
 
 def check(figures: Figures, totals: Totals, rows: Mapping[str, int]) -> None:

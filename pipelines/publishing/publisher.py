@@ -10,10 +10,10 @@ import datetime
 import functools
 from collections.abc import Iterable, Sequence
 
+from pipelines.counts.figures import Figures
 from pipelines.datasets.shard_writer import Shard
 from pipelines.errors import ConflictError, DamagedError
 from pipelines.monitoring import histograms
-from pipelines.monitoring.histograms import Figures
 from pipelines.publishing import choose, verify_shards
 from pipelines.publishing.commit import Commit, Decision
 from pipelines.publishing.decide import Comparison, Publication, decide

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.pvalue import PCollection
 
 from pipelines.counts.by_file import FileTally, reconcile
-from pipelines.counts.emit import figures, tagged_figures
+from pipelines.counts.emit import emit_counts
+from pipelines.counts.figures import figures
 from pipelines.datasets import schemas
+
+
+class Reconciled(NamedTuple):
+    """What `ReconcileFn` emits: rows of `schemas.FILES`, and the totals."""
+
+    files: PCollection[pa.RecordBatch]
+    counts: PCollection[Any]
 
 
 class ReconcileFn(beam.DoFn):
@@ -48,4 +57,4 @@ class ReconcileFn(beam.DoFn):
             "rows_scored": sum(tally.rows_scored for tally in known),
             "rows_rejected": sum(tally.rows_rejected for tally in known),
         }
-        yield tagged_figures(figures("totals", totals))
+        yield emit_counts(figures("totals", totals))

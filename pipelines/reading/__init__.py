@@ -1,0 +1,43 @@
+"""Files to located chunks of good rows, and to rejects.
+
+In: patterns of input files and the columns that a model card asks for. Out: Arrow chunks whose rows
+know their file and place, shards of rejects, and counts. Never imports scoring or publishing.
+"""
+
+from pipelines.reading.format_table import FORMATS
+from pipelines.reading.formats import Format
+from pipelines.reading.matching import InputFile, Matching
+from pipelines.reading.rows import InputColumns
+from pipelines.reading.settings import DEFAULT_SIZES, Sizes
+from pipelines.reading.transforms import (
+    MatchedFiles,
+    MatchFilesFn,
+    Numbered,
+    NumberRowsFn,
+    Planned,
+    PlanSpansFn,
+    ReadSpanFn,
+    RowsRead,
+    Surveyed,
+    SurveyRangeFn,
+)
+
+__all__ = [
+    "DEFAULT_SIZES",
+    "FORMATS",
+    "Format",
+    "InputColumns",
+    "InputFile",
+    "MatchFilesFn",
+    "MatchedFiles",
+    "Matching",
+    "NumberRowsFn",
+    "Numbered",
+    "PlanSpansFn",
+    "Planned",
+    "ReadSpanFn",
+    "RowsRead",
+    "Sizes",
+    "SurveyRangeFn",
+    "Surveyed",
+]

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from penguin_model import validate
 from pipelines.reading.encoding import filterable, undecodable_rows
 from pipelines.reading.formats import Loaded
-from pipelines.reading.rows import Block, Broken, Reject, Wanted
+from pipelines.reading.rows import Broken, InputColumns, ParsedRows, Reject
 
 # What a torn or foreign file raises: Arrow's own errors, OSError for Thrift and codecs, and what
 # pyarrow's bindings make of names that are no text and sizes that no memory holds.
@@ -22,9 +22,9 @@ ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryErr
 def block(
     batch: pa.RecordBatch,
     row: int,
-    wanted: Wanted,
+    wanted: InputColumns,
     show: Callable[[Sequence[int]], list[str]],
-) -> Block:
+) -> ParsedRows:
     """The rows of a batch; those with text that isn't UTF-8 are set aside.
 
     Args:
@@ -58,12 +58,14 @@ def block(
     def raw(positions: Sequence[int]) -> list[str | None]:
         return list(show(places[list(positions)].tolist()))
 
-    return Block(columns=columns, rows=places + row, raw=raw, broken=Broken(broken + row, explain))
+    return ParsedRows(
+        columns=columns, rows=places + row, raw=raw, broken=Broken(broken + row, explain)
+    )
 
 
 def unreadable(
-    row: int, end: int, message: str, wanted: Wanted, batch_rows: int
-) -> Iterator[Block]:
+    row: int, end: int, message: str, wanted: InputColumns, batch_rows: int
+) -> Iterator[ParsedRows]:
     """Rows that are known to be there and can't be read: a reject for each.
 
     Args:
@@ -87,7 +89,7 @@ def unreadable(
 
     for start in range(row, end, batch_rows):
         rows = range(start, min(start + batch_rows, end))
-        yield Block(
+        yield ParsedRows(
             columns={name: pa.array([], pa.string()) for name in wanted.columns},
             rows=np.empty(0, np.int64),
             raw=lambda _: [],
@@ -95,7 +97,7 @@ def unreadable(
         )
 
 
-def combine(files: Sequence[Loaded], wanted: Wanted) -> pa.Table:
+def combine(files: Sequence[Loaded], wanted: InputColumns) -> pa.Table:
     """Puts the tables of small files together."""
     return pa.concat_tables([file.content.replace_schema_metadata() for file in files])
 

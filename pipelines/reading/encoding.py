@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from penguin_model import validate
+from penguin_model.validate import is_bytes, is_text
 
 # How much of its row a reject shows: more wouldn't help a reader.
 MAX_RAW_BYTES = 32 << 10
@@ -36,27 +37,6 @@ def from_latin_1(array: pa.Array) -> pa.Array:
         for part in (array.slice(at, _AT_A_TIME) for at in range(0, len(array), _AT_A_TIME))
     ]
     return pa.concat_arrays(parts) if parts else pa.array([], pa.binary())
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether an Arrow type holds text, plain or in a dictionary."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
-
-
-def is_bytes(kind: pa.DataType) -> bool:
-    """Whether an Arrow type holds bytes, plain or in a dictionary: old writers' text is so."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(
-        pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_binary_view(kind)
-        or pa.types.is_fixed_size_binary(kind)
-    )
 
 
 def filterable(array: pa.Array) -> pa.Array:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipelines.reading.arrow_files.format import ARROW
-from pipelines.reading.csv_files.format import CSV, GZIPPED_CSV
+from pipelines.reading.arrow_files import ARROW
+from pipelines.reading.csv_files import CSV, GZIPPED_CSV
 from pipelines.reading.formats import Format
-from pipelines.reading.parquet_files.format import PARQUET
+from pipelines.reading.parquet_files import PARQUET
 
 TABLE: tuple[Format, ...] = (
     CSV,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from pipelines.counts.by_file import UNKNOWN
-from pipelines.reading.rows import Block, Wanted
+from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
 
 
@@ -61,8 +61,8 @@ class Together(NamedTuple):
         `pa.ArrowException` if one of them is at fault, `UnreadableFile` if they all are.
     """
 
-    load: Callable[[pa.NativeFile, Wanted, int], Loaded]
-    combine: Callable[[Sequence[Loaded], Wanted], pa.Table]
+    load: Callable[[pa.NativeFile, InputColumns, int], Loaded]
+    combine: Callable[[Sequence[Loaded], InputColumns], pa.Table]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    read: Callable[[pa.NativeFile, Part, Wanted, Sizes], Iterator[Block]]
-    plan: Callable[[pa.NativeFile, Wanted, Sizes], list[Part]] | None = None
-    check_header: Callable[[pa.NativeFile, Wanted], object] | None = None
+    read: Callable[[pa.NativeFile, Part, InputColumns, Sizes], Iterator[ParsedRows]]
+    plan: Callable[[pa.NativeFile, InputColumns, Sizes], list[Part]] | None = None
+    check_header: Callable[[pa.NativeFile, InputColumns], object] | None = None
     together: Together | None = None

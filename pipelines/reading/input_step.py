@@ -1,4 +1,4 @@
-"""What the steps on the input share: they count their work, and write their rejects."""
+"""What the steps on the input share: they count their work, and most write rejects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from penguin_model import validate
 from pipelines import storage
 from pipelines.counts import NAMESPACE
 from pipelines.counts.counter import Counter
-from pipelines.counts.emit import FIGURES, SHARDS, TALLIES, at_bundle_end, figures
+from pipelines.counts.emit import COUNTS, SHARDS, TALLIES, at_bundle_end
+from pipelines.counts.figures import figures
 from pipelines.datasets.transforms import BundleWriter, DataSet
 from pipelines.progress.reporter import Teller
 from pipelines.reading.matching import InputFile, check_unchanged
@@ -22,17 +23,15 @@ from pipelines.reading.rows import Reject, rejects_batch
 from pipelines.reading.unreadable import UnreadableFile
 
 
-class InputFn(beam.DoFn):
-    """A step on the input: it counts its work, and writes the rejects that it finds.
+class CountingFn(beam.DoFn):
+    """A step on the input: it counts its work by file.
 
     Args:
       progress: the folder to report progress in; None reports none.
-      rejects: the data set of the rejects.
     """
 
-    def __init__(self, progress: str | None, rejects: DataSet) -> None:
+    def __init__(self, progress: str | None) -> None:
         self._progress = progress
-        self._data_set = rejects
 
     def setup(self) -> None:
         self._teller = Teller(self._progress)
@@ -40,16 +39,37 @@ class InputFn(beam.DoFn):
     def start_bundle(self) -> None:
         """Forgets what a failed bundle may have left."""
         self._counter = Counter(self._teller)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """Emits what was counted."""
+        yield from at_bundle_end(self._counter.take(), TALLIES)
+        self._teller.tell()
+
+
+class RejectingFn(CountingFn):
+    """A step that also writes the rejects that it finds.
+
+    Args:
+      progress: the folder to report progress in; None reports none.
+      rejects: the data set of the rejects.
+    """
+
+    def __init__(self, progress: str | None, rejects: DataSet) -> None:
+        super().__init__(progress)
+        self._data_set = rejects
+
+    def start_bundle(self) -> None:
+        """Forgets what a failed bundle may have left."""
+        super().start_bundle()
         self._rejects = BundleWriter(self._data_set, self._counter)
         self._by_reason: dict[str, int] = {}
 
     def finish_bundle(self) -> Iterator[Any]:
         """Closes the shards of rejects; emits their records and all that was counted."""
         yield from at_bundle_end(self._rejects.finish(), SHARDS)
-        yield from at_bundle_end(self._counter.take(), TALLIES)
         if self._by_reason:
-            yield from at_bundle_end([figures("rejects", self._by_reason)], FIGURES)
-        self._teller.tell()
+            yield from at_bundle_end([figures("rejects", self._by_reason)], COUNTS)
+        yield from super().finish_bundle()
 
     def _reject(self, rejects: pa.RecordBatch) -> None:
         self._rejects.write(rejects)

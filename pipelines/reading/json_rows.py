@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from penguin_model import validate
-from pipelines.reading.encoding import MAX_RAW_BYTES, is_text, show_bytes
+from penguin_model.validate import is_text
+from pipelines.reading.encoding import MAX_RAW_BYTES, show_bytes
 
 _VALUE_BYTES = 4 << 10
 _NOT_SHOWN = "…"

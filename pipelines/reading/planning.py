@@ -12,7 +12,7 @@ from pipelines.reading import matching
 from pipelines.reading.format_table import FORMATS, SUFFIXES
 from pipelines.reading.formats import Format, Part
 from pipelines.reading.matching import InputFile, check_unchanged
-from pipelines.reading.rows import Wanted
+from pipelines.reading.rows import InputColumns
 from pipelines.reading.settings import Sizes
 from pipelines.reading.unreadable import UnreadableFile
 
@@ -63,7 +63,7 @@ def format_of(file: InputFile) -> Format:
     return FORMATS[file.format]
 
 
-def plan_ranges(file: InputFile, wanted: Wanted, sizes: Sizes) -> list[Span]:
+def plan_ranges(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Span]:
     """Divides a large file into ranges of bytes, which begin and end anywhere.
 
     Returns:
@@ -86,7 +86,7 @@ def plan_ranges(file: InputFile, wanted: Wanted, sizes: Sizes) -> list[Span]:
     ]
 
 
-def plan_spans(file: InputFile, wanted: Wanted, sizes: Sizes) -> list[Span]:
+def plan_spans(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Span]:
     """Divides a file that isn't divided into ranges into the spans that are read on their own.
 
     Returns:

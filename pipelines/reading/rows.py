@@ -24,7 +24,7 @@ _ROW_BYTES = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Wanted:
+class InputColumns:
     """Which columns a job reads, and how it checks them.
 
     Attributes:
@@ -40,7 +40,7 @@ class Wanted:
     classes: tuple[str, ...] = ()
 
     @classmethod
-    def of_card(cls, card: ModelCard, passthrough: tuple[str, ...]) -> Wanted:
+    def of_card(cls, card: ModelCard, passthrough: tuple[str, ...]) -> InputColumns:
         """What scoring with a card reads; a column that is a feature tells no class."""
         return cls(
             features=card.features,
@@ -104,7 +104,7 @@ _NOTHING_BROKEN = Broken(np.empty(0, np.int64), lambda _: [])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Block:
+class ParsedRows:
     """Some rows of one file as a reader found them.
 
     Attributes:
@@ -127,8 +127,8 @@ class Block:
         return len(self.rows) + len(self.broken.rows)
 
 
-def split(
-    block: Block, source_file: str, wanted: Wanted
+def validate_rows(
+    block: ParsedRows, source_file: str, wanted: InputColumns
 ) -> tuple[pa.RecordBatch | None, Iterator[Reject]]:
     """Divides a block into the chunk of its good rows and the rejects.
 
@@ -171,10 +171,10 @@ def split(
 
 
 def _rejects(
-    block: Block,
+    block: ParsedRows,
     bad: npt.NDArray[np.int64],
     columns: Sequence[validate.Column],
-    wanted: Wanted,
+    wanted: InputColumns,
 ) -> Iterator[Reject]:
     """The rejects of a block in the order of the file, made a few at a time."""
     broken = block.broken

@@ -21,30 +21,30 @@ from pipelines.reading.encoding import filterable, undecodable_rows
 from pipelines.reading.format_table import FORMATS
 from pipelines.reading.formats import Loaded, Together
 from pipelines.reading.matching import InputFile
-from pipelines.reading.rows import Block, Wanted
+from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.reading.unreadable import UnreadableFile
 
 
-class Pack(NamedTuple):
+class SmallFiles(NamedTuple):
     """Small files that one worker reads together."""
 
     files: tuple[InputFile, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Packed:
+class ReadTogether:
     """What became of some files of a pack.
 
     Attributes:
       block: the rows of the files that are plain, all of them good; None where no file is.
       rows: how many rows each of those files has.
-      others: the files that must be read on their own.
+      read_alone: the files that must be read on their own.
     """
 
-    block: Block | None = None
+    block: ParsedRows | None = None
     rows: dict[InputFile, int] = dataclasses.field(default_factory=dict)
-    others: tuple[InputFile, ...] = ()
+    read_alone: tuple[InputFile, ...] = ()
 
 
 class _File(NamedTuple):
@@ -55,7 +55,7 @@ class _File(NamedTuple):
     loaded: Loaded
 
 
-def gather(files: Iterable[InputFile], *, max_file_bytes: int, max_files: int) -> list[Pack]:
+def gather(files: Iterable[InputFile], *, max_file_bytes: int, max_files: int) -> list[SmallFiles]:
     """Puts small files together; a file that is not small is a pack of its own.
 
     Args:
@@ -63,22 +63,22 @@ def gather(files: Iterable[InputFile], *, max_file_bytes: int, max_files: int) -
       max_file_bytes: a small file has no more.
       max_files: of a pack.
     """
-    packs: list[Pack] = []
+    packs: list[SmallFiles] = []
     small: list[InputFile] = []
     for file in files:
         if file.size > max_file_bytes or _together(file) is None:
-            packs.append(Pack((file,)))
+            packs.append(SmallFiles((file,)))
             continue
         small.append(file)
         if len(small) == max_files:
-            packs.append(Pack(tuple(small)))
+            packs.append(SmallFiles(tuple(small)))
             small = []
-    return packs + ([Pack(tuple(small))] if small else [])
+    return packs + ([SmallFiles(tuple(small))] if small else [])
 
 
-def read(
-    pack: Pack, wanted: Wanted, *, batch_bytes: int = DEFAULT_SIZES.batch_bytes
-) -> Iterator[Packed]:
+def read_together(
+    pack: SmallFiles, wanted: InputColumns, *, batch_bytes: int = DEFAULT_SIZES.batch_bytes
+) -> Iterator[ReadTogether]:
     """Reads small files together, as far as they are alike, and as many as fit in memory.
 
     Args:
@@ -87,15 +87,15 @@ def read(
       batch_bytes: decoded bytes that are read together, at most; a small file may have more.
 
     Yields:
-      Each file once: in a block, or among the others.
+      Each file once: in a block, or among the read_alone.
     """
     plain: list[_File] = []
-    others: list[InputFile] = []
+    read_alone: list[InputFile] = []
     size = 0
     for file, data in zip(pack.files, _fetch(pack.files), strict=True):
         opened = _load(file, data, wanted, batch_bytes)
         if opened is None:
-            others.append(file)
+            read_alone.append(file)
             continue
         plain.append(opened)
         size += opened.loaded.size + opened.loaded.rows * wanted.row_bytes
@@ -103,11 +103,11 @@ def read(
             yield from _read_together(plain, wanted)
             plain, size = [], 0
     yield from _read_together(plain, wanted)
-    if others:
-        yield Packed(others=tuple(others))
+    if read_alone:
+        yield ReadTogether(read_alone=tuple(read_alone))
 
 
-def _read_together(files: Sequence[_File], wanted: Wanted) -> Iterator[Packed]:
+def _read_together(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogether]:
     alike: dict[tuple[str, Hashable], list[_File]] = {}
     for each in files:
         alike.setdefault((each.file.format, each.loaded.kind), []).append(each)
@@ -115,7 +115,7 @@ def _read_together(files: Sequence[_File], wanted: Wanted) -> Iterator[Packed]:
         yield from _check(group, wanted)
 
 
-def _check(files: Sequence[_File], wanted: Wanted) -> Iterator[Packed]:
+def _check(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogether]:
     """Parses files together; where that fails, each half of them, down to the file at fault."""
     counts = np.array([each.loaded.rows for each in files])
     try:
@@ -128,11 +128,11 @@ def _check(files: Sequence[_File], wanted: Wanted) -> Iterator[Packed]:
         if undecodable_rows({name: columns[name] for name in wanted.columns}):
             raise pa.ArrowInvalid("text that is no UTF-8")
     except UnreadableFile:
-        yield Packed(others=tuple(each.file for each in files))
+        yield ReadTogether(read_alone=tuple(each.file for each in files))
         return
     except (pa.ArrowException, MemoryError):
         if len(files) == 1:
-            yield Packed(others=(files[0].file,))
+            yield ReadTogether(read_alone=(files[0].file,))
             return
         middle = len(files) // 2
         yield from _check(files[:middle], wanted)
@@ -149,15 +149,15 @@ def _check(files: Sequence[_File], wanted: Wanted) -> Iterator[Packed]:
         of_file, rows, mask = of_file[kept], rows[kept], pa.array(kept)
         columns = {name: array.filter(mask) for name, array in columns.items()}
     paths = pa.array([each.file.path for each in files], pa.string())
-    yield Packed(
-        block=Block(
+    yield ReadTogether(
+        block=ParsedRows(
             columns=columns,
             rows=rows,
             raw=lambda _: [],
             files=pa.DictionaryArray.from_arrays(of_file, paths),
         ),
         rows={each.file: each.loaded.rows for each, ok in zip(files, plain, strict=True) if ok},
-        others=tuple(each.file for each, ok in zip(files, plain, strict=True) if not ok),
+        read_alone=tuple(each.file for each, ok in zip(files, plain, strict=True) if not ok),
     )
 
 
@@ -175,7 +175,9 @@ def _fetch(files: Sequence[InputFile]) -> Iterable[bytes | None]:
     return storage.for_each(files[0].path, fetch, files)
 
 
-def _load(file: InputFile, data: bytes | None, wanted: Wanted, most_bytes: int) -> _File | None:
+def _load(
+    file: InputFile, data: bytes | None, wanted: InputColumns, most_bytes: int
+) -> _File | None:
     """Loads a file; None for one that must be read alone."""
     together = _together(file)
     if together is None or (data is None and storage.of(file.path).has_slow_calls):

@@ -9,35 +9,77 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam import pvalue
+from apache_beam.pvalue import PCollection
 
 from pipelines import storage
 from pipelines.counts.by_file import UNKNOWN, fingerprint
 from pipelines.counts.counter import Counter
-from pipelines.counts.emit import (
-    RANGES,
-    TALLIES,
-    figures,
-    tagged_figures,
-)
+from pipelines.counts.emit import TALLIES, emit_counts
+from pipelines.counts.figures import COUNTED, MATCHED, figures
+from pipelines.datasets.shard_writer import Shard
 from pipelines.datasets.transforms import DataSet
 from pipelines.errors import ReconcileError
 from pipelines.progress.reporter import Teller
-from pipelines.publishing import proof
 from pipelines.reading import matching as files
 from pipelines.reading import small_files
-from pipelines.reading.csv_files.ranges import Found, Survey, look_inside, number, survey
-from pipelines.reading.input_step import InputFn
+from pipelines.reading.csv_files.ranges import RangeScan, Survey, assign_rows, scan_quoted, survey
+from pipelines.reading.input_step import CountingFn, RejectingFn
 from pipelines.reading.matching import Matching, check_unchanged
 from pipelines.reading.planning import Span, check_cover, format_of, plan_ranges, plan_spans, whole
-from pipelines.reading.rows import Block, Wanted, reject_batches, split
+from pipelines.reading.rows import InputColumns, ParsedRows, reject_batches, validate_rows
 from pipelines.reading.settings import Sizes
-from pipelines.reading.small_files import Pack
+from pipelines.reading.small_files import SmallFiles
 from pipelines.reading.unreadable import UnreadableFile
+
+RANGES = "ranges"
+
+
+class MatchedFiles(NamedTuple):
+    """What `MatchFilesFn` emits: the files, and what is counted of them."""
+
+    files: PCollection[SmallFiles]
+    tallies: PCollection[tuple[int, Any]]
+    counts: PCollection[Any]
+
+
+class Planned(NamedTuple):
+    """What `PlanSpansFn` emits: spans (or small files) to read, and ranges to survey first."""
+
+    spans: PCollection[Any]
+    ranges: PCollection[Any]
+    shards: PCollection[Shard]
+    tallies: PCollection[tuple[int, Any]]
+    counts: PCollection[Any]
+
+
+class Surveyed(NamedTuple):
+    """What `SurveyRangeFn` emits: each range and its survey by file."""
+
+    surveys: PCollection[tuple[str, Any]]
+    tallies: PCollection[tuple[int, Any]]
+
+
+class Numbered(NamedTuple):
+    """What `NumberRowsFn` emits: spans to read."""
+
+    spans: PCollection[Any]
+    shards: PCollection[Shard]
+    tallies: PCollection[tuple[int, Any]]
+    counts: PCollection[Any]
+
+
+class RowsRead(NamedTuple):
+    """What `ReadSpanFn` emits: located chunks of good rows."""
+
+    chunks: PCollection[pa.RecordBatch]
+    shards: PCollection[Shard]
+    tallies: PCollection[tuple[int, Any]]
+    counts: PCollection[Any]
 
 
 class MatchFilesFn(beam.DoFn):
@@ -66,24 +108,24 @@ class MatchFilesFn(beam.DoFn):
             "files_skipped": matched.skipped,
             "files_unsettled": len(matched.unsettled),
         }
-        yield tagged_figures(
-            figures(proof.COUNTED, {proof.MATCHED: len(matched.chosen)}),
+        yield emit_counts(
+            figures(COUNTED, {MATCHED: len(matched.chosen)}),
             figures("totals", left_out),
             figures("unsettled", {file.path: 1 for file in matched.unsettled}),
         )
 
 
-class PlanSpansFn(InputFn):
+class PlanSpansFn(RejectingFn):
     """Divides a file into spans; a file that can't be planned becomes a reject."""
 
     def __init__(
-        self, wanted: Wanted, sizes: Sizes, progress: str | None, rejects: DataSet
+        self, wanted: InputColumns, sizes: Sizes, progress: str | None, rejects: DataSet
     ) -> None:
         super().__init__(progress, rejects)
         self._wanted = wanted
         self._sizes = sizes
 
-    def process(self, pack: Pack) -> Iterator[Any]:
+    def process(self, pack: SmallFiles) -> Iterator[Any]:
         """A file to its spans; several small ones are read as they are."""
         for file in pack.files:
             self._counter.add(file.path, planned=1)
@@ -106,7 +148,7 @@ class PlanSpansFn(InputFn):
             self._refuse(file, error)
 
 
-class SurveyRangeFn(InputFn):
+class SurveyRangeFn(CountingFn):
     """Looks for records and quotes in one range of a large CSV."""
 
     def process(self, span: Span) -> Iterator[tuple[str, tuple[Span, Survey | str]]]:
@@ -124,7 +166,7 @@ class SurveyRangeFn(InputFn):
         yield file.path, (span, found)
 
 
-class NumberRowsFn(InputFn):
+class NumberRowsFn(RejectingFn):
     """Puts the surveys of a file in order: spans of whole records, each with its first row."""
 
     def process(self, element: tuple[str, Iterable[tuple[Span, Survey | str]]]) -> Iterator[Any]:
@@ -133,9 +175,9 @@ class NumberRowsFn(InputFn):
         file = surveyed[0][0].file
         check_cover([(range_.start, range_.stop) for range_, _ in surveyed], file)
 
-        def look(start: int, stop: int) -> Found:
+        def look(start: int, stop: int) -> RangeScan:
             with storage.open_input(file.path) as source:
-                return look_inside(source, start, stop)
+                return scan_quoted(source, start, stop)
 
         try:
             surveys = []
@@ -143,7 +185,7 @@ class NumberRowsFn(InputFn):
                 if isinstance(found, str):
                     raise OSError(errno.EIO, found)
                 surveys.append(found)
-            spans = list(number(surveys, file.size, look))
+            spans = list(assign_rows(surveys, file.size, look))
             check_unchanged(file)
         except (UnreadableFile, *storage.ERRORS) as error:
             self._refuse(file, error)
@@ -155,31 +197,31 @@ class NumberRowsFn(InputFn):
             )
 
 
-class ReadSpanFn(InputFn):
+class ReadSpanFn(RejectingFn):
     """Reads a span into located chunks of good rows; the other rows become rejects."""
 
     def __init__(
-        self, wanted: Wanted, sizes: Sizes, progress: str | None, rejects: DataSet
+        self, wanted: InputColumns, sizes: Sizes, progress: str | None, rejects: DataSet
     ) -> None:
         super().__init__(progress, rejects)
         self._wanted = wanted
         self._sizes = sizes
 
-    def process(self, span: Span | Pack) -> Iterator[pa.RecordBatch]:
+    def process(self, span: Span | SmallFiles) -> Iterator[pa.RecordBatch]:
         """One span, or some small files, to chunks."""
-        yield from self._pack(span) if isinstance(span, Pack) else self._span(span)
+        yield from self._pack(span) if isinstance(span, SmallFiles) else self._span(span)
 
-    def _pack(self, pack: Pack) -> Iterator[pa.RecordBatch]:
-        for packed in small_files.read(pack, self._wanted):
+    def _pack(self, pack: SmallFiles) -> Iterator[pa.RecordBatch]:
+        for packed in small_files.read_together(pack, self._wanted):
             if packed.block is not None:
-                chunk, _ = split(packed.block, "", self._wanted)
+                chunk, _ = validate_rows(packed.block, "", self._wanted)
                 storage.for_each(pack.files[0].path, check_unchanged, packed.rows)
                 if chunk is not None:
                     yield chunk
                 for file, rows in packed.rows.items():
                     self._counter.add(file.path, rows_read=rows)
                     self._acknowledge(whole(file), file.size)
-            for file in packed.others:
+            for file in packed.read_alone:
                 try:
                     spans = plan_spans(file, self._wanted, self._sizes)
                 except (UnreadableFile, *storage.ERRORS) as error:
@@ -200,7 +242,7 @@ class ReadSpanFn(InputFn):
         try:
             for block, done in self._blocks(span):
                 rows_read += block.rows_read
-                chunk, rejects = split(block, path, self._wanted)
+                chunk, rejects = validate_rows(block, path, self._wanted)
                 for batch in reject_batches(rejects, path):
                     self._reject(batch)
                 if chunk is not None:
@@ -220,7 +262,7 @@ class ReadSpanFn(InputFn):
                 )
         self._counter.add(path, bytes_read=span.size - bytes_read)
 
-    def _blocks(self, span: Span) -> Iterator[tuple[Block, int]]:
+    def _blocks(self, span: Span) -> Iterator[tuple[ParsedRows, int]]:
         """The rows of a span, and how many of its bytes are read with each block."""
         rows_read = 0
         with storage.open_input(span.file.path) as source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from penguin_model import validate
-from pipelines.reading.rows import Wanted
+from pipelines.reading.rows import InputColumns
 
 
 class UnreadableFile(Exception):
@@ -24,7 +24,7 @@ class UnreadableFile(Exception):
         self.column = column
 
 
-def check_columns(names: Sequence[str], wanted: Wanted) -> None:
+def check_columns(names: Sequence[str], wanted: InputColumns) -> None:
     """Refuses a file that lacks a wanted column or has it twice.
 
     Raises:

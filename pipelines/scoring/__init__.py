@@ -1,0 +1,9 @@
+"""Located chunks to predictions.
+
+In: chunks of good rows in raw units, a model card and its model file. Out: chunks of species and
+probabilities, and counts of both. Never imports reading or publishing.
+"""
+
+from pipelines.scoring.transforms import Normalized, NormalizeFn, PredictFn, Scored
+
+__all__ = ["NormalizeFn", "Normalized", "PredictFn", "Scored"]

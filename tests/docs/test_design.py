@@ -59,7 +59,7 @@ def test_help_imports_nothing_heavy(command: str) -> None:
 
 def test_the_picture_in_the_readme_shows_the_steps_of_the_code() -> None:
     code = (PROJECT / "pipelines/pipeline.py").read_text()
-    expand = code[code.index("def expand") : code.index("class NormalizeFn")]
+    expand = code[code.index("def expand") : code.index("class PublishFn")]
     labels = set(re.findall(r'"([A-Z][a-z ]+)"\s*>>', expand))
     readme = (PROJECT / "README.md").read_text()
     picture = readme[

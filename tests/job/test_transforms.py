@@ -15,7 +15,7 @@ from pipelines.datasets import schemas
 from pipelines.datasets.schemas import RecordBatchCoder
 from pipelines.job import options
 from pipelines.job import run as job
-from pipelines.pipeline import NormalizeFn, find_winners
+from pipelines.scoring.transforms import NormalizeFn, find_winners
 from tests.support.toy import toy_card
 
 MATRICES = hnp.arrays(

@@ -8,9 +8,9 @@ import pytest
 
 from penguin_model.card import Histogram, Reference, read_card
 from penguin_model.training import dataset
+from pipelines.counts.figures import Counts
 from pipelines.monitoring import drift, histograms
 from pipelines.monitoring.divergence import compare
-from pipelines.monitoring.histograms import Counts
 
 TEN = (24, 18, 28, 26, 21, 20, 26, 28, 23, 25)
 

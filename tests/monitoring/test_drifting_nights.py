@@ -17,10 +17,11 @@ from penguin_model import bundle
 from penguin_model.card import ModelCard, read_card
 from penguin_model.features import normalize
 from penguin_model.training import dataset, evaluation
-from pipelines import pipeline
+from pipelines.counts.figures import add_up
 from pipelines.datasets import schemas
 from pipelines.monitoring import histograms
 from pipelines.reading.settings import Sizes
+from pipelines.scoring.transforms import NormalizeFn
 from tests.support import samples
 from tests.support.running import (
     listing,
@@ -189,7 +190,7 @@ def counted(batches: Iterator[Any]) -> dict[Any, Any]:
         if not isinstance(each, pa.RecordBatch):
             for key, counts in each.value.items():
                 if key[0] == histograms.GROUP:
-                    sums[key] = histograms.add_up([sums.get(key, 0), counts])
+                    sums[key] = add_up([sums.get(key, 0), counts])
     return sums
 
 
@@ -210,7 +211,7 @@ def test_pieces_of_a_chunk_are_counted_as_the_whole(rows: list[Any], data: Any) 
         [schemas.constant("f", len(rows)), pa.array(range(len(rows))), *columns],
         schema=schemas.observations((), shipped.features),
     )
-    step = pipeline.NormalizeFn(shipped, ())
+    step = NormalizeFn(shipped, ())
     pieces = [
         whole.slice(start, stop - start)
         for start, stop in zip([0, *cut], [*cut, len(rows)], strict=True)

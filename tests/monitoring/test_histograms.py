@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from penguin_model.card import Histogram, ModelCard, Reference
 from penguin_model.training import evaluation
+from pipelines.counts.figures import Counts, add_up
 from pipelines.monitoring import histograms
-from pipelines.monitoring.histograms import Counts
 from tests.support.strategies import NUMBERS, cards
 from tests.support.toy import toy_card
 
@@ -71,27 +71,27 @@ def test_sums_do_not_know_the_order(counts: list[Counts], random: Any) -> None:
     total = tuple(map(sum, zip(*counts, strict=True)))
     random.shuffle(counts)
     split = random.randint(0, len(counts))
-    assert histograms.add_up(counts) == total
-    halves = [histograms.add_up(counts[:split]), histograms.add_up(counts[split:])]
-    assert histograms.add_up(halves) == total
+    assert add_up(counts) == total
+    halves = [add_up(counts[:split]), add_up(counts[split:])]
+    assert add_up(halves) == total
 
 
 def test_sums_of_numbers_and_of_nothing() -> None:
-    assert histograms.add_up([1, 0, 41]) == 42
-    assert histograms.add_up([]) == 0
+    assert add_up([1, 0, 41]) == 42
+    assert add_up([]) == 0
     parts: list[int | Counts] = [(1, 2), 0, (3, 4)]
-    assert histograms.add_up(iter(parts)) == (4, 6)
+    assert add_up(iter(parts)) == (4, 6)
 
 
 @pytest.mark.parametrize("mixed", [[(1, 2), 7], [7, (1, 2)]])
 def test_numbers_are_not_added_to_histograms(mixed: list[int | Counts]) -> None:
     with pytest.raises(TypeError, match="both a number and a tuple"):
-        histograms.add_up(mixed)
+        add_up(mixed)
 
 
 def test_histograms_of_other_bins_are_not_added() -> None:
     with pytest.raises(ValueError, match="shorter"):
-        histograms.add_up([(1, 2), (3,)])
+        add_up([(1, 2), (3,)])
 
 
 def toy_reference(card: ModelCard) -> Reference:

@@ -19,7 +19,7 @@ from pipelines.monitoring import labels
 from pipelines.reading.csv_files import reader
 from pipelines.reading.formats import Part
 from pipelines.reading.parquet_files import reader as parquet_spans
-from pipelines.reading.rows import Wanted
+from pipelines.reading.rows import InputColumns
 from tests.support import samples
 from tests.support.reading import LENGTH, MASS, score_ready
 from tests.support.running import (
@@ -34,7 +34,7 @@ from tests.torture import fuzz
 
 PENGUINS = samples.PROJECT / "data/penguins.csv"
 FLAGS = ("--model", samples.MODEL, "--run_id", "test")
-CODES = Wanted(features=(LENGTH, MASS), label="kind", classes=("Ash", "Birch"))
+CODES = InputColumns(features=(LENGTH, MASS), label="kind", classes=("Ash", "Birch"))
 
 A, B, M, U = 0, 1, labels.MISSING, labels.UNKNOWN
 
@@ -181,7 +181,7 @@ def read_codes(blocks: Any) -> list[Any]:
 
 
 def read_csv(text: bytes) -> list[Any]:
-    return read_codes(reader.read(pa.BufferReader(text), CODES, block_bytes=1 << 20))
+    return read_codes(reader.read_csv(pa.BufferReader(text), CODES, block_bytes=1 << 20))
 
 
 def read_parquet(table: pa.Table, batch_rows: int = 100, damage: Any = bytes) -> list[Any]:
@@ -189,7 +189,9 @@ def read_parquet(table: pa.Table, batch_rows: int = 100, damage: Any = bytes) ->
     pq.write_table(table, sink, compression="none")
     data = damage(sink.getvalue().to_pybytes())
     file = parquet_spans.open_file(pa.BufferReader(data), CODES)
-    return read_codes(parquet_spans.read(file, Part(0, 1, 0), CODES, batch_rows=batch_rows))
+    return read_codes(
+        parquet_spans.read_row_groups(file, Part(0, 1, 0), CODES, batch_rows=batch_rows)
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,7 +212,7 @@ def test_labels_of_a_csv(text: bytes, codes: list[Any]) -> None:
 
 def test_labels_stay_with_their_rows() -> None:
     text = b"kind,length,mass\nAsh,1,500\nAsh,,500\nBirch,1,500\nAsh\nElm,x,500\n,1,500\n"
-    blocks = reader.read(pa.BufferReader(text), CODES, block_bytes=1 << 20)
+    blocks = reader.read_csv(pa.BufferReader(text), CODES, block_bytes=1 << 20)
     rows, rejects, read = score_ready(blocks, CODES)
     assert [(row[0], row[3]) for row in rows] == [(0, A), (2, B), (5, M)]
     assert ([reject.source_row for reject in rejects], read) == ([1, 3, 4], 6)
@@ -263,12 +265,12 @@ def test_labels_that_cannot_be_read_are_left_out(batch_rows: int) -> None:
 @pytest.mark.parametrize("seed", [1129, 1184, 1286, 1681])
 def test_damage_that_pyarrow_does_not_see_costs_no_row_twice(seed: int) -> None:
     """Cases that the fuzzer found: a column that ends early, indices without a value."""
-    wanted = Wanted(features=(LENGTH, MASS), label="id", classes=("b1", "b2"))
+    wanted = InputColumns(features=(LENGTH, MASS), label="id", classes=("b1", "b2"))
     data = fuzz.mutate(fuzz.parquet_seed(seed), random.Random(seed))
     file = parquet_spans.open_file(pa.BufferReader(data), wanted)
     part = Part(0, file.num_row_groups, 0)
     for batch_rows in (30, 1000):
-        blocks = parquet_spans.read(file, part, wanted, batch_rows=batch_rows)
+        blocks = parquet_spans.read_row_groups(file, part, wanted, batch_rows=batch_rows)
         rows, rejects, read = score_ready(blocks, wanted)
         places = [row[0] for row in rows] + [reject.source_row for reject in rejects]
         assert sorted(places) == list(range(read)) == list(range(file.metadata.num_rows))
@@ -277,6 +279,6 @@ def test_damage_that_pyarrow_does_not_see_costs_no_row_twice(seed: int) -> None:
 def test_a_feature_is_no_label() -> None:
     card = read_card(str(samples.MODEL))
     names = card.feature_names
-    assert Wanted.of_card(card, ()).in_file([*names, "Species"]) == (*names, "Species")
+    assert InputColumns.of_card(card, ()).in_file([*names, "Species"]) == (*names, "Species")
     changed = dataclasses.replace(card, label=names[0])
-    assert Wanted.of_card(changed, ()).in_file([*names, "Species"]) == names
+    assert InputColumns.of_card(changed, ()).in_file([*names, "Species"]) == names

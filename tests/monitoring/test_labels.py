@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipelines.monitoring import histograms, labels
-from pipelines.monitoring.histograms import Counts
+from pipelines.counts.figures import Counts, add_up
+from pipelines.monitoring import labels
 from pipelines.monitoring.labels import MISSING, UNKNOWN
 
 CLASSES = ("Adelie", "Gentoo", "Chinstrap")
@@ -91,7 +91,7 @@ def figures(*chunks: Answers) -> dict[tuple[str, str], int | Counts]:
     counted = [labels.count_hits(codes, winners(p), p.max(axis=1), p) for codes, p in chunks]
     names = {name for each in counted for name in each}
     return {
-        (labels.GROUP, name): histograms.add_up(each[name] for each in counted if name in each)
+        (labels.GROUP, name): add_up(each[name] for each in counted if name in each)
         for name in names
     }
 

@@ -60,7 +60,9 @@ def read_all(data: bytes, span_bytes: int = 1, batch_rows: int = 1000) -> Any:
     size = Sizes(batch_rows=batch_rows)
     file = reader.open_file(pa.BufferReader(data), WANTED)
     parts = list(reader.plan(file, span_bytes))
-    blocks = [block for part in parts for block in reader.read_part(file, part, WANTED, size)]
+    blocks = [
+        block for part in parts for block in reader.read_record_batches(file, part, WANTED, size)
+    ]
     assert sum(part.rows for part in parts) == sum(block.rows_read for block in blocks)
     return score_ready(blocks)
 
@@ -287,7 +289,7 @@ def test_few_bytes_that_stand_for_much_text_are_read_few_rows_at_a_time(ids: pa.
     data = written(pa.table({"id": ids, "length": [1.0] * 1000, "mass": [500.0] * 1000}))
     file = reader.open_file(pa.BufferReader(data), WANTED)
     size = Sizes(batch_bytes=1 << 20)
-    blocks = list(reader.read_part(file, Part(0, 1, 0, 1000), WANTED, size))
+    blocks = list(reader.read_record_batches(file, Part(0, 1, 0, 1000), WANTED, size))
     assert sum(block.rows_read for block in blocks) == 1000
     assert max(block.rows_read for block in blocks) <= 105
 
@@ -295,7 +297,7 @@ def test_few_bytes_that_stand_for_much_text_are_read_few_rows_at_a_time(ids: pa.
 def test_ordinary_batches_are_read_in_full() -> None:
     data = written(observations(1000))
     file = reader.open_file(pa.BufferReader(data), WANTED)
-    assert len(list(reader.read_part(file, Part(0, 1, 0), WANTED, DEFAULT_SIZES))) == 1
+    assert len(list(reader.read_record_batches(file, Part(0, 1, 0), WANTED, DEFAULT_SIZES))) == 1
 
 
 @pytest.mark.parametrize("run", ["plain", "small pieces", "by flag"])

@@ -57,7 +57,7 @@ def test_lines_in_small_pieces(text: str, step: int, piece: int) -> None:
 def test_where_a_range_only_looks_as_if_it_began_outside() -> None:
     """From its second line on the text of this field could be a line of two empty fields."""
     data = b'id,text\n1,"x\n"",""\ny"\n2,z\n'
-    with mock.patch.object(ranges, "look_inside", wraps=ranges.look_inside) as looked:
+    with mock.patch.object(ranges, "scan_quoted", wraps=ranges.scan_quoted) as looked:
         for step in range(1, len(data)):
             check(data, step)
     assert looked.call_count > 3
@@ -66,7 +66,7 @@ def test_where_a_range_only_looks_as_if_it_began_outside() -> None:
 def test_what_a_writer_quotes_is_looked_at_once() -> None:
     rows = b'1,"plain",123456789123456789\n2,"a ""b"", c",12345678901\n3,"two\nlines",1234567890\n'
     data = b'"id","text","number"\n' + rows * 50
-    with mock.patch.object(ranges, "look_inside") as looked:
+    with mock.patch.object(ranges, "scan_quoted") as looked:
         check(data, 97)
     assert not looked.called
     surveys = [

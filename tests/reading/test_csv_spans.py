@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from penguin_model import validate
 from pipelines.reading.csv_files import compressed, reader
 from pipelines.reading.formats import Part
-from pipelines.reading.rows import Wanted
+from pipelines.reading.rows import InputColumns
 from pipelines.reading.unreadable import UnreadableFile
 from tests.support.reading import LENGTH, MASS, WANTED, read_csv
 
@@ -164,7 +164,7 @@ def test_a_span_finds_a_header_of_any_length(length: int) -> None:
     data = f'id,{LENGTH.name},"{note}",{MASS.name}\n1,39,x,3700\n2,40,x,3800\n'.encode()
     start = len(data) - len("2,40,x,3800\n")
     span = Part(start, len(data), 1, 1)
-    (block,) = reader.read(io.BytesIO(data), WANTED, block_bytes=100, span=span)
+    (block,) = reader.read_csv(io.BytesIO(data), WANTED, block_bytes=100, span=span)
     assert block.columns[MASS.name].to_pylist() == [3800]
     assert block.rows.tolist() == [1]
 
@@ -197,7 +197,7 @@ def test_files_that_are_no_csv_are_refused_whole(data: bytes, reason: str, messa
 def test_an_endless_record_is_refused_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "MAX_RECORD_BYTES", 1000)
     data = HEADER + b"a,1,500\n" + b'"open,' + b"1,500\n" * 1000
-    blocks = reader.read(io.BytesIO(data), WANTED, block_bytes=100)
+    blocks = reader.read_csv(io.BytesIO(data), WANTED, block_bytes=100)
     assert next(blocks).rows.tolist() == [0]
     with pytest.raises(UnreadableFile, match="longer than"):
         next(blocks)
@@ -211,7 +211,7 @@ def test_a_stray_quote_costs_its_row_only() -> None:
 
 
 def test_the_same_column_may_be_feature_and_passthrough() -> None:
-    wanted = Wanted(features=(LENGTH, MASS), passthrough=("mass",))
+    wanted = InputColumns(features=(LENGTH, MASS), passthrough=("mass",))
     good, _, _ = read_csv(HEADER + b"a,1,500\n", wanted)
     assert good == [(0, "500", 1.0, 500.0)]
 

@@ -122,7 +122,9 @@ def test_bytes_of_a_batch_change_nothing(batch_bytes: int) -> None:
     found = []
     for size in (batch_bytes, 1 << 24):
         file = reader.open_file(pa.BufferReader(sink.getvalue()), WANTED)
-        blocks = reader.read(file, Part(0, 1, 0), WANTED, batch_rows=200, batch_bytes=size)
+        blocks = reader.read_row_groups(
+            file, Part(0, 1, 0), WANTED, batch_rows=200, batch_bytes=size
+        )
         found.append(score_ready(blocks))
     assert found[0] == found[1]
     assert found[0][2] == 500
@@ -139,7 +141,9 @@ def test_what_a_reject_shows_has_a_limit() -> None:
     sink = io.BytesIO()
     pq.write_table(table.cast(table.schema.set(1, pa.field("length", pa.float64()))), sink)
     file = reader.open_file(pa.BufferReader(sink.getvalue()), WANTED)
-    _, (reject,), _ = score_ready(reader.read(file, Part(0, 1, 0), WANTED, batch_rows=10))
+    _, (reject,), _ = score_ready(
+        reader.read_row_groups(file, Part(0, 1, 0), WANTED, batch_rows=10)
+    )
     assert reject.raw is not None
     assert len(reject.raw) <= MAX_RAW_BYTES
     assert '"length": null' in reject.raw

@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.reading.csv_files import compressed, reader
-from pipelines.reading.rows import Wanted
+from pipelines.reading.rows import InputColumns
 from tests.support import plain_reading
 from tests.support.reading import (
     LENGTH,
@@ -31,11 +31,11 @@ from tests.support.reading import (
     in_spans,
 )
 
-WANTED = Wanted(
+WANTED = InputColumns(
     features=(LENGTH, MASS), passthrough=("id", "mass"), label="kind", classes=("Adelie", "Gentoo")
 )
 # Of one column, in which a line may look blank that isn't.
-ONE_COLUMN = Wanted(features=(LENGTH,))
+ONE_COLUMN = InputColumns(features=(LENGTH,))
 BOM = b"\xef\xbb\xbf"
 
 NUMBERS = st.one_of(

@@ -41,7 +41,7 @@ def read_all(file: pq.ParquetFile, target_bytes: int = 1, batch_rows: int = 1000
     blocks = [
         block
         for part in reader.plan(file, target_bytes)
-        for block in reader.read(file, part, WANTED, batch_rows=batch_rows)
+        for block in reader.read_row_groups(file, part, WANTED, batch_rows=batch_rows)
     ]
     return score_ready(blocks)
 

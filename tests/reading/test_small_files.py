@@ -17,9 +17,9 @@ from pipelines.datasets import schemas
 from pipelines.datasets.transforms import DataSet
 from pipelines.reading import matching, small_files
 from pipelines.reading.planning import Span
-from pipelines.reading.rows import split
+from pipelines.reading.rows import validate_rows
 from pipelines.reading.settings import Sizes
-from pipelines.reading.small_files import Pack
+from pipelines.reading.small_files import SmallFiles
 from pipelines.reading.transforms import ReadSpanFn
 from tests.support.reading import WANTED
 from tests.support.running import PLAIN, manifest, published, run_here, run_sized
@@ -42,7 +42,7 @@ def csv_files(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from([b"", b"", b"\xef\xbb\xbf"])) + text.encode()
 
 
-def outcome(pieces: Iterable[Pack | Span]) -> tuple[list[Any], list[Any], dict[str, Any]]:
+def outcome(pieces: Iterable[SmallFiles | Span]) -> tuple[list[Any], list[Any], dict[str, Any]]:
     """Rows, rejects and counts of rows read by file, out of what the reading step makes."""
     with tempfile.TemporaryDirectory() as staging:
         rejects = DataSet(
@@ -73,13 +73,13 @@ def outcome(pieces: Iterable[Pack | Span]) -> tuple[list[Any], list[Any], dict[s
 
 
 def together(folder: Path) -> Any:
-    return outcome([Pack(tuple(matching.match([str(folder / "*")])))])
+    return outcome([SmallFiles(tuple(matching.match([str(folder / "*")])))])
 
 
 def alone(folder: Path) -> Any:
     matched = matching.match([str(folder / "*")])
     # One that can't be planned is refused by the reading step as well.
-    return outcome([Pack((file,)) for file in matched])
+    return outcome([SmallFiles((file,)) for file in matched])
 
 
 @given(st.lists(csv_files(), min_size=2, max_size=6))
@@ -124,12 +124,12 @@ def test_plain_files_are_one_block_and_the_others_are_named(tmp_path: Path) -> N
     (tmp_path / "7.csv").write_text("other\n1\n")
     (tmp_path / "8.parquet").write_bytes(b"PAR1 not")
     matched = tuple(matching.match([str(tmp_path / "*")]))
-    found = list(small_files.read(Pack(matched), WANTED))
-    chunks = [split(each.block, "", WANTED)[0] for each in found if each.block is not None]
+    found = list(small_files.read_together(SmallFiles(matched), WANTED))
+    chunks = [validate_rows(each.block, "", WANTED)[0] for each in found if each.block is not None]
     rows = [row for chunk in chunks if chunk is not None for row in chunk.to_pylist()]
     assert [row["source_row"] for row in rows] == list(range(10)) * 5
     assert [row["mass"] for row in rows] == [500 + n // 10 for n in range(50)]
-    others = sorted(Path(file.path).name for each in found for file in each.others)
+    others = sorted(Path(file.path).name for each in found for file in each.read_alone)
     assert others == ["5.csv", "6.csv", "7.csv", "8.parquet"]
 
 

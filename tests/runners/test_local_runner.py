@@ -113,7 +113,7 @@ def test_a_failure_keeps_its_kind(tmp_path: Path, error: type[PenguinError]) -> 
     step = failures.Recorded(Step(), str(tmp_path))
     with pytest.raises(error, match="1 is wrong"):
         list(step.process(1))
-    found = failures.read(str(tmp_path))
+    found = failures.read_failure(str(tmp_path))
     assert type(found) is error
     assert str(found) == "1 is wrong"
 
@@ -121,10 +121,10 @@ def test_a_failure_keeps_its_kind(tmp_path: Path, error: type[PenguinError]) -> 
 def test_only_failures_of_the_project_are_recorded(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), failures.recorded(str(tmp_path)):
         _ = 1 / 0
-    assert failures.read(str(tmp_path)) is None
+    assert failures.read_failure(str(tmp_path)) is None
     (tmp_path / "odd.json").write_text('{"error": "SystemExit", "message": "", "time": 1}')
-    assert failures.read(str(tmp_path)) is None
-    assert failures.read(str(tmp_path / "gone")) is None
+    assert failures.read_failure(str(tmp_path)) is None
+    assert failures.read_failure(str(tmp_path / "gone")) is None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.reading.rows import Wanted
+from pipelines.reading.rows import InputColumns
 from tests.support.reading import Outcome
 
 NOTHING = (
@@ -94,7 +94,7 @@ def label(text: str | None, classes: Sequence[str]) -> int:
     return int(value) if value is not None and value in range(len(classes)) else -2
 
 
-def problems(values: Sequence[str | None], wanted: Wanted) -> list[tuple[str, str, str]]:
+def problems(values: Sequence[str | None], wanted: InputColumns) -> list[tuple[str, str, str]]:
     """Reason, column and message for each feature that has a problem."""
     found = []
     for text, feature in zip(values, wanted.features, strict=True):
@@ -112,7 +112,7 @@ def problems(values: Sequence[str | None], wanted: Wanted) -> list[tuple[str, st
     return found
 
 
-def row(place: int, cells: dict[str, str | None], raw: Any, wanted: Wanted) -> Any:
+def row(place: int, cells: dict[str, str | None], raw: Any, wanted: InputColumns) -> Any:
     """What becomes of a row whose cells are text: its place, columns and label, or a reject."""
     values = [cells[feature.name] for feature in wanted.features]
     found = problems(values, wanted)
@@ -126,7 +126,7 @@ def row(place: int, cells: dict[str, str | None], raw: Any, wanted: Wanted) -> A
     return (place, *carried, *(number(value) for value in values), *code)
 
 
-def csv_file(data: bytes, wanted: Wanted) -> Outcome:
+def csv_file(data: bytes, wanted: InputColumns) -> Outcome:
     """All rows of a CSV in order, or why there are none."""
     header, *rows = records(data) or [(b"", [])]
     if not data.removeprefix(b"\xef\xbb\xbf").strip() or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -142,7 +142,9 @@ def csv_file(data: bytes, wanted: Wanted) -> Outcome:
     return [_csv_row(place, *each, names, wanted) for place, each in enumerate(rows)]
 
 
-def _csv_row(place: int, raw: bytes, fields: list[bytes], names: list[str], wanted: Wanted) -> Any:
+def _csv_row(
+    place: int, raw: bytes, fields: list[bytes], names: list[str], wanted: InputColumns
+) -> Any:
     shown = raw.decode(errors="backslashreplace")
     if len(fields) != len(names):
         message = f"the row has {len(fields)} fields, the header has {len(names)}"

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import publishing
+from pipelines.counts import figures
 from pipelines.datasets.shard_writer import Shard, ShardWriter
-from pipelines.publishing import Publication, disk, proof, publish
+from pipelines.publishing import Publication, disk, publish
 from pipelines.publishing.recovery import Attempt
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
@@ -93,9 +94,9 @@ def figures_of(*, files: int, scored: int, rejected: int = 0) -> dict[Any, int]:
         ("totals", "rows_read"): scored + rejected,
         ("totals", "rows_scored"): scored,
         ("totals", "rows_rejected"): rejected,
-        (proof.COUNTED, proof.MATCHED): files,
-        (proof.COUNTED, proof.NORMALIZED): scored,
-        (proof.COUNTED, proof.PREDICTED): scored,
+        (figures.COUNTED, figures.MATCHED): files,
+        (figures.COUNTED, figures.NORMALIZED): scored,
+        (figures.COUNTED, figures.PREDICTED): scored,
         ("species", "any"): scored,
         ("rejects", "any"): rejected,
     }

@@ -14,20 +14,20 @@ from pipelines.reading.csv_files import ranges, reader
 from pipelines.reading.format_table import FORMATS
 from pipelines.reading.formats import Part
 from pipelines.reading.matching import InputFile
-from pipelines.reading.rows import Block, Reject, Wanted, split
+from pipelines.reading.rows import InputColumns, ParsedRows, Reject, validate_rows
 from pipelines.reading.settings import Sizes
-from pipelines.reading.small_files import Pack
+from pipelines.reading.small_files import SmallFiles
 from pipelines.reading.unreadable import UnreadableFile
 
 LENGTH = Feature(name="length", unit="mm", scale=10, minimum=0.5, maximum=300)
 MASS = Feature(name="mass", unit="g", scale=100, minimum=100, maximum=9000)
-WANTED = Wanted(features=(LENGTH, MASS), passthrough=("id",))
+WANTED = InputColumns(features=(LENGTH, MASS), passthrough=("id",))
 
 Row = tuple[int, str, float, float]
 
 
 def score_ready(
-    blocks: Iterable[Block], wanted: Wanted = WANTED
+    blocks: Iterable[ParsedRows], wanted: InputColumns = WANTED
 ) -> tuple[list[tuple[Any, ...]], list[Reject], int]:
     """All good rows (place, passthrough, values), all rejects, and the count of rows read."""
     rows: list[tuple[Any, ...]] = []
@@ -35,7 +35,7 @@ def score_ready(
     read = 0
     for block in blocks:
         read += block.rows_read
-        chunk, refused = split(block, "file", wanted)
+        chunk, refused = validate_rows(block, "file", wanted)
         rejects += refused
         if chunk is not None:
             assert set(chunk.column("source_file").to_pylist()) == {"file"}
@@ -43,8 +43,8 @@ def score_ready(
     return rows, rejects, read
 
 
-def read_csv(data: bytes, wanted: Wanted = WANTED, *, block_bytes: int = 1 << 20) -> Any:
-    blocks = reader.read(io.BytesIO(data), wanted, block_bytes=block_bytes)
+def read_csv(data: bytes, wanted: InputColumns = WANTED, *, block_bytes: int = 1 << 20) -> Any:
+    blocks = reader.read_csv(io.BytesIO(data), wanted, block_bytes=block_bytes)
     return score_ready(blocks, wanted)
 
 
@@ -52,7 +52,7 @@ def read_csv(data: bytes, wanted: Wanted = WANTED, *, block_bytes: int = 1 << 20
 Outcome = list[tuple[Any, ...]] | str
 
 
-def outcome(blocks: Iterable[Block], wanted: Wanted) -> Outcome:
+def outcome(blocks: Iterable[ParsedRows], wanted: InputColumns) -> Outcome:
     """What becomes of the rows of some blocks, as tests/plain_reading.py has it."""
     rows, rejects, read = score_ready(blocks, wanted)
     found = rows + [(r.source_row, r.reason, r.column, r.message, r.raw) for r in rejects]
@@ -60,10 +60,10 @@ def outcome(blocks: Iterable[Block], wanted: Wanted) -> Outcome:
     return sorted(found, key=lambda each: each[0])
 
 
-def csv_whole(stream: BinaryIO, wanted: Wanted, block_bytes: int) -> Outcome:
+def csv_whole(stream: BinaryIO, wanted: InputColumns, block_bytes: int) -> Outcome:
     """A CSV read from its beginning to its end."""
     try:
-        return outcome(reader.read(stream, wanted, block_bytes=block_bytes), wanted)
+        return outcome(reader.read_csv(stream, wanted, block_bytes=block_bytes), wanted)
     except UnreadableFile as error:
         return error.reason
 
@@ -73,13 +73,13 @@ def divide(data: bytes, step: int) -> list[Part]:
     stream, size = io.BytesIO(data), len(data)
     surveys = [ranges.survey(stream, at, min(at + step, size), size) for at in range(0, size, step)]
 
-    def look(start: int, stop: int) -> ranges.Found:
-        return ranges.look_inside(stream, start, stop)
+    def look(start: int, stop: int) -> ranges.RangeScan:
+        return ranges.scan_quoted(stream, start, stop)
 
-    return list(ranges.number(surveys, size, look))
+    return list(ranges.assign_rows(surveys, size, look))
 
 
-def csv_in_ranges(data: bytes, wanted: Wanted, step: int, block_bytes: int) -> Outcome:
+def csv_in_ranges(data: bytes, wanted: InputColumns, step: int, block_bytes: int) -> Outcome:
     """A CSV read in ranges, as the job reads a large one."""
     try:
         reader.find_header(io.BytesIO(data), wanted)
@@ -87,7 +87,7 @@ def csv_in_ranges(data: bytes, wanted: Wanted, step: int, block_bytes: int) -> O
         return error.reason
     found: list[Any] = []
     for span in divide(data, step):
-        blocks = reader.read(io.BytesIO(data), wanted, block_bytes=block_bytes, span=span)
+        blocks = reader.read_csv(io.BytesIO(data), wanted, block_bytes=block_bytes, span=span)
         try:
             found += outcome(blocks, wanted)
         except UnreadableFile as error:
@@ -95,7 +95,7 @@ def csv_in_ranges(data: bytes, wanted: Wanted, step: int, block_bytes: int) -> O
     return found
 
 
-def read_alone(file: InputFile, wanted: Wanted) -> Outcome:
+def read_alone(file: InputFile, wanted: InputColumns) -> Outcome:
     """A small file read as a whole."""
     with open(file.path, "rb") as stream:
         if file.format == "csv":
@@ -103,7 +103,9 @@ def read_alone(file: InputFile, wanted: Wanted) -> Outcome:
         return in_spans(file.format, stream.read(), wanted, 1 << 30, 1 << 17)
 
 
-def in_a_pack(contents: Sequence[bytes], wanted: Wanted, suffix: str = "csv") -> list[Outcome]:
+def in_a_pack(
+    contents: Sequence[bytes], wanted: InputColumns, suffix: str = "csv"
+) -> list[Outcome]:
     """Several small files read together, and alone where the pack hands them back."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, f"{number}.{suffix}") for number in range(len(contents))]
@@ -111,11 +113,11 @@ def in_a_pack(contents: Sequence[bytes], wanted: Wanted, suffix: str = "csv") ->
             path.write_bytes(content)
         matched = matching.match([str(Path(folder, "*"))])
         found: dict[str, Any] = {}
-        for packed in small_files.read(Pack(tuple(matched)), wanted):
-            found |= {file.path: read_alone(file, wanted) for file in packed.others}
+        for packed in small_files.read_together(SmallFiles(tuple(matched)), wanted):
+            found |= {file.path: read_alone(file, wanted) for file in packed.read_alone}
             found |= {file.path: [] for file in packed.rows}
             if packed.block is not None:
-                chunk, rejects = split(packed.block, "", wanted)
+                chunk, rejects = validate_rows(packed.block, "", wanted)
                 assert not list(rejects)
                 for path, *row in _rows(chunk):
                     found[path].append(tuple(row))
@@ -128,7 +130,9 @@ def _rows(chunk: pa.RecordBatch | None) -> Iterable[tuple[Any, ...]]:
     return zip(*(column.to_pylist() for column in chunk.columns), strict=True)
 
 
-def in_spans(name: str, data: bytes, wanted: Wanted, span_bytes: int, batch_rows: int) -> Outcome:
+def in_spans(
+    name: str, data: bytes, wanted: InputColumns, span_bytes: int, batch_rows: int
+) -> Outcome:
     """A file read in the spans that its format plans."""
     form = FORMATS[name]
     sizes = Sizes(span_bytes=span_bytes, batch_rows=batch_rows)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from pipelines.reading.arrow_files import reader as arrow_reader
 from pipelines.reading.csv_files import compressed, reader
 from pipelines.reading.parquet_files import reader as parquet_spans
-from pipelines.reading.rows import Block, split
+from pipelines.reading.rows import ParsedRows, validate_rows
 from pipelines.reading.settings import Sizes
 from pipelines.reading.unreadable import UnreadableFile
 from tests.support.reading import WANTED
@@ -112,13 +112,13 @@ def mutate(data: bytes, choice: random.Random) -> bytes:
     return bytes(changed)
 
 
-def account(blocks: Iterator[Block]) -> tuple[list[Any], int]:
+def account(blocks: Iterator[ParsedRows]) -> tuple[list[Any], int]:
     """All rows and rejects in the order of the file; the count of rows read."""
     found: list[Any] = []
     read = 0
     for block in blocks:
         read += block.rows_read
-        chunk, rejects = split(block, "f", WANTED)
+        chunk, rejects = validate_rows(block, "f", WANTED)
         part: list[Any] = [(reject.source_row, reject.reason, reject.raw) for reject in rejects]
         if chunk is not None:
             part += zip(*(column.to_pylist() for column in chunk.columns[1:]), strict=True)
@@ -127,13 +127,13 @@ def account(blocks: Iterator[Block]) -> tuple[list[Any], int]:
 
 
 def read_csv(data: bytes, size: int) -> tuple[list[Any], int]:
-    return account(reader.read(io.BytesIO(data), WANTED, block_bytes=size))
+    return account(reader.read_csv(io.BytesIO(data), WANTED, block_bytes=size))
 
 
 def read_gzip(data: bytes, size: int) -> tuple[list[Any], int]:
     compressed.check(io.BytesIO(data))
     stream = compressed.unzipped(io.BytesIO(data))
-    return account(reader.read(stream, WANTED, block_bytes=size))
+    return account(reader.read_csv(stream, WANTED, block_bytes=size))
 
 
 def read_parquet(data: bytes, size: int) -> tuple[list[Any], int]:
@@ -141,7 +141,7 @@ def read_parquet(data: bytes, size: int) -> tuple[list[Any], int]:
     found: list[Any] = []
     read = 0
     for part in parquet_spans.plan(file, size * 100):
-        blocks = parquet_spans.read(file, part, WANTED, batch_rows=size)
+        blocks = parquet_spans.read_row_groups(file, part, WANTED, batch_rows=size)
         rows, count = account(blocks)
         found, read = found + rows, read + count
     return found, read
@@ -152,7 +152,9 @@ def read_arrow(data: bytes, size: int) -> tuple[list[Any], int]:
     found: list[Any] = []
     read = 0
     for part in arrow_reader.plan(file, size * 100):
-        rows, count = account(arrow_reader.read_part(file, part, WANTED, Sizes(batch_rows=size)))
+        rows, count = account(
+            arrow_reader.read_record_batches(file, part, WANTED, Sizes(batch_rows=size))
+        )
         found, read = found + rows, read + count
     return found, read
 

@@ -10,20 +10,22 @@ from pipelines.reading.arrow_batches import column_types, combine
 from pipelines.reading.arrow_files import reader
 from pipelines.reading.arrow_files.sizes import plain_bytes
 from pipelines.reading.formats import Format, Loaded, Part, Together
-from pipelines.reading.rows import Block, Wanted
+from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
 from pipelines.reading.unreadable import UnreadableFile
 
 
-def _plan(source: pa.NativeFile, wanted: Wanted, sizes: Sizes) -> list[Part]:
+def _plan(source: pa.NativeFile, wanted: InputColumns, sizes: Sizes) -> list[Part]:
     return list(reader.plan(reader.open_file(source, wanted), sizes.span_bytes))
 
 
-def _read(source: pa.NativeFile, part: Part, wanted: Wanted, sizes: Sizes) -> Iterator[Block]:
-    return reader.read_part(reader.open_file(source, wanted), part, wanted, sizes)
+def _read(
+    source: pa.NativeFile, part: Part, wanted: InputColumns, sizes: Sizes
+) -> Iterator[ParsedRows]:
+    return reader.read_record_batches(reader.open_file(source, wanted), part, wanted, sizes)
 
 
-def _load(source: pa.NativeFile, wanted: Wanted, most_bytes: int) -> Loaded:
+def _load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loaded:
     """Loads the wanted columns of a small file.
 
     Raises:

@@ -14,15 +14,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penguin_model.validate import is_text
 from pipelines import storage
 from pipelines.reading.arrow_batches import ARROW_ERRORS, block, one_line, unreadable
 from pipelines.reading.arrow_files import messages
 from pipelines.reading.arrow_files.messages import Message, Place
 from pipelines.reading.arrow_files.sizes import decoded_bytes, dictionary_bytes, slices
-from pipelines.reading.encoding import is_text
 from pipelines.reading.formats import Part
 from pipelines.reading.json_rows import columns_for_json, to_objects
-from pipelines.reading.rows import Block, Wanted
+from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
 from pipelines.reading.unreadable import UnreadableFile, check_columns
 
@@ -119,7 +119,7 @@ class ArrowFile:
         )
 
 
-def open_file(source: pa.NativeFile, wanted: Wanted) -> ArrowFile:
+def open_file(source: pa.NativeFile, wanted: InputColumns) -> ArrowFile:
     """Opens a file, and finds its record batches.
 
     Raises:
@@ -188,7 +188,9 @@ def plan(file: ArrowFile, target_bytes: int) -> Iterator[Part]:
             first, size, row = number + 1, 0, next_row
 
 
-def read_part(file: ArrowFile, part: Part, wanted: Wanted, sizes: Sizes) -> Iterator[Block]:
+def read_record_batches(
+    file: ArrowFile, part: Part, wanted: InputColumns, sizes: Sizes
+) -> Iterator[ParsedRows]:
     """Reads the wanted columns of some record batches, one batch at a time.
 
     A record batch that can't be decoded, or not in bounded memory, becomes one reject a row.
@@ -208,7 +210,7 @@ def read_part(file: ArrowFile, part: Part, wanted: Wanted, sizes: Sizes) -> Iter
         row = end
 
 
-def _read_batch(file: ArrowFile, number: int, wanted: Wanted) -> pa.RecordBatch:
+def _read_batch(file: ArrowFile, number: int, wanted: InputColumns) -> pa.RecordBatch:
     """The columns of a record batch; its labels are left out if they can't be read."""
     names = wanted.in_file(file.schema.names)
     try:
@@ -220,8 +222,8 @@ def _read_batch(file: ArrowFile, number: int, wanted: Wanted) -> pa.RecordBatch:
 
 
 def _blocks(
-    file: ArrowFile, number: int, row: int, wanted: Wanted, sizes: Sizes
-) -> Iterator[Block]:
+    file: ArrowFile, number: int, row: int, wanted: InputColumns, sizes: Sizes
+) -> Iterator[ParsedRows]:
     batch = _read_batch(file, number, wanted)
     known = frozenset(batch.schema.names)
     others = functools.cache(functools.partial(_read_others, file, number, known))
@@ -233,8 +235,7 @@ def _blocks(
             columns |= columns_for_json(more, [first + each for each in rows])
         return to_objects(file.schema.names, columns) if rows else []
 
-    for piece in slices(batch, sizes.batch_rows, sizes.batch_bytes):
-        piece = plain(piece)
+    for piece in map(plain, slices(batch, sizes.batch_rows, sizes.batch_bytes)):
         yield block(piece, row + first, wanted, functools.partial(show, piece, first))
         first += piece.num_rows
 

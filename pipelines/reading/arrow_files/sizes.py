@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from penguin_model.validate import is_bytes, is_text
 from pipelines.reading.arrow_files.messages import Message
-from pipelines.reading.encoding import is_bytes, is_text
 
 
 def decoded_bytes(
@@ -71,21 +71,20 @@ def _buffers(kind: pa.DataType, variadic: Iterator[int]) -> int:
         return 0
     if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
         return 2 + next(variadic)
-    if pa.types.is_union(kind):
-        own = 1 if kind.mode == "sparse" else 2
-    elif pa.types.is_struct(kind) or pa.types.is_fixed_size_list(kind):
-        own = 1
-    elif pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
-        own = 3
-    elif pa.types.is_nested(kind) or pa.types.is_fixed_size_binary(kind):
-        own = 2
-    elif not pa.types.is_dictionary(kind) and (is_text(kind) or is_bytes(kind)):
-        own = 3
-    else:
-        own = 2
     if pa.types.is_nested(kind):
-        own += sum(_buffers(kind.field(n).type, variadic) for n in range(kind.num_fields))
-    return own
+        children = [kind.field(number).type for number in range(kind.num_fields)]
+        return _own_buffers(kind) + sum(_buffers(child, variadic) for child in children)
+    fixed = pa.types.is_dictionary(kind) or pa.types.is_fixed_size_binary(kind)
+    return 3 if not fixed and (is_text(kind) or is_bytes(kind)) else 2
+
+
+def _own_buffers(kind: pa.DataType) -> int:
+    """The buffers of a nested column beside its children's."""
+    if pa.types.is_union(kind):
+        return 1 if kind.mode == "sparse" else 2
+    if pa.types.is_struct(kind) or pa.types.is_fixed_size_list(kind):
+        return 1
+    return 3 if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind) else 2
 
 
 def slices(batch: pa.RecordBatch, most_rows: int, most_bytes: int) -> Iterator[pa.RecordBatch]:

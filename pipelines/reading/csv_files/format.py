@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from pipelines.reading.csv_files import compressed, plain, reader
 from pipelines.reading.formats import Format, Part, Together
-from pipelines.reading.rows import Block, Wanted
+from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
 
 
-def _read(source: BinaryIO, part: Part, wanted: Wanted, sizes: Sizes) -> Iterator[Block]:
+def _read(source: BinaryIO, part: Part, wanted: InputColumns, sizes: Sizes) -> Iterator[ParsedRows]:
     """Reads a range of whole records, or the whole file."""
-    return reader.read(
+    return reader.read_csv(
         source,
         wanted,
         block_bytes=sizes.block_bytes,
@@ -25,8 +25,8 @@ def _read(source: BinaryIO, part: Part, wanted: Wanted, sizes: Sizes) -> Iterato
 
 
 def _read_gzipped(
-    source: pa.NativeFile, part: Part, wanted: Wanted, sizes: Sizes
-) -> Iterator[Block]:
+    source: pa.NativeFile, part: Part, wanted: InputColumns, sizes: Sizes
+) -> Iterator[ParsedRows]:
     """Reads the whole file, once all of it is known to be intact."""
     compressed.check(source)
     source.seek(0)

@@ -9,11 +9,11 @@ import pyarrow as pa
 from pipelines.reading.csv_files.reader import parse_fast, read_header
 from pipelines.reading.csv_files.records import BOM, complete_length
 from pipelines.reading.formats import Loaded
-from pipelines.reading.rows import Wanted
+from pipelines.reading.rows import InputColumns
 from pipelines.reading.unreadable import UnreadableFile
 
 
-def load(source: pa.NativeFile, wanted: Wanted, most_bytes: int) -> Loaded:
+def load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loaded:
     """Loads a CSV whose records can be counted by its line ends; a small one fits in memory.
 
     Raises:
@@ -33,7 +33,7 @@ def load(source: pa.NativeFile, wanted: Wanted, most_bytes: int) -> Loaded:
     return Loaded(header.rstrip(b"\r"), body.count(b"\n"), len(body), body)
 
 
-def combine(files: Sequence[Loaded], wanted: Wanted) -> pa.Table:
+def combine(files: Sequence[Loaded], wanted: InputColumns) -> pa.Table:
     """Parses the records of files with the same header.
 
     Raises:

@@ -26,7 +26,7 @@ _LF, _CR = b"\n\r"
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class RangeScan:
     """What a range holds if it begins in one of the two states.
 
     Attributes:
@@ -52,8 +52,8 @@ class Survey(NamedTuple):
     """
 
     start: int
-    outside: Found
-    inside: Found | None
+    outside: RangeScan
+    inside: RangeScan | None
     leading: int
 
 
@@ -70,18 +70,18 @@ def survey(stream: BinaryIO, start: int, stop: int, size: int) -> Survey:
     before, data, following = _read(stream, first, last)
     leading = int(_is_first(stream, first) and data[:1] not in (b"", b"\n", b"\r"))
     # Without a quote, a range that begins inside a field lies inside it as a whole.
-    inside: Found | None = Found(_NONE, 0, True)
+    inside: RangeScan | None = RangeScan(_NONE, 0, True)
     if b'"' in data:
-        outside, regular = _look(data, first, following, before)
-        inside = None if regular else _look(data, first, following, b'"')[0]
+        outside, regular = _scan(data, first, following, before)
+        inside = None if regular else _scan(data, first, following, b'"')[0]
     elif b"\r" in data:
-        outside, _ = _look(data, first, following, before)
+        outside, _ = _scan(data, first, following, before)
     else:
-        outside = _look_at_plain(data, first, following)
+        outside = _scan_plain(data, first, following)
     return Survey(first, outside, inside, leading)
 
 
-def look_inside(stream: BinaryIO, start: int, stop: int) -> Found:
+def scan_quoted(stream: BinaryIO, start: int, stop: int) -> RangeScan:
     """What a range holds that begins inside a quoted field.
 
     Args:
@@ -90,7 +90,7 @@ def look_inside(stream: BinaryIO, start: int, stop: int) -> Found:
       stop: where the next one's begins.
     """
     _, data, following = _read(stream, start, stop)
-    return _look(data, start, following, b'"')[0]
+    return _scan(data, start, following, b'"')[0]
 
 
 def _read(stream: BinaryIO, start: int, stop: int) -> tuple[bytes, bytes, bytes]:
@@ -102,15 +102,15 @@ def _read(stream: BinaryIO, start: int, stop: int) -> tuple[bytes, bytes, bytes]
     return before, data, stream.read(1)
 
 
-def number(
-    surveys: Sequence[Survey], size: int, look: Callable[[int, int], Found]
+def assign_rows(
+    surveys: Sequence[Survey], size: int, look: Callable[[int, int], RangeScan]
 ) -> Iterator[Part]:
     """Folds the surveys of a file, in order, into spans of whole records.
 
     Args:
       surveys: of all ranges of the file.
       size: of the file.
-      look: `look_inside` of a range, given its start and stop.
+      look: `scan_quoted` of a range, given its start and stop.
 
     Yields:
       The spans in order; together they hold every record once, the header is the first one's.
@@ -135,7 +135,7 @@ def number(
             yield Part(start, stop, first_row, next_row - first_row)
 
 
-def _look(data: bytes, offset: int, following: bytes, prefix: bytes) -> tuple[Found, bool]:
+def _scan(data: bytes, offset: int, following: bytes, prefix: bytes) -> tuple[RangeScan, bool]:
     """Finds the line ends after a prefix byte that puts the scanner into its state.
 
     Returns:
@@ -151,11 +151,11 @@ def _look(data: bytes, offset: int, following: bytes, prefix: bytes) -> tuple[Fo
     records = int(np.count_nonzero((after != _LF) & (after != _CR)))
     records += int(last and following not in (b"", b"\n", b"\r"))
     first = offset + int(ends[0]) + 1 if len(ends) else _NONE
-    return Found(first, records, inside), regular
+    return RangeScan(first, records, inside), regular
 
 
-def _look_at_plain(data: bytes, offset: int, following: bytes) -> Found:
-    """What `_look` finds, by counting alone where there is neither a quote nor a CR."""
+def _scan_plain(data: bytes, offset: int, following: bytes) -> RangeScan:
+    """What `_scan` finds, by counting alone where there is neither a quote nor a CR."""
     octets, records = np.frombuffer(data, np.uint8), 0
     # In pieces that stay in the processor's cache, each with a byte of the next.
     for start in range(0, len(octets), _PIECE):
@@ -166,7 +166,7 @@ def _look_at_plain(data: bytes, offset: int, following: bytes) -> Found:
     if data.endswith(b"\n") and following in (b"", b"\n", b"\r"):
         records -= 1
     first = data.find(b"\n")
-    return Found(offset + first + 1 if first >= 0 else _NONE, records, False)
+    return RangeScan(offset + first + 1 if first >= 0 else _NONE, records, False)
 
 
 def _uncut(stream: BinaryIO, position: int, size: int) -> int:

@@ -22,7 +22,7 @@ from pipelines.reading.csv_files.pieces import by_rows, longer_than, whole_recor
 from pipelines.reading.csv_files.records import BOM, LazyRecords, Records, find_records
 from pipelines.reading.encoding import from_latin_1, show_bytes, undecodable_rows
 from pipelines.reading.formats import Part
-from pipelines.reading.rows import Block, Broken, Reject, Wanted
+from pipelines.reading.rows import Broken, InputColumns, ParsedRows, Reject
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.reading.unreadable import UnreadableFile, check_columns
 
@@ -35,14 +35,14 @@ MAX_RECORD_BYTES = 8 << 20
 _MOST_COLUMNS = 1 << 17
 
 
-def read(
+def read_csv(
     stream: BinaryIO,
-    wanted: Wanted,
+    wanted: InputColumns,
     *,
     block_bytes: int,
     block_rows: int = DEFAULT_SIZES.block_rows,
     span: Part | None = None,
-) -> Iterator[Block]:
+) -> Iterator[ParsedRows]:
     """Reads CSV bytes as a stream, in bounded memory.
 
     Args:
@@ -85,7 +85,7 @@ def read(
             return
 
 
-def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
+def find_header(stream: BinaryIO, wanted: InputColumns) -> list[str]:
     """The column names of a file; refuses one without a usable header.
 
     Raises:
@@ -96,7 +96,7 @@ def find_header(stream: BinaryIO, wanted: Wanted) -> list[str]:
     return read_header(with_header(pieces, most), wanted)[0]
 
 
-def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
+def read_header(piece: bytes, wanted: InputColumns) -> tuple[list[str], bytes]:
     """Takes the header off the first piece of a file.
 
     Returns:
@@ -123,14 +123,14 @@ def read_header(piece: bytes, wanted: Wanted) -> tuple[list[str], bytes]:
     return header, piece[records.starts[1] :] if len(records) > 1 else b""
 
 
-def _too_long(header: list[str], wanted: Wanted, row: int, most: int) -> Block:
+def _too_long(header: list[str], wanted: InputColumns, row: int, most: int) -> ParsedRows:
     reject = Reject(
         source_row=row,
         reason=validate.UNREADABLE_FILE,
         column=None,
         message=f"the record is {longer_than(most)}",
     )
-    return Block(
+    return ParsedRows(
         columns={name: pa.array([], pa.string()) for name in wanted.in_file(header)},
         rows=np.empty(0, np.int64),
         raw=lambda _: [],
@@ -138,7 +138,7 @@ def _too_long(header: list[str], wanted: Wanted, row: int, most: int) -> Block:
     )
 
 
-def _parse(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Block:
+def _parse(data: bytes, header: list[str], wanted: InputColumns, first_row: int) -> ParsedRows:
     try:
         table = parse_fast(data, header, wanted)
     except pa.ArrowInvalid:
@@ -149,10 +149,10 @@ def _parse(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Bl
         return [show_bytes(records.get(table.num_rows).raw(position)) for position in positions]
 
     rows = np.arange(first_row, first_row + table.num_rows, dtype=np.int64)
-    return Block(columns=_arrays(table), rows=rows, raw=raw)
+    return ParsedRows(columns=_arrays(table), rows=rows, raw=raw)
 
 
-def parse_fast(data: bytes, header: list[str], wanted: Wanted) -> pa.Table:
+def parse_fast(data: bytes, header: list[str], wanted: InputColumns) -> pa.Table:
     """Parses records, features as float64.
 
     Args:
@@ -170,7 +170,9 @@ def parse_fast(data: bytes, header: list[str], wanted: Wanted) -> pa.Table:
     return _read_csv(data, header, types, None)
 
 
-def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int) -> Block:
+def _parse_exact(
+    data: bytes, header: list[str], wanted: InputColumns, first_row: int
+) -> ParsedRows:
     """Parses every wanted column as bytes, and sets aside the rows that are not even that."""
     records = find_records(data)
     wrong: list[int] = []
@@ -210,7 +212,7 @@ def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int)
     def raw(positions: Sequence[int]) -> list[str | None]:
         return [show_bytes(records.raw(int(kept[position]))) for position in positions]
 
-    return Block(
+    return ParsedRows(
         columns=columns | {name: columns[name].cast(pa.string()) for name in wanted.columns},
         rows=kept.astype(np.int64) + first_row,
         raw=raw,
@@ -219,7 +221,7 @@ def _parse_exact(data: bytes, header: list[str], wanted: Wanted, first_row: int)
 
 
 def _parse_bytes(
-    data: bytes, header: list[str], wanted: Wanted, handler: Any
+    data: bytes, header: list[str], wanted: InputColumns, handler: Any
 ) -> dict[str, pa.Array]:
     """The columns as bytes; rows of a wrong field count go to the handler."""
     names = wanted.in_file(header)

@@ -9,23 +9,25 @@ import pyarrow as pa
 from pipelines.reading.arrow_batches import check_dictionaries, column_types, combine
 from pipelines.reading.formats import Format, Loaded, Part, Together
 from pipelines.reading.parquet_files import memory, reader
-from pipelines.reading.rows import Block, Wanted
+from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
 from pipelines.reading.unreadable import UnreadableFile
 
 
-def _plan(source: pa.NativeFile, wanted: Wanted, sizes: Sizes) -> list[Part]:
+def _plan(source: pa.NativeFile, wanted: InputColumns, sizes: Sizes) -> list[Part]:
     return list(reader.plan(reader.open_file(source, wanted), sizes.span_bytes))
 
 
-def _read(source: pa.NativeFile, part: Part, wanted: Wanted, sizes: Sizes) -> Iterator[Block]:
+def _read(
+    source: pa.NativeFile, part: Part, wanted: InputColumns, sizes: Sizes
+) -> Iterator[ParsedRows]:
     file = reader.open_file(source, wanted)
-    return reader.read(
+    return reader.read_row_groups(
         file, part, wanted, batch_rows=sizes.batch_rows, batch_bytes=sizes.batch_bytes
     )
 
 
-def _load(source: pa.NativeFile, wanted: Wanted, most_bytes: int) -> Loaded:
+def _load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loaded:
     """Loads the wanted columns of a small file.
 
     Raises:

@@ -84,7 +84,7 @@ def rows_at_a_time(
       TooLargeError: a column doesn't fit, whatever the number of rows.
       pa.ArrowException, OSError, ValueError: the file is damaged.
     """
-    rows = min(most_rows, max(1, file.metadata.row_group(group).num_rows))
+    rows = int(min(most_rows, max(1, file.metadata.row_group(group).num_rows)))
     chunks = _chunks(file, group, names)
     _check_held(chunks, held_bytes)
     for chunk in chunks:
@@ -180,7 +180,8 @@ class _Chunk:
     @functools.cached_property
     def encoded(self) -> int:
         """Bytes of all pages without compression, as the footer has it."""
-        return max(0, self.metadata.total_uncompressed_size, self.metadata.total_compressed_size)
+        metadata = self.metadata
+        return int(max(0, metadata.total_uncompressed_size, metadata.total_compressed_size))
 
     @functools.cached_property
     def has_dictionary(self) -> bool:

@@ -83,7 +83,7 @@ class RawRows:
             rows = self._rows_at_a_time([name], _BYTES // 4, _HELD_BYTES)
         except ARROW_ERRORS:
             return False
-        return rows >= min(64, self.file.metadata.row_group(self.group).num_rows)
+        return rows >= min(64, int(self.file.metadata.row_group(self.group).num_rows))
 
     def _rows_at_a_time(self, names: Sequence[str], most_bytes: int, held_bytes: int) -> int:
         return rows_at_a_time(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from penguin_model.validate import is_text
 from pipelines import storage
 from pipelines.reading.arrow_batches import (
     ARROW_ERRORS,
@@ -15,16 +16,15 @@ from pipelines.reading.arrow_batches import (
     one_line,
     unreadable,
 )
-from pipelines.reading.encoding import is_text
 from pipelines.reading.formats import Part
 from pipelines.reading.parquet_files.memory import InputParquet, rows_at_a_time
 from pipelines.reading.parquet_files.raw_rows import RawRows
-from pipelines.reading.rows import Block, Wanted
+from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.reading.unreadable import UnreadableFile, check_columns
 
 
-def open_file(source: pa.NativeFile, wanted: Wanted) -> InputParquet:
+def open_file(source: pa.NativeFile, wanted: InputColumns) -> InputParquet:
     """Opens a Parquet file and refuses one that lacks the wanted columns.
 
     Raises:
@@ -69,14 +69,14 @@ def plan(file: InputParquet, target_bytes: int) -> Iterator[Part]:
             first, size, row = group + 1, 0, next_row
 
 
-def read(
+def read_row_groups(
     file: InputParquet,
     part: Part,
-    wanted: Wanted,
+    wanted: InputColumns,
     *,
     batch_rows: int,
     batch_bytes: int = DEFAULT_SIZES.batch_bytes,
-) -> Iterator[Block]:
+) -> Iterator[ParsedRows]:
     """Reads the wanted columns of some row groups, in bounded memory.
 
     A row group that cannot be decoded, or not in bounded memory, becomes one reject a row, so that
@@ -112,7 +112,7 @@ def read(
 
 
 def _batches(
-    file: InputParquet, group: int, wanted: Wanted, batch_rows: int, batch_bytes: int
+    file: InputParquet, group: int, wanted: InputColumns, batch_rows: int, batch_bytes: int
 ) -> Iterator[pa.RecordBatch]:
     """The columns of a row group; its labels are left out from where they cannot be read."""
     names = wanted.in_file(file.schema_arrow.names)

@@ -1,0 +1,150 @@
+"""The steps from raw chunks to predictions, and the pure functions that they wire."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import PCollection
+
+from penguin_model.bundle import Classifier
+from penguin_model.card import ModelCard
+from penguin_model.features import normalize
+from pipelines.counts import NAMESPACE
+from pipelines.counts.emit import emit_counts
+from pipelines.counts.figures import COUNTED, NORMALIZED, PREDICTED, Counts, Figures, figures
+from pipelines.datasets import schemas
+from pipelines.errors import ModelError
+from pipelines.monitoring import histograms, labels
+from pipelines.scoring import model_file
+
+
+class Normalized(NamedTuple):
+    """What `NormalizeFn` emits: batches for the network, and counts of the raw values."""
+
+    batches: PCollection[pa.RecordBatch]
+    counts: PCollection[Any]
+
+
+class Scored(NamedTuple):
+    """What `PredictFn` emits: chunks of predictions, and counts of them."""
+
+    predictions: PCollection[pa.RecordBatch]
+    counts: PCollection[Any]
+
+
+class NormalizeFn(beam.DoFn):
+    """Turns the raw columns of a chunk into the network's float32 matrix, by the card's scales.
+
+    The raw values are counted on the way, where the card has histograms to compare them with.
+    """
+
+    def __init__(self, card: ModelCard, passthrough: tuple[str, ...]) -> None:
+        self._features = card.features
+        self._reference = card.reference
+        self._passthrough = passthrough
+
+    def process(self, chunk: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """One chunk to one batch of the same rows, and its histograms."""
+        first = len(schemas.LOCATION) + len(self._passthrough)
+        width = len(self._features)
+        label = chunk.columns[first + width :]  # one column or none
+        columns = [column.to_numpy() for column in chunk.columns[first : first + width]]
+        matrix = normalize(columns, self._features)
+        rows = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), width)
+        yield pa.RecordBatch.from_arrays(
+            [*chunk.columns[:first], rows, *label],
+            schema=schemas.batches(self._passthrough, self._features, labelled=bool(label)),
+        )
+        counted: Mapping[str, Counts] = {}
+        if self._reference is not None:
+            counted = histograms.count_features(columns, self._features, self._reference)
+        yield emit_counts(
+            figures(COUNTED, {NORMALIZED: chunk.num_rows}),
+            figures(histograms.GROUP, counted),
+        )
+
+
+def find_winners(
+    by_class: Sequence[npt.NDArray[np.float32]],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """The winning class of each row and its probability; the first of equals wins.
+
+    Whole columns are compared: NumPy's ``max`` along rows of three takes many times as long.
+
+    Args:
+      by_class: one array ``[n]`` per class.
+
+    Returns:
+      Class indices int32 ``[n]``, probabilities ``[n]``; NaN where any class has NaN.
+    """
+    best = by_class[0].copy()
+    kind = np.int8 if len(by_class) <= np.iinfo(np.int8).max else np.int32
+    winners = np.zeros(len(best), kind)
+    for index, column in enumerate(by_class[1:], start=1):
+        # A class that beats all before it has the largest index so far: no row is picked by a mask.
+        np.maximum(winners, (column > best) * kind(index), out=winners)
+        np.maximum(best, column, out=best)
+    return winners.astype(np.int32), best
+
+
+class PredictFn(beam.DoFn):
+    """Scores whole batches; the model is loaded once per process and shared by its threads."""
+
+    def __init__(self, card: ModelCard, model_path: str, passthrough: tuple[str, ...]) -> None:
+        self._card = card
+        self._model_path = model_path
+        self._first = len(schemas.LOCATION) + len(passthrough)
+        self._schema = schemas.predictions(passthrough, card)
+        self._classifier: Classifier | None = None
+        self._loads = Metrics.counter(NAMESPACE, "model_loads")
+        self._batch_rows = Metrics.distribution(NAMESPACE, "batch_rows")
+        self._milliseconds = Metrics.distribution(NAMESPACE, "predict_milliseconds")
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """One batch to one chunk of predictions, and what is counted of them."""
+        if self._classifier is None:
+            # Not in `setup`: Flink waits three minutes for a worker that fails before a row.
+            self._classifier = model_file.load_shared(self._model_path, self._card)
+        if loads := model_file.take_loads():
+            self._loads.inc(loads)
+        matrix = batch.column(self._first).flatten().to_numpy()
+        started = time.perf_counter()
+        probabilities = self._classifier.predict(matrix.reshape(batch.num_rows, -1))
+        self._milliseconds.update(round((time.perf_counter() - started) * 1000))
+        self._batch_rows.update(batch.num_rows)
+        by_class = [np.ascontiguousarray(column) for column in probabilities.T]
+        winners, best = find_winners(by_class)
+        if not np.isfinite(best).all():
+            raise ModelError("the model answered NaN or infinity for a plausible row")
+        species = pa.DictionaryArray.from_arrays(winners, pa.array(self._card.classes))
+        answers = [species, pa.array(best), *map(pa.array, by_class)]
+        yield pa.RecordBatch.from_arrays(
+            [*batch.columns[: self._first], *answers], schema=self._schema
+        )
+        yield emit_counts(*self._count(batch, winners, best, probabilities))
+
+    def _count(
+        self,
+        batch: pa.RecordBatch,
+        winners: npt.NDArray[np.int32],
+        best: npt.NDArray[np.float32],
+        probabilities: npt.NDArray[np.float32],
+    ) -> Iterator[Figures]:
+        yield figures(COUNTED, {PREDICTED: batch.num_rows})
+        counts = np.bincount(winners, minlength=len(self._card.classes)).tolist()
+        yield figures(histograms.SPECIES, dict(zip(self._card.classes, counts, strict=True)))
+        if self._card.reference is not None:
+            edges = self._card.reference.probability.edges
+            counted = {histograms.PROBABILITY: histograms.count_values(best, edges)}
+            yield figures(histograms.GROUP, counted)
+        for codes in batch.columns[self._first + 1 :]:  # one column or none
+            yield figures(
+                labels.GROUP, labels.count_hits(codes.to_numpy(), winners, best, probabilities)
+            )
