@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
@@ -174,13 +174,6 @@ def parse_arguments(program: str, arguments: Sequence[str]) -> argparse.Namespac
     for kind in PipelineOptions.__subclasses__():
         kind._add_argparse_args(parser if kind is ScoreOptions else _Hidden(parser))
     return parser.parse_args(arguments)
-
-
-def add_defaults(arguments: Sequence[str], defaults: Mapping[str, str]) -> list[str]:
-    """Adds those flags to a command line that are not given there."""
-    given = {each.split("=")[0] for each in arguments}
-    added = [f"{flag}={value}" for flag, value in defaults.items() if flag not in given]
-    return [*arguments, *added]
 
 
 class _Parser(cli.ArgumentParser, _BeamArgumentParser):

@@ -34,7 +34,8 @@ from pipelines.publishing import decide
 from pipelines.publishing import door as commit
 from pipelines.reading.matching import Matching
 from pipelines.reading.settings import DEFAULT_SIZES
-from pipelines.runners import choose, signals
+from pipelines.runners import beam_private, signals
+from pipelines.runners.choose import choose_runner
 from pipelines.runners.submission import Metrics, Submission, Workers, as_penguin_error
 from pipelines.runs.layout import Layout, check_run_id
 from pipelines.scoring import model_file
@@ -69,6 +70,12 @@ def run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     Raises:
       PenguinError: whatever keeps the run from being published.
     """
+    quiet: AbstractContextManager[None] = _NOBODY if verbose else beam_private.quiet_workers()
+    with quiet:
+        return _run(program, arguments, verbose)
+
+
+def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     values = parse_arguments(program, arguments)
     job = prepare(values, arguments)
     paths = job.transform.publication.layout
@@ -134,10 +141,12 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
         run_id=check_run_id(run_id),
         attempt=uuid.uuid4().hex,
     )
-    options = PipelineOptions(choose.complete(values.runner, arguments, _job_name(paths)))
+    runner = choose_runner(values.runner)
+    options = PipelineOptions(runner.complete(arguments, _job_name(paths)))
     storage.use_options(options)
-    choose.check_reach(values.runner, [*values.input, values.output])
-    submission = choose.create(values.runner, options, verbose=values.verbose)
+    runner.check_reach([*values.input, values.output])
+    runner.check(options)
+    submission = runner.make_submission(options)
     card = model_file.read_card(values.model)
     if values.max_drift is not None and card.reference is None:
         raise UsageError(
@@ -153,7 +162,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Job:
         "input": list(values.input),
     }
     # One worker gains nothing from ranges, whose first pass reads a large CSV twice.
-    divides = choose.workers(values.runner, options) != 1
+    divides = runner.count_workers(options) != 1
     sizes = dataclasses.replace(DEFAULT_SIZES, **({} if divides else {"range_bytes": sys.maxsize}))
     transform = ScoreObservations(
         matching=Matching(

@@ -7,11 +7,13 @@ by TCP; here by a Unix socket. `tests/runners/test_beam_private.py` notices when
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hmac
 import os
 import secrets
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -23,7 +25,7 @@ from apache_beam.portability.api import (
     beam_job_api_pb2_grpc,
 )
 from apache_beam.runners.portability.portable_runner import PortableRunner
-from apache_beam.runners.worker import sdk_worker_main, worker_pool_main
+from apache_beam.runners.worker import sdk_worker, sdk_worker_main, worker_pool_main
 from apache_beam.transforms import environments
 from apache_beam.utils import subprocess_server, thread_pool_executor
 
@@ -122,3 +124,40 @@ class JobServerProcess(subprocess_server.SubprocessServer):
     def start_process(self) -> tuple[Any, str]:
         process, _ = super().start_process()
         return process, self._address
+
+
+class IgnoreDisconnects:
+    """A hook for threads that end with an error; it ignores lost connections.
+
+    Args:
+      report: the hook for all other errors.
+    """
+
+    def __init__(self, report: Callable[[threading.ExceptHookArgs], object]) -> None:
+        self._report = report
+
+    def __call__(self, error: threading.ExceptHookArgs) -> None:
+        if not issubclass(error.exc_type, grpc.RpcError):
+            self._report(error)
+
+
+@contextlib.contextmanager
+def quiet_workers() -> Iterator[None]:
+    """Keeps workers that are threads of this process from printing tracebacks in the body.
+
+    Beam 2.77's `sdk_worker` prints the traceback of a step that failed, which the submitter
+    reports anyway, and its threads die of a lost connection when the runner hangs up.
+    """
+    hook = threading.excepthook
+    threading.excepthook = IgnoreDisconnects(hook)
+    # A module's own name goes before the builtin.
+    vars(sdk_worker)["print"] = _print_nothing
+    try:
+        yield
+    finally:
+        threading.excepthook = hook
+        vars(sdk_worker).pop("print", None)
+
+
+def _print_nothing(*_: object, **__: object) -> None:
+    pass

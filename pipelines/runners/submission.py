@@ -111,23 +111,6 @@ class Submission:
             result.cancel()
 
 
-class _TellOthers:
-    """A hook for threads that end with an error: it passes over lost connections."""
-
-    def __init__(self, tell: Callable[[threading.ExceptHookArgs], object]) -> None:
-        self._tell = tell
-
-    def __call__(self, error: threading.ExceptHookArgs) -> None:
-        if not issubclass(error.exc_type, grpc.RpcError):
-            self._tell(error)
-
-
-def expect_disconnects() -> None:
-    """From now on, threads of this process that lose a connection end without a word."""
-    if not isinstance(threading.excepthook, _TellOthers):
-        threading.excepthook = _TellOthers(threading.excepthook)
-
-
 def read_metrics(results: MetricResults) -> Metrics:
     """Adds up the job's own metrics over all steps.
 
