@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import generate
-from pipelines import storage
-from pipelines.job import run as job
+from pipelines import job, storage
 from pipelines.progress import reporter
 from pipelines.progress.reporter import Work
 from pipelines.reading.settings import DEFAULT_SIZES, Sizes

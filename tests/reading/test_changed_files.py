@@ -13,9 +13,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import storage
+from pipelines import job, storage
 from pipelines.errors import PenguinError
-from pipelines.job import run as job
 from pipelines.reading.settings import Sizes
 from tests.support.running import (
     ONE_WORKER,
@@ -106,7 +105,7 @@ class Changer:
         patched.setattr(storage, "open_input", open_input)
 
 
-def attempt(prepared: job.Job) -> PenguinError | None:
+def attempt(prepared: job.Plan) -> PenguinError | None:
     """Runs a job; the error that it ends with."""
     try:
         job.execute(prepared)
