@@ -30,7 +30,7 @@ def run(mode: str, source: Path, output: Path) -> None:
     prepared = job.prepare(job.parse_arguments("modes", flags), flags)
     prepared.submission.options.view_as(DirectOptions).direct_running_mode = mode
     manifest, _ = job.execute(prepared)
-    print(manifest["totals"]["rows_scored"])
+    print(manifest.totals.rows_scored)
 
 
 def measure(mode: str, source: Path, rows: int) -> float:

@@ -24,6 +24,7 @@ from apache_beam.io.aws import s3io
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from benchmarks import generate
+from benchmarks.empty_run import empty_manifest
 from penguin_model.card import read_card
 from pipelines import publishing, storage
 from pipelines.publishing import Decision, PlacedShard
@@ -147,7 +148,7 @@ def staged(run_id: str, shards: int) -> Iterator[Callable[[], int]]:
     for number, name in enumerate(commit.published_names(shards)):
         path = f"{paths.staged(PREDICTIONS)}/{number}"
         placed[PREDICTIONS].append(PlacedShard(path, name, 1, len(SHARD)))
-    manifest = {"attempt": paths.attempt, "shards": describe(placed)}
+    manifest = empty_manifest(paths, shards=describe(placed))
 
     def publish() -> int:
         decision = commit.decide(lambda: Decision(manifest=manifest, shards=placed))

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.empty_run import empty_manifest
 from pipelines import publishing
 from pipelines.publishing import Decision, PlacedShard, disk
 from pipelines.publishing.commit import describe
@@ -41,8 +42,7 @@ def stage(paths: Layout, count: int, size: int) -> Decision:
             writer.write_table(table)
         placed.append(PlacedShard(path, name, len(values), os.path.getsize(path)))
     shards = {layout.PREDICTIONS: placed, layout.REJECTS: (), layout.FILES: ()}
-    manifest = {"run_id": paths.run_id, "attempt": paths.attempt, "status": "published"}
-    return Decision(manifest={**manifest, "shards": describe(shards)}, shards=shards)
+    return Decision(manifest=empty_manifest(paths, shards=describe(shards)), shards=shards)
 
 
 def publish(folder: str, count: int, size: int, *, synced: bool) -> float:

@@ -52,6 +52,7 @@ from pipelines.reading.transforms import (
 )
 from pipelines.runners.submission import NAMESPACE
 from pipelines.runs import layout
+from pipelines.runs.manifest import Manifest
 from pipelines.scoring import model_file
 
 
@@ -184,7 +185,7 @@ class PublishFn(beam.DoFn):
 
     def process(
         self, publication: decide.Publication, shards: Sequence[Shard], figures: Figures
-    ) -> Iterator[Mapping[str, Any]]:
+    ) -> Iterator[Manifest]:
         """The records of all shards and all that was counted, to the manifest."""
         yield decide.publish(publication, shards, figures)
 

@@ -1,7 +1,7 @@
-"""Starts the job in a Flex Template's launcher, which writes every parameter as ``--name=value``.
+"""Starts the job in a Flex Template's launcher, which passes every parameter as ``--name=value``.
 
-A flag that takes no value comes as ``--new_only=true`` or ``=false``, and one that may be repeated
-as one text with semicolons: commas separate the parameters themselves on gcloud's command line.
+A flag without a value arrives as ``--new_only=true`` or ``=false``. A repeatable flag arrives as
+one string separated by semicolons, because commas separate parameters on gcloud's command line.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ SEPARATOR = ";"
 
 
 def translate(arguments: Sequence[str]) -> list[str]:
-    """Turns the launcher's arguments into those of the job.
+    """Turns the launcher's arguments into the job's.
 
     Args:
-      arguments: ``--name=value``; an empty value of the job's own flags stands for none.
+      arguments: ``--name=value`` each; an empty value means that one of the job's own flags isn't
+        given.
 
     Returns:
-      The same, with ``true`` and ``false`` turned into the flag that says so and lists into one
-      flag for each item. What the job will refuse is left as it is.
+      The arguments, with ``true`` and ``false`` turned into a flag or its opposite, and lists into
+      one flag for each item. Arguments that the job will refuse are unchanged.
     """
     known, own = _actions(*PipelineOptions.__subclasses__()), _actions(ScoreOptions)
     return [
@@ -56,7 +57,7 @@ def _is_switch(action: argparse.Action | None) -> bool:
 
 
 def _switch(flag: str, known: dict[str, argparse.Action], *, on: bool) -> Iterator[str]:
-    """The flag itself, or one of Beam's that says the opposite, such as --no_use_public_ips."""
+    """Yields the flag, or Beam's flag for the opposite, such as --no_use_public_ips."""
     action = known[flag]
     wanted = action.const if on else not action.const
     for name, other in known.items():
@@ -73,6 +74,6 @@ def _actions(*kinds: type[PipelineOptions]) -> dict[str, argparse.Action]:
 
 
 if __name__ == "__main__":
-    # The default model lies beside this file.
+    # The path of the default model is relative to this file's folder.
     os.chdir(os.path.dirname(os.path.abspath(__file__)))
     sys.exit(score.main(translate(sys.argv[1:])))

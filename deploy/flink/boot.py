@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Prepares one Beam worker and becomes it: what `boot` does in Beam's container images.
+"""Prepares one Beam worker and runs it, as `boot` does in Beam's container images.
 
-`pool.py` runs it for each worker (Beam's own pool takes it as `--container_executable`), in an
-environment with Beam and the libraries. It asks the runner for the job's options and staged
-packages, installs the packages (`--setup_file`, `--extra_package`) into a folder that the pool's
-workers of the same packages share, and runs. It needs nothing of the project.
+`pool.py` starts it for each worker, in an environment with Beam and the libraries. (Beam's own pool
+accepts it as `--container_executable`.) It asks the runner for the job's options and staged
+packages, installs the packages (`--setup_file`, `--extra_package`) into a folder that workers with
+the same packages share, and becomes the worker. It imports nothing from the project.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _REQUIREMENTS = "requirements.txt"
 
 
 def main() -> None:
-    """Prepares and runs the worker of the arguments."""
+    """Prepares and runs the worker that the arguments describe."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("id", "logging_endpoint", "artifact_endpoint", "provision_endpoint"):
         parser.add_argument(f"--{name}")
@@ -56,7 +56,7 @@ def main() -> None:
     artifacts = info.artifact_endpoint.url or values.artifact_endpoint
     packages = choose(fetch(artifacts, info.dependencies, identity))
     if packages:
-        # Never a folder that somebody else may have made: it goes on the module path.
+        # Never a folder that another user may have created, because it goes on the module path.
         root = values.packages
         if root is None:
             root = tempfile.mkdtemp(prefix="penguin-packages-")
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _reach_loopback_directly() -> None:
-    """Keeps gRPC from asking a proxy for this machine itself."""
+    """Keeps gRPC from using a proxy to reach this machine."""
     given = os.environ.get(_NO_PROXY) or os.environ.get("no_proxy") or ""
     os.environ[_NO_PROXY] = f"{given},localhost,127.0.0.1,::1".lstrip(",")
 
@@ -93,12 +93,12 @@ def _descriptor(url: str) -> str:
 
 
 def fetch(address: str, dependencies: Any, identity: list[tuple[str, str]]) -> dict[str, bytes]:
-    """Fetches the staged files of a job.
+    """Downloads the staged files of a job.
 
     Args:
-      address: of the runner's artifact service.
-      dependencies: as the provision service lists them.
-      identity: the worker's, as call metadata.
+      address: Address of the runner's artifact service.
+      dependencies: The artifacts that the provision service lists.
+      identity: The worker's id, as call metadata.
 
     Returns:
       The content of each file by its staged name.
@@ -119,26 +119,26 @@ def fetch(address: str, dependencies: Any, identity: list[tuple[str, str]]) -> d
 
 
 def choose(staged: dict[str, bytes]) -> dict[str, bytes]:
-    """The packages among the staged files.
+    """Selects the packages among the staged files.
 
     Args:
-      staged: the content of each file by its name.
+      staged: The content of each file by name.
     """
     if _REQUIREMENTS in staged:
-        sys.exit("boot: --requirements_file is not supported; the workers' environment has them")
+        sys.exit("boot: --requirements_file is not supported; install them for the workers")
     extra = staged.get(_EXTRA, b"").decode().split()
     return {name: staged[name] for name in [*extra, _TARBALL] if name in staged}
 
 
 def install(packages: dict[str, bytes], root: Path) -> Path:
-    """Installs packages into a folder that their content names.
+    """Installs packages into a folder named after a hash of their content.
 
     Args:
-      packages: the content of each file by its name.
-      root: holds that folder; nobody else may write into it.
+      packages: The content of each file by name.
+      root: The parent of that folder; no other user may write to it.
 
     Returns:
-      The folder, to be put on the module search path.
+      The folder to put on the module search path.
     """
     digest = hashlib.sha256()
     for name, content in sorted(packages.items()):
@@ -155,7 +155,7 @@ def install(packages: dict[str, bytes], root: Path) -> Path:
             command = [sys.executable, "-P", "-m", "pip", "install", "--quiet", "--no-deps"]
             command += ["--disable-pip-version-check", "--no-build-isolation", "--no-index"]
             subprocess.run([*command, "--target", str(target), str(path)], check=True)
-        # Another worker may have been faster.
+        # Fails if another worker was faster, which is fine.
         with contextlib.suppress(OSError):
             target.rename(folder)
     return folder

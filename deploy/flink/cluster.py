@@ -1,9 +1,9 @@
 """A small Flink cluster on this machine: a JobManager, TaskManagers and a pool of Beam workers.
 
-`python -m deploy.flink.cluster fetch`, then `start`, `score --input … --output …`, `stop`.
-Everything listens on the loopback interface only, and takes only those who have the cluster's key
-or the pool's secret, which are in its folder (docs/security.md). A cluster of several machines has
-the same parts; each machine with a TaskManager has a worker pool as well (docs/flink.md).
+Run `python -m deploy.flink.cluster fetch`, then `start`, `score --input … --output …`, `stop`.
+Everything listens on loopback only, and requires the cluster's key or the pool's secret, which are
+in the cluster's folder (docs/security.md). A cluster of several machines has the same parts, with a
+worker pool on each machine that has a TaskManager (docs/flink.md).
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from pipelines.runners import flink_keys, flink_rest
 PROGRAM = "cluster"
 START_SECONDS = 60
 STOP_SECONDS = 10
-# Linux takes no longer name for a socket; Beam calls them so.
+# The longest socket path on Linux, and what Beam calls its sockets.
 _MOST_NAME, _SOCKET = 107, "fnapi0000.sock"
 
 
 class ClusterError(Exception):
-    """The cluster does not do what was asked; the message is one line."""
+    """The cluster could not do what was asked; the message is one line."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """One cluster, whose processes are written down in its folder.
+    """One cluster, whose process ids are recorded in its folder.
 
     Attributes:
-      folder: for its logs, its list of processes and what Flink keeps on disk.
-      rest_port: of Flink's page and API.
-      rpc_port: of the JobManager.
-      pool_port: of the worker pool.
-      python: the workers', in an environment that has Beam and the libraries.
+      folder: Holds the logs, the list of processes and what Flink keeps on disk.
+      rest_port: Port of Flink's page and API.
+      rpc_port: Port of the JobManager.
+      pool_port: Port of the worker pool.
+      python: The workers' Python, in an environment that has Beam and the libraries.
     """
 
     folder: Path
@@ -57,19 +57,20 @@ class Cluster:
     _children: dict[int, subprocess.Popen[bytes]] = dataclasses.field(default_factory=dict)
 
     def start(self, *, taskmanagers: int = 2) -> None:
-        """Starts all parts and waits until they know each other.
+        """Starts all parts and waits until they have found each other.
 
         Args:
-          taskmanagers: how many.
+          taskmanagers: How many TaskManagers to start.
 
         Raises:
-          ClusterError: a part did not start in time, or runs already; what had started is ended.
+          ClusterError: A part didn't start in time or is already running. Parts that had started
+            are stopped.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._check_owner()
         if self.alive():
-            raise ClusterError("it runs already; stop it first")
-        # Sockets, the key and the secret are for this user alone.
+            raise ClusterError("it is already running; stop it first")
+        # Only this user may reach the sockets, the key and the secret.
         self.folder.chmod(0o700)
         self._save({})
         self._configure()
@@ -96,11 +97,11 @@ class Cluster:
         }
         command = [str(self.python), "-P", str(parts.HERE / "pool.py")]
         command += [str(self.pool_port), str(self._secret)]
-        # Not in the project's folder, where Python would find its packages without an installation.
+        # In the project's folder, Python would find its packages even if they aren't installed.
         return self._spawn("pool", command, environment, cwd=self.folder)
 
     def stop(self) -> None:
-        """Ends all parts that still run, by their process ids."""
+        """Stops all running parts, by process id."""
         found = self.processes()
         for number in (signal.SIGTERM, signal.SIGKILL):
             deadline = time.monotonic() + STOP_SECONDS
@@ -111,14 +112,14 @@ class Cluster:
                         os.killpg(pid, number)
             while any(map(self._is_alive, found.values())) and time.monotonic() < deadline:
                 time.sleep(0.1)
-        # Also those that were killed meanwhile, and are no longer in the list.
+        # Includes children that were killed meanwhile and are no longer in the list.
         for child in self._children.values():
             child.wait(STOP_SECONDS)
         self._children.clear()
         self._save({})
 
     def processes(self) -> dict[str, int]:
-        """The process ids of the parts that were started, by name."""
+        """The process ids of all started parts, by name."""
         with contextlib.suppress(FileNotFoundError):
             self._check_owner()
             found: dict[str, int] = json.loads(self._list.read_text())
@@ -126,11 +127,11 @@ class Cluster:
         return {}
 
     def alive(self) -> dict[str, int]:
-        """Those of them that run."""
+        """The process ids of the parts that are still running, by name."""
         return {name: pid for name, pid in self.processes().items() if self._is_alive(pid)}
 
     def flags(self) -> list[str]:
-        """The flags of `pipelines.score` that send a job to this cluster, beside `environment`."""
+        """The flags that make `pipelines.score` use this cluster; see also `environment`."""
         pool = {
             "url": f"localhost:{self.pool_port}",
             "params": {"secret_file": str(self._secret)},
@@ -147,21 +148,21 @@ class Cluster:
         ]
 
     def ask(self, path: str, method: str = "GET") -> Any:
-        """Asks Flink's REST API.
+        """Sends a request to Flink's REST API.
 
         Args:
-          path: as in Flink's documentation, from the first slash on.
-          method: of the request.
+          path: The path in Flink's documentation, from the first slash.
+          method: The HTTP method.
 
         Raises:
-          OSError: it cannot be reached.
+          OSError: The API can't be reached.
         """
         return flink_rest.ask(
             f"localhost:{self.rest_port}", path, method=method, conf=str(self.conf)
         )
 
     def environment(self) -> dict[str, str]:
-        """The environment variable by which Flink's clients find its settings and its key."""
+        """The environment variable that leads Flink's clients to its settings and key."""
         return {"FLINK_CONF_DIR": str(self.conf)}
 
     def _count_taskmanagers(self) -> int:
@@ -181,7 +182,7 @@ class Cluster:
             **self.environment(),
             "FLINK_LOG_DIR": str(self.folder / "log"),
             "FLINK_PID_DIR": str(self.folder),
-            # Where Beam's servers have their sockets, by which they serve the workers.
+            # Beam's servers for the workers create their sockets here.
             "JVM_ARGS": f"-Djava.io.tmpdir={self._sockets(name)}",
         }
         command = [str(parts.FLINK_HOME / "bin" / f"{part}.sh"), "start-foreground"]
@@ -191,7 +192,7 @@ class Cluster:
 
     @property
     def conf(self) -> Path:
-        """The folder of settings: ours, the key, and Flink's own for its logs."""
+        """The folder with our settings, the key, and Flink's logging settings."""
         return self.folder / "conf"
 
     @property
@@ -199,7 +200,7 @@ class Cluster:
         return self.folder / "pool.secret"
 
     def _configure(self) -> None:
-        """Makes the settings, with a new key and a new secret."""
+        """Writes the settings, with a new key and a new secret."""
         self.conf.mkdir(exist_ok=True)
         key = "".join(
             f"{name}: {json.dumps(value)}\n"
@@ -226,7 +227,7 @@ class Cluster:
         return folder
 
     def _check_owner(self) -> None:
-        """Refuses another user's folder: its list of processes says which ones to end."""
+        """Refuses another user's folder, because its list says which processes to stop."""
         if self.folder.stat().st_uid != os.geteuid():
             raise ClusterError(f"--folder {self.folder}: belongs to another user")
 
@@ -256,7 +257,7 @@ class Cluster:
         raise ClusterError(f"it is not ready after {START_SECONDS} s; see {self.folder / 'log'}")
 
     def _is_alive(self, pid: int) -> bool:
-        """Whether a process runs and leads a group; with a reused id it hardly does."""
+        """Whether a process runs and leads a group; one that reuses the id rarely does."""
         if pid in self._children:
             return self._children[pid].poll() is None
         try:
@@ -276,15 +277,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-      arguments: without the program's name; None takes the command line's.
+      arguments: Without the program's name; by default those of the command line.
 
     Returns:
-      0 done, 1 failed, or the exit code of `pipelines.score`.
+      0 on success, 1 on failure, or the exit code of `pipelines.score`.
     """
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=parts.PARTS / "cluster", help="%(default)s")
-    parser.add_argument("--port", type=int, default=8081, help="of Flink's page (%(default)s)")
-    parser.add_argument("--taskmanagers", type=int, default=2, help="how many (%(default)s)")
+    parser.add_argument("--port", type=int, default=8081, help="port of Flink's page (%(default)s)")
+    parser.add_argument("--taskmanagers", type=int, default=2, help="their number (%(default)s)")
     parser.add_argument("command", choices=("fetch", "start", "score", "stop"))
     values, rest = parser.parse_known_args(arguments)
     if rest and values.command != "score":

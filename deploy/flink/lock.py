@@ -1,6 +1,6 @@
 """Writes `jars.lock` from `pom.xml`: each jar of the job server with its checksum.
 
-`python -m deploy.flink.lock`; needs Maven, which nothing else of the project does.
+Run `python -m deploy.flink.lock`. It needs Maven, which nothing else in the project does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LINE = re.compile(r"\s+([\w.-]+:[\w.-]+):jar:([\w.-]+):(?:compile|runtime)")
 
 
 def main() -> None:
-    """Resolves, fetches and writes."""
+    """Resolves the dependencies, downloads the jars and writes the lock file."""
     maven = parts.need("mvn", "Maven 3.8 or later")
     with tempfile.TemporaryDirectory() as folder:
         command = [maven, "--quiet", "--batch-mode", "-f", str(parts.HERE / "pom.xml")]

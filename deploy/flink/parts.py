@@ -1,8 +1,8 @@
-"""Fetches the pinned parts of a Flink cluster into `.flink/`: Flink itself and Beam's job server.
+"""Downloads the pinned parts of a Flink cluster into `.flink/`: Flink itself and Beam's job server.
 
-Flink comes from its two Python packages (the scripts are in one, the jars in the other), the job
-server jar by jar from the Maven repository that Beam itself knows. Each is checked against a
-checksum of ours; then the servers in one of them are moved to Unix sockets (`sockets.py`).
+Flink comes from its two Python packages (one has the scripts, the other the jars). The job server
+comes jar by jar from the Maven repository that Beam uses. Each file is checked against a pinned
+checksum; then the servers in one of the jars are moved to Unix sockets (`sockets.py`).
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ _SERVERS_JAR = "beam-sdks-java-core-*.jar"
 _MAIN_CLASS = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 _DOWNLOADS_AT_ONCE = 8
 _DOWNLOAD_SECONDS = 120
-# Folders of the two packages, and what they are called in a distribution of Flink.
+# Folders of the two packages, and their names in a Flink distribution.
 _FOLDERS = {"pyflink/bin": "bin", "deps/bin": "bin", "deps/lib": "lib", "pyflink/conf": "conf"}
 
 
 class PartsError(Exception):
-    """A part is missing or not what it should be; the message is one line."""
+    """A part is missing or isn't what it should be; the message is one line."""
 
 
 def fetch_job_server() -> Path:
-    """Makes the job server, unless it is there and made from the same pins; its jar.
+    """Makes the job server, unless it exists and was made from the same pins; returns its jar.
 
     Raises:
-      PartsError: Java is missing, or a download failed or differs from its checksum.
+      PartsError: Java is missing, or a download failed or doesn't match its checksum.
     """
     need("java", "Java 17, for instance Debian's openjdk-17-jre-headless")
     _once(JOB_SERVER_JAR.parent, [JARS_LOCK, _SOCKETS], _fetch_job_server)
@@ -58,10 +58,10 @@ def fetch_job_server() -> Path:
 
 
 def fetch() -> None:
-    """Makes both parts, the job server and Flink, as far as they are not there.
+    """Makes the job server and Flink, unless they exist.
 
     Raises:
-      PartsError: as for the job server.
+      PartsError: As for the job server.
     """
     fetch_job_server()
     _once(FLINK_HOME, [JARS_LOCK, _SOCKETS, _FLINK_LOCK], _fetch_flink)
@@ -71,7 +71,7 @@ def need(command: str, what: str) -> str:
     """Finds a command.
 
     Raises:
-      PartsError: it is not there.
+      PartsError: The command is missing.
     """
     found = shutil.which(command)
     if found is None:
@@ -80,7 +80,7 @@ def need(command: str, what: str) -> str:
 
 
 def _once(target: Path, pins: list[Path], make: Callable[[Path], None]) -> None:
-    """Makes a part in a folder of its own and moves it into place, its stamp last."""
+    """Makes a part in a temporary folder and moves it into place, then writes its stamp."""
     stamp = PARTS / f"{target.name}.stamp"
     wanted = hashlib.sha256(b"".join(pin.read_bytes() for pin in pins)).hexdigest()
     if target.exists() and stamp.exists() and stamp.read_text() == wanted:
@@ -114,7 +114,7 @@ def _fetch_job_server(made: Path) -> None:
         "Manifest-Version: 1.0",
         f"Main-Class: {_MAIN_CLASS}",
         *attributes,
-        # The format wants lines of at most 72 bytes, and a blank before a line that goes on.
+        # The format allows 72 bytes a line; continuation lines start with a space.
         *textwrap.wrap(
             f"Class-Path: {' '.join(f'lib/{name}' for name in names)}", 71,
             subsequent_indent=" ", break_on_hyphens=False, drop_whitespace=False,
@@ -125,7 +125,7 @@ def _fetch_job_server(made: Path) -> None:
 
 
 def _fetch_jar(coordinates: str, sha256: str, folder: Path) -> str:
-    # Beam knows the repository; importing it takes seconds that a finished fetch need not wait.
+    # Beam knows the repository's address. Importing it takes seconds, so only do it to download.
     from apache_beam.utils.subprocess_server import JavaJarServer
 
     group, artifact, version = coordinates.split(":")
@@ -151,7 +151,7 @@ def _fetch_flink(made: Path) -> None:
     if ran.returncode:
         lines = [line for line in ran.stderr.splitlines() if "ERROR" in line]
         raise PartsError(f"pip could not fetch Flink: {lines[0] if lines else ran.returncode}")
-    # Python has filters since 3.11.4; the archive's hash is checked before, either way.
+    # Python has filters since 3.11.4. The archive's hash has been checked in any case.
     safely: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     for archive in sorted(downloads.iterdir()):
         if archive.suffix == ".whl":
@@ -165,8 +165,8 @@ def _fetch_flink(made: Path) -> None:
         shutil.copytree(unpacked / source, made / name, dirs_exist_ok=True)
     for script in (made / "bin").glob("*.sh"):
         script.chmod(0o755)
-    # Flink keeps workers from one stage to the next only where Beam's classes are its own, not a
-    # job's.
+    # Flink keeps workers from one stage to the next only if Beam's classes are in its own lib/, not
+    # in a job's.
     for jar in (JOB_SERVER_JAR.parent / "lib").iterdir():
         if not jar.name.startswith(("flink-", "slf4j-")):
             shutil.copy(jar, made / "lib")

@@ -1,11 +1,12 @@
 """A pool of Beam workers for several TaskManagers on a machine: `python pool.py PORT SECRET_FILE`.
 
-It runs code for whoever knows the secret: a file of at least 32 characters that only the pool's
-user may read. A job's submitter has the same (docs/flink.md).
+It runs code for anyone who knows the secret: the content of a file, at least 32 characters long,
+that only the pool's user may read. The submitter of a job has a copy (docs/flink.md).
 
-Beam's own pool (`apache_beam.runners.worker.worker_pool_main`) is for one TaskManager: it knows a
-worker by an id that is unique there alone, and would stop the worker of another; it also holds back
-what workers print. A worker ends by itself when its TaskManager hangs up, so here nobody stops it.
+Beam's own pool (`apache_beam.runners.worker.worker_pool_main`) serves one TaskManager: it
+identifies a worker by an id that is unique within one TaskManager, and would stop the worker of
+another. It also holds back what workers print. Nothing here stops a worker: it ends by itself when
+its TaskManager disconnects.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _BOOT = Path(__file__).with_name("boot.py")
 _ENDPOINTS = ("logging_endpoint", "artifact_endpoint", "provision_endpoint", "control_endpoint")
 _GRACE_SECONDS = 5
 _LEAST_LENGTH = 32
-# By this parameter of the environment the pool knows a job (pipelines/runners/beam_private.py).
+# The parameter by which the pool recognizes a job (pipelines/runners/beam_private.py).
 _SECRET = "secret"
 
 
@@ -38,8 +39,8 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     """Starts workers in this Python's environment.
 
     Args:
-      secret: what a request must know.
-      packages: a folder for the packages of jobs, which nobody else may write into.
+      secret: What a request must contain.
+      packages: A folder for the packages of jobs; no other user may write to it.
     """
 
     def __init__(self, secret: str, packages: str) -> None:
@@ -49,15 +50,15 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self._lock = threading.Lock()
 
     def StartWorker(self, request: Any, context: Any) -> Any:
-        """Starts one worker; Beam's protocol wants an answer before it is ready."""
+        """Starts one worker; Beam's protocol expects the answer before the worker is ready."""
         if not hmac.compare_digest(request.params[_SECRET].encode(), self._secret):
             context.abort(grpc.StatusCode.PERMISSION_DENIED, "the secret is missing or wrong")
-        # -P: neither this script's folder nor the one where it was started is on the module path.
+        # -P keeps this script's folder and the working directory off the module path.
         command = [sys.executable, "-P", str(_BOOT), f"--id={request.worker_id}"]
         command += [f"--packages={self._packages}"]
         command += [f"--{name}={getattr(request, name).url}" for name in _ENDPOINTS]
         with self._lock:
-            # Those that ended are asked for, so that they leave the process table.
+            # poll() also removes ended workers from the process table.
             self._workers = [worker for worker in self._workers if worker.poll() is None]
             self._workers.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
         return beam_fn_api_pb2.StartWorkerResponse()
@@ -79,7 +80,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
 
 
 def read_secret(path: str) -> str:
-    """Reads the secret, or ends the program: it is missing, too short, or others may read it."""
+    """Reads the secret; exits if it is missing, too short or readable by others."""
     try:
         with open(path, encoding="ascii") as file:
             found = os.fstat(file.fileno())
@@ -87,7 +88,7 @@ def read_secret(path: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         sys.exit(f"pool: error: cannot read the secret: {error}")
     if found.st_uid not in (os.geteuid(), 0) or stat.S_IMODE(found.st_mode) & 0o077:
-        sys.exit(f"pool: error: others may read {path}; chmod 600 it, and make another secret")
+        sys.exit(f"pool: error: others may read {path}; chmod 600 it, and generate a new secret")
     if len(secret) < _LEAST_LENGTH:
         sys.exit(f"pool: error: the secret in {path} has fewer than {_LEAST_LENGTH} characters")
     return secret

@@ -26,6 +26,7 @@ from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.runners.choose import choose_runner
 from pipelines.runners.submission import Submission
 from pipelines.runs.layout import Layout, check_run_id
+from pipelines.runs.manifest import Model, RunInfo
 from pipelines.scoring import model_file
 
 _VERSIONED = ("apache-beam", "keras", "pyarrow", "numpy")
@@ -78,13 +79,13 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
             "model again"
         )
     passthrough = _passthrough(values.passthrough, card)
-    about = {
-        "start": start.isoformat(timespec="milliseconds"),
-        "runner": values.runner or "DirectRunner",
-        "versions": _versions(),
-        "model": {"path": values.model, "name": card.name, "sha256": card.sha256},
-        "input": list(values.input),
-    }
+    run_info = RunInfo(
+        start=start.isoformat(timespec="milliseconds"),
+        runner=values.runner or "DirectRunner",
+        versions=_versions(),
+        model=Model(path=values.model, name=card.name, sha256=card.sha256),
+        input=tuple(values.input),
+    )
     # One worker gains nothing from ranges, whose first pass reads a large CSV twice.
     divides = runner.count_workers(options) != 1
     sizes = dataclasses.replace(DEFAULT_SIZES, **({} if divides else {"range_bytes": sys.maxsize}))
@@ -108,7 +109,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
             max_drift=values.max_drift,
             new_only=values.new_only,
             is_last=not submission.waits,
-            about=about,
+            run_info=run_info,
         ),
         sizes=sizes,
         progress=paths.progress if values.progress and submission.waits else None,

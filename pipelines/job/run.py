@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
 
 import pyarrow as pa
 
@@ -23,6 +22,7 @@ from pipelines.publishing import door as commit
 from pipelines.runners import beam_private, signals
 from pipelines.runners.submission import Metrics, Workers, as_penguin_error
 from pipelines.runs.layout import Layout
+from pipelines.runs.manifest import HeldBecause, Manifest
 from pipelines.scoring import model_file
 
 # A cluster frees the slots of a cancelled job within seconds.
@@ -30,7 +30,7 @@ _CANCEL_SECONDS = 30
 _NO_DISPLAY: AbstractContextManager[None] = contextlib.nullcontext()
 
 
-Outcome = tuple[dict[str, Any], Metrics]
+Outcome = tuple[Manifest, Metrics]
 
 
 def run_command(program: str, arguments: Sequence[str], verbose: bool) -> int:
@@ -58,23 +58,23 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     manifest, metrics = execute(plan, progress_display)
     page = _report(program, paths, values.model) if values.report else None
     print(render(summary.of_run(manifest, paths, metrics, page)))
-    totals = manifest["totals"]
-    if not any(totals[name] for name in ("files", "files_skipped", "files_unsettled")):
+    totals = manifest.totals
+    if not (totals.files or totals.files_skipped or totals.files_unsettled):
         cli.note(program, f"no file matches {' '.join(values.input)}")
-    if manifest["status"] == decide.HELD:
-        raise _why_held(manifest, paths)
+    if manifest.is_held:
+        raise _held_error(manifest, paths)
     return 0
 
 
-def _why_held(manifest: Mapping[str, Any], paths: Layout) -> PenguinError:
-    """The error that a held run ends with; too many rejects go first."""
-    if decide.reject_fraction(manifest["totals"]) > manifest["max_reject_fraction"]:
+def _held_error(manifest: Manifest, paths: Layout) -> PenguinError:
+    """The error that a held run ends with."""
+    if manifest.held_because is HeldBecause.REJECTS:
         return RejectsError(
-            f"{manifest['reject_fraction']:.1%} of the rows were rejected, more than "
-            f"--max_reject_fraction {manifest['max_reject_fraction']:g}; nothing is published, "
+            f"{manifest.reject_fraction:.1%} of the rows were rejected, more than "
+            f"--max_reject_fraction {manifest.max_reject_fraction:g}; nothing is published, "
             f"the rejects lie in {paths.held}"
         )
-    found = manifest["drift"]
+    found = manifest.drift or {}
     return DriftError(
         f"the data have drifted: PSI {drift.explain(found)}, more than --max_drift "
         f"{found['max_drift']:g}; nothing is published, what was found lies in {paths.held}"

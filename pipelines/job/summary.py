@@ -8,9 +8,9 @@ from typing import Any
 
 from penguin_model import cli
 from pipelines.formatting import count
-from pipelines.publishing import decide
 from pipelines.runners.submission import Metrics, Spread
 from pipelines.runs.layout import DATASETS, PREDICTIONS, REJECTS, Layout
+from pipelines.runs.manifest import Manifest, Status, to_json
 
 Summary = Mapping[str, Any]
 
@@ -23,7 +23,7 @@ _MEANING = {
 
 
 def of_run(
-    manifest: Mapping[str, Any], paths: Layout, metrics: Metrics, report: str | None = None
+    manifest: Manifest, paths: Layout, metrics: Metrics, report: str | None = None
 ) -> Summary:
     """Sums up a run that has ended.
 
@@ -34,19 +34,20 @@ def of_run(
       report: the page on the run.
 
     Returns:
-      JSON values: the manifest's ``status``, ``run_id``, ``start``, ``end``, ``totals``,
-      ``rejects_by_reason`` and ``species``; ``drift``, ``labels`` and ``batches``, None where
-      nothing is known; under ``paths`` those that are there, by name; and ``notes`` where the
-      run met a damaged file that it could do without.
+      JSON values: the manifest's ``status``, ``held_because``, ``run_id``, ``start``, ``end``,
+      ``totals``, ``rejects_by_reason`` and ``species``; ``drift``, ``labels`` and ``batches``,
+      None where nothing is known; under ``paths`` those that are there, by name; and ``notes``
+      where the run met a damaged file that it could do without.
     """
-    same = ("status", "run_id", "start", "end", "totals", "rejects_by_reason", "species")
+    same = ("status", "held_because", "run_id", "start", "end", "totals")
+    known = to_json(manifest)
     return {
-        **{key: manifest[key] for key in same},
-        "drift": _drift(manifest["drift"]),
-        "labels": _labels(manifest["labels"]),
+        **{key: known[key] for key in (*same, "rejects_by_reason", "species")},
+        "drift": _drift(manifest.drift),
+        "labels": _labels(manifest.labels),
         "batches": _batches(metrics),
         "paths": dict(_paths(manifest, paths, report)),
-        **({"notes": manifest["notes"]} if "notes" in manifest else {}),
+        **({"notes": known["notes"]} if manifest.notes else {}),
     }
 
 
@@ -97,15 +98,13 @@ def _batches(metrics: Metrics) -> dict[str, Any] | None:
     }
 
 
-def _paths(
-    manifest: Mapping[str, Any], paths: Layout, report: str | None
-) -> Iterator[tuple[str, str]]:
-    if manifest["status"] == decide.HELD:
+def _paths(manifest: Manifest, paths: Layout, report: str | None) -> Iterator[tuple[str, str]]:
+    if manifest.is_held:
         yield "held", paths.held
         yield "manifest", paths.held_manifest
     else:
         for name in DATASETS:
-            if manifest["shards"][name]["files"]:
+            if manifest.shards[name].files:
                 yield name, paths.published(name)
         yield "manifest", paths.manifest
     if report is not None:
@@ -119,7 +118,7 @@ def _submitted(summary: Summary) -> Iterator[tuple[str, str]]:
 
 def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
     totals, paths = summary["totals"], summary["paths"]
-    held = summary["status"] == decide.HELD
+    held = summary["status"] == Status.HELD
     yield "run", f"{summary['run_id']} ({'held back' if held else 'published'})"
     yield "files", count(totals["files"])
     yield "rows read", count(totals["rows_read"])

@@ -7,7 +7,7 @@ Each feature, the species mix and the winning probability are compared on their 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from penguin_model.card import Reference
@@ -90,27 +90,6 @@ def measure(
         previous_run=previous[0] if previous else None,
         max_drift=max_drift,
     )
-
-
-def find_previous(
-    manifests: Iterable[Mapping[str, Any]], model_sha256: str, run_id: str
-) -> Mapping[str, Any] | None:
-    """The manifest of the last published run to compare with.
-
-    Args:
-      manifests: of all published runs.
-      model_sha256: runs of other models do not count.
-      run_id: nor does a run of this name, which is being replaced.
-    """
-    fitting = (
-        each
-        for each in manifests
-        if each["model"]["sha256"] == model_sha256
-        and each["run_id"] != run_id
-        and each.get("histograms")
-        and each["totals"]["rows_scored"]
-    )
-    return max(fitting, key=lambda each: str(each["end"]), default=None)
 
 
 def explain(found: Mapping[str, Any]) -> str:

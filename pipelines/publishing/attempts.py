@@ -12,6 +12,7 @@ from pipelines import storage
 from pipelines.errors import ConflictError
 from pipelines.publishing import leases
 from pipelines.runs.layout import Layout
+from pipelines.runs.manifest import manifest_owner
 from pipelines.storage.objects import Object, Objects
 
 PUBLISH = "publish"
@@ -111,22 +112,10 @@ def is_dead(found: Attempt, store: Objects, now: float) -> bool:
     )
 
 
-def read_manifest(path: str, store: Objects) -> dict[str, Any] | None:
-    """A manifest as it is; None if there is none, an empty one if it is damaged."""
-    found = store.read(path)
-    if found is None:
-        return None
-    try:
-        manifest = json.loads(found.content)
-    except (ValueError, RecursionError):
-        return {}
-    return manifest if isinstance(manifest, dict) else {}
-
-
 def read_owner(path: str, store: Objects) -> str | None:
     """The attempt that wrote a manifest; None if there is none, empty if it doesn't say."""
-    manifest = read_manifest(path, store)
-    return None if manifest is None else str(manifest.get("attempt", ""))
+    found = store.read(path)
+    return None if found is None else manifest_owner(found.content)
 
 
 def read_lease(paths: Layout, store: Objects) -> dict[str, Any] | None:

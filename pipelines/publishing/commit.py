@@ -6,11 +6,13 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from pipelines import storage
-from pipelines.errors import RunExistsError
+from pipelines.errors import DamagedError, RunExistsError
+from pipelines.runs import manifest as manifests
 from pipelines.runs.layout import Layout
+from pipelines.runs.manifest import Manifest, Shards
 
 
 class PlacedShard(NamedTuple):
@@ -38,7 +40,7 @@ class Decision:
       shards: of each data set, in published order.
     """
 
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     shards: Mapping[str, Sequence[PlacedShard]]
 
     def names(self, dataset: str) -> list[str]:
@@ -47,7 +49,7 @@ class Decision:
 
     def to_json(self) -> str:
         """The decision as text; `from_json` reads it."""
-        return json.dumps({"manifest": self.manifest, "shards": self.shards})
+        return json.dumps({"manifest": manifests.to_json(self.manifest), "shards": self.shards})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Decision:
@@ -57,18 +59,18 @@ class Decision:
             dataset: tuple(PlacedShard(*shard) for shard in placed)
             for dataset, placed in fields["shards"].items()
         }
-        return cls(manifest=fields["manifest"], shards=shards)
+        return cls(manifest=manifests.from_json(fields["manifest"]), shards=shards)
 
 
-def describe(shards: Mapping[str, Sequence[PlacedShard]]) -> dict[str, dict[str, Any]]:
+def describe(shards: Mapping[str, Sequence[PlacedShard]]) -> dict[str, Shards]:
     """What the manifest says of the shards of each data set."""
     return {
-        dataset: {
-            "files": len(placed),
-            "rows": sum(shard.rows for shard in placed),
-            "bytes": sum(shard.bytes for shard in placed),
-            "names": [shard.name for shard in placed],
-        }
+        dataset: Shards(
+            files=len(placed),
+            rows=sum(shard.rows for shard in placed),
+            bytes=sum(shard.bytes for shard in placed),
+            names=tuple(shard.name for shard in placed),
+        )
         for dataset, placed in shards.items()
     }
 
@@ -102,7 +104,7 @@ class Commit(Protocol):
           RunExistsError: its manifest exists.
         """
 
-    def read_outcome(self) -> dict[str, Any] | None:
+    def read_outcome(self) -> Manifest | None:
         """The manifest that this attempt published or held, None while it has done neither."""
 
     def published_names(self, count: int) -> list[str]:
@@ -143,29 +145,28 @@ class Commit(Protocol):
         """
 
 
-def read_outcome(paths: Layout) -> dict[str, Any] | None:
+def read_outcome(paths: Layout) -> Manifest | None:
     """The manifest that an attempt published or held, None while it has done neither."""
     for path in (paths.manifest, paths.held_manifest):
         manifest = read_manifest(path)
-        if manifest is not None and manifest.get("attempt") == paths.attempt:
+        if manifest is not None and manifest.attempt == paths.attempt:
             return manifest
     return None
 
 
-def read_manifest(path: str) -> dict[str, Any] | None:
-    """A manifest as it is; None if there is none, or it can't be read as a JSON object."""
+def read_manifest(path: str) -> Manifest | None:
+    """A manifest; None if there is none, or it can't be read."""
     if not storage.exists(path):
         return None
     try:
-        found = json.loads(storage.read_bytes(path))
-    except (ValueError, RecursionError):
+        return manifests.parse_manifest(path, storage.read_bytes(path))
+    except DamagedError:
         return None
     except OSError:
         # A store that doesn't answer now may have it; a local path that can't be read is none.
         if not storage.is_local(path):
             raise
         return None
-    return found if isinstance(found, dict) else None
 
 
 def refuse_published(paths: Layout) -> None:

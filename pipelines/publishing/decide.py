@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from penguin_model.card import ModelCard, Reference
 from pipelines import publishing
@@ -22,18 +23,8 @@ from pipelines.publishing import Decision, proof, verify_shards
 from pipelines.publishing.commit import describe
 from pipelines.runs import layout, ledger
 from pipelines.runs.layout import Layout
+from pipelines.runs.manifest import HeldBecause, Manifest, RunInfo, Status, Totals
 
-PUBLISHED = "published"
-HELD = "held"
-_TOTALS = (
-    "files",
-    "files_unreadable",
-    "files_skipped",
-    "files_unsettled",
-    "rows_read",
-    "rows_scored",
-    "rows_rejected",
-)
 # The manifest does not grow with the input.
 _MOST_UNSETTLED = 1000
 
@@ -50,7 +41,7 @@ class Publication:
       max_drift: the run is held back over this score of `drift.Drift`; None means never.
       new_only: whether a file that another run published meanwhile fails this one.
       is_last: whether nothing comes after the pipeline that could remove the staging.
-      about: what the manifest says of the run beside its figures: start, versions, model.
+      run_info: how the run was started, for the manifest.
     """
 
     layout: Layout
@@ -60,10 +51,10 @@ class Publication:
     max_drift: float | None = None
     new_only: bool = False
     is_last: bool = False
-    about: Mapping[str, Any]
+    run_info: RunInfo
 
 
-def publish(publication: Publication, shards: Iterable[Shard], figures: Figures) -> dict[str, Any]:
+def publish(publication: Publication, shards: Iterable[Shard], figures: Figures) -> Manifest:
     """Publishes a run, or holds it back; safe to call again after any interruption.
 
     Args:
@@ -83,8 +74,8 @@ def publish(publication: Publication, shards: Iterable[Shard], figures: Figures)
     manifest = commit.read_outcome()
     if manifest is None:
         decision = commit.decide(lambda: _decide(publication, list(shards), figures))
-        manifest = dict(decision.manifest)
-        if manifest["status"] == HELD:
+        manifest = decision.manifest
+        if manifest.is_held:
             commit.hold(decision)
         else:
             refuse = functools.partial(_refuse_done, publication, manifest)
@@ -95,20 +86,18 @@ def publish(publication: Publication, shards: Iterable[Shard], figures: Figures)
     return manifest
 
 
-def read_outcome(paths: Layout) -> dict[str, Any] | None:
+def read_outcome(paths: Layout) -> Manifest | None:
     """The manifest that this attempt published or held, None while it has done neither."""
     return publishing.of(paths).read_outcome()
 
 
-def _refuse_done(
-    publication: Publication, manifest: Mapping[str, Any], shards: Sequence[str]
-) -> None:
+def _refuse_done(publication: Publication, manifest: Manifest, shards: Sequence[str]) -> None:
     """Refuses files that another run has published since this one looked at the ledger."""
     paths = publication.layout
     # Clocks of two machines may differ; a day is more than they do.
-    start = datetime.datetime.fromisoformat(manifest["start"]) - datetime.timedelta(days=1)
+    start = datetime.datetime.fromisoformat(str(manifest.start)) - datetime.timedelta(days=1)
     mine = ledger.read_fingerprints(shards)
-    sha256 = manifest["model"]["sha256"]
+    sha256 = str(manifest.model.sha256)
     done = ledger.find_done(paths.output, sha256, mine, ended_after=start.isoformat())
     if done:
         (path, _, _), run_id = min(done.items())
@@ -118,49 +107,48 @@ def _refuse_done(
         )
 
 
-def reject_fraction(totals: Mapping[str, int]) -> float:
-    """The part of a run's rows that was rejected.
-
-    A file that cannot be read counts as one row: among many it costs nothing, alone it is all.
-    """
-    rejected = totals["rows_rejected"] + totals["files_unreadable"]
-    possible = totals["rows_read"] + totals["files_unreadable"]
-    return rejected / possible if possible else 0.0
-
-
 def _decide(publication: Publication, shards: Sequence[Shard], figures: Figures) -> Decision:
     """Verifies the shards, names them, and writes up the run."""
-    totals = dict.fromkeys(_TOTALS, 0) | _group(figures, "totals")
+    totals = Totals(**_group(figures, "totals"))
     placed = {
         dataset: verify_shards.check(publication.layout, dataset, shards)
         for dataset in layout.DATASETS
     }
     described = describe(placed)
-    proof.check(figures, totals, {name: each["rows"] for name, each in described.items()})
-    fraction = reject_fraction(totals)
+    proof.check(figures, totals, {name: each.rows or 0 for name, each in described.items()})
     tonight = histograms.of_run(figures, publication.card)
     damaged: list[DamagedError] = []
     drifted = _measure_drift(publication, tonight, damaged)
-    held = fraction > publication.max_reject_fraction or (drifted and drifted.is_over)
-    manifest = {
-        "status": HELD if held else PUBLISHED,
-        "run_id": publication.layout.run_id,
-        "attempt": publication.layout.attempt,
-        **publication.about,
-        "end": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-        "totals": totals,
-        "unsettled": list(_group(figures, "unsettled"))[:_MOST_UNSETTLED],
-        "reject_fraction": round(fraction, 6),
-        "max_reject_fraction": publication.max_reject_fraction,
-        "rejects_by_reason": _group(figures, "rejects"),
-        "species": _group(figures, histograms.SPECIES),
-        "histograms": dataclasses.asdict(tonight) if tonight else None,
-        "drift": drifted.to_json() if drifted else None,
-        "labels": labels.report(figures, publication.card.classes, totals["rows_scored"]),
-        "shards": described,
-        **({"notes": [f"not compared with: {error}" for error in damaged]} if damaged else {}),
-    }
+    held_because = _why_held(publication, totals, drifted)
+    manifest = Manifest(
+        status=Status.HELD if held_because else Status.PUBLISHED,
+        held_because=held_because,
+        run_id=publication.layout.run_id,
+        attempt=publication.layout.attempt,
+        **msgspec.structs.asdict(publication.run_info),
+        end=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        totals=totals,
+        unsettled=tuple(_group(figures, "unsettled"))[:_MOST_UNSETTLED],
+        reject_fraction=totals.reject_fraction,
+        max_reject_fraction=publication.max_reject_fraction,
+        rejects_by_reason=_group(figures, "rejects"),
+        species=_group(figures, histograms.SPECIES),
+        histograms=tonight,
+        drift=drifted.to_json() if drifted else None,
+        labels=labels.report(figures, publication.card.classes, totals.rows_scored),
+        shards=described,
+        notes=tuple(f"not compared with: {error}" for error in damaged),
+    )
     return Decision(manifest=manifest, shards=placed)
+
+
+def _why_held(
+    publication: Publication, totals: Totals, drifted: drift.Drift | None
+) -> HeldBecause | None:
+    """Why a run is held, None if it is published; too many rejects go before drift."""
+    if totals.reject_fraction > publication.max_reject_fraction:
+        return HeldBecause.REJECTS
+    return HeldBecause.DRIFT if drifted is not None and drifted.is_over else None
 
 
 def _measure_drift(
@@ -171,11 +159,11 @@ def _measure_drift(
     if tonight is None or card.reference is None:
         return None
     runs = ledger.published_runs(paths.output, damaged.append)
-    last = drift.find_previous(runs, card.sha256, paths.run_id)
+    last = ledger.find_previous(runs, card.sha256, paths.run_id)
     return drift.measure(
         tonight,
         card.reference,
-        previous=(last["run_id"], histograms.from_json(last["histograms"])) if last else None,
+        previous=(last.run_id, last.histograms) if last and last.histograms else None,
         max_drift=publication.max_drift,
     )
 

@@ -16,9 +16,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
 
 from pipelines import storage
 from pipelines.errors import OutputError
@@ -27,6 +26,7 @@ from pipelines.publishing.commit import Decision
 from pipelines.publishing.recovery import Attempt
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
+from pipelines.runs.manifest import Manifest, manifest_bytes
 from pipelines.storage import local_locks
 
 _DECISION = "decision.json"
@@ -92,7 +92,7 @@ class LocalCommit:
                     "published; move them away, or give --replace"
                 )
 
-    def read_outcome(self) -> dict[str, Any] | None:
+    def read_outcome(self) -> Manifest | None:
         """See `Commit`."""
         return commit.read_outcome(self._paths)
 
@@ -130,7 +130,7 @@ class LocalCommit:
                     files = self._own.ready(layout.FILES)
                     check([os.path.join(files, name) for name in decision.names(layout.FILES)])
                 self._prepare(decision.manifest)
-                disk.write(self._own.journal, recovery.as_json(decision.manifest))
+                disk.write(self._own.journal, manifest_bytes(decision.manifest))
             self._own.settle()
 
     def hold(self, decision: Decision) -> None:
@@ -143,7 +143,7 @@ class LocalCommit:
                 self._place(decision)
                 for dataset in layout.DATASETS:
                     disk.remove_empty(self._own.ready(dataset))
-                disk.write(self._own.ready("manifest.json"), recovery.as_json(decision.manifest))
+                disk.write(self._own.ready("manifest.json"), manifest_bytes(decision.manifest))
                 disk.make_folder(paths.all_held)
                 self._probe(paths.all_held)
                 self._sync_staging()
@@ -193,12 +193,12 @@ class LocalCommit:
             disk.create(self._own.temporary_manifest(), b"")
             disk.remove_file(self._own.temporary_manifest())
 
-    def _prepare(self, manifest: Mapping[str, Any]) -> None:
+    def _prepare(self, manifest: Manifest) -> None:
         """Does, before the journal, all that can be refused or needs room."""
         paths = self._paths
         for dataset in recovery.ORDER:
             published, parent = paths.published(dataset), self._own.parent(dataset)
-            has_rows = bool(layout.shard_names(manifest, dataset))
+            has_rows = bool(manifest.shard_names(dataset))
             if not has_rows and not os.path.lexists(published):
                 continue
             disk.make_folder(parent)
@@ -213,7 +213,7 @@ class LocalCommit:
         disk.make_folder(runs)
         if os.path.isdir(paths.manifest):
             raise OutputError(f"{paths.manifest} is a folder; move it away, then run again")
-        disk.create(self._own.temporary_manifest(), recovery.as_json(manifest))
+        disk.create(self._own.temporary_manifest(), manifest_bytes(manifest))
         disk.sync_file(self._own.temporary_manifest())
         disk.sync_folder(runs)
         self._sync_staging()

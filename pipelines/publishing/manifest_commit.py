@@ -24,7 +24,6 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from pipelines import storage
 from pipelines.errors import DamagedError
@@ -45,7 +44,6 @@ from pipelines.publishing.attempts import (
     list_attempts,
     need_lease,
     place,
-    read_manifest,
     read_owner,
     read_verdict,
     swept,
@@ -55,6 +53,7 @@ from pipelines.publishing.commit import Decision
 from pipelines.publishing.verdicts import exists_already, settle
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
+from pipelines.runs.manifest import Manifest, manifest_owner, parse_manifest
 from pipelines.storage import objects
 from pipelines.storage.objects import Object, Objects
 
@@ -93,13 +92,13 @@ class ManifestCommit:
             if self._store.read(self._paths.manifest) is not None:
                 raise exists_already(self._paths)
 
-    def read_outcome(self) -> dict[str, Any] | None:
+    def read_outcome(self) -> Manifest | None:
         """See `Commit`."""
         for path in (self._paths.manifest, self._paths.held_manifest):
             with storage.writing(path):
-                manifest = read_manifest(path, self._store)
-            if manifest is not None and manifest.get("attempt") == self._paths.attempt:
-                return manifest
+                found = self._store.read(path)
+            if found is not None and manifest_owner(found.content) == self._paths.attempt:
+                return parse_manifest(path, found.content)
         return None
 
     def published_names(self, count: int) -> list[str]:

@@ -13,13 +13,14 @@ from pipelines.errors import ReconcileError
 from pipelines.monitoring import histograms
 from pipelines.monitoring.histograms import Figures
 from pipelines.runs import layout
+from pipelines.runs.manifest import Totals
 
 # Counts that are compared and not shown, by the step that counts.
 COUNTED = "counted"
 MATCHED, NORMALIZED, PREDICTED = "files_matched", "rows_normalized", "rows_predicted"
 
 
-def check(figures: Figures, totals: Mapping[str, int], rows: Mapping[str, int]) -> None:
+def check(figures: Figures, totals: Totals, rows: Mapping[str, int]) -> None:
     """Checks the counts of a whole run against each other.
 
     Args:
@@ -43,21 +44,21 @@ def check(figures: Figures, totals: Mapping[str, int], rows: Mapping[str, int]) 
 
 
 def _comparisons(
-    figures: Figures, totals: Mapping[str, int], rows: Mapping[str, int]
+    figures: Figures, totals: Totals, rows: Mapping[str, int]
 ) -> Iterator[tuple[str, int, int]]:
-    matched, scored = _count(figures, MATCHED), totals["rows_scored"]
-    yield "files that were reconciled", totals["files"], matched
+    matched, scored = _count(figures, MATCHED), totals.rows_scored
+    yield "files that were reconciled", totals.files, matched
     yield "rows of the data set files", rows[layout.FILES], matched
     yield "rows that were normalized", _count(figures, NORMALIZED), scored
     yield "rows that were predicted", _count(figures, PREDICTED), scored
     yield "rows with a species", _sum(figures, histograms.SPECIES), scored
     yield "rows of the data set predictions", rows[layout.PREDICTIONS], scored
-    rejects = totals["rows_rejected"] + totals["files_unreadable"]
+    rejects = totals.rows_rejected + totals.files_unreadable
     yield "rejects with a reason", _sum(figures, "rejects"), rejects
     yield "rows of the data set rejects", rows[layout.REJECTS], rejects
-    read = totals["rows_read"]
-    yield "rows scored and rejected", scored + totals["rows_rejected"], read
-    yield "files listed as unsettled", _sum(figures, "unsettled"), totals["files_unsettled"]
+    read = totals.rows_read
+    yield "rows scored and rejected", scored + totals.rows_rejected, read
+    yield "files listed as unsettled", _sum(figures, "unsettled"), totals.files_unsettled
 
 
 def _count(figures: Figures, name: str) -> int:

@@ -7,19 +7,19 @@ may be copied to another disk at any moment and go on there.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import storage
-from pipelines.errors import OutputError
+from pipelines.errors import DamagedError, OutputError
 from pipelines.publishing import commit, disk
 from pipelines.runs import layout
+from pipelines.runs import manifest as manifests
 from pipelines.runs.layout import Layout
+from pipelines.runs.manifest import Manifest
 from pipelines.storage import local_locks
 
 LOCK = ".lock"
@@ -95,13 +95,13 @@ class Attempt:
         with writing(self.journal):
             self._remove_journal()
 
-    def _roll_forward(self, manifest: Mapping[str, Any]) -> None:
+    def _roll_forward(self, manifest: Manifest) -> None:
         """Takes every step from the journal to the manifest that has not been taken yet."""
         paths = self.paths
         touched: set[str] = set()
         for dataset in ORDER:
             published, ready = paths.published(dataset), self.ready(dataset)
-            names = layout.shard_names(manifest, dataset)
+            names = manifest.shard_names(dataset)
             if not names:
                 # The run that this one replaces had such rows.
                 if not os.path.isdir(published):
@@ -118,7 +118,7 @@ class Attempt:
         temporary = self.temporary_manifest()
         if not os.path.exists(temporary):
             disk.make_folder(os.path.dirname(temporary))
-            disk.create(temporary, as_json(manifest))
+            disk.create(temporary, manifests.manifest_bytes(manifest))
             disk.sync_file(temporary)
         disk.rename(temporary, paths.manifest)
         disk.sync_folder(os.path.dirname(paths.manifest))
@@ -147,27 +147,26 @@ class Attempt:
         disk.remove_file(self.journal)
         disk.sync_folder(self.paths.staging)
 
-    def _read_journal(self) -> dict[str, Any]:
+    def _read_journal(self) -> Manifest:
         """The manifest to publish.
 
         Raises:
           ValueError: the journal isn't this attempt's, or damaged.
         """
         try:
-            manifest = json.loads(storage.read_bytes(self.journal))
+            manifest = manifests.parse_manifest(self.journal, storage.read_bytes(self.journal))
             for dataset in layout.DATASETS:
-                layout.shard_names(manifest, dataset)
-            known = (manifest["run_id"], manifest["attempt"])
-        except (TypeError, KeyError, RecursionError, ValueError) as error:
+                manifest.shard_names(dataset)
+        except (KeyError, DamagedError) as error:
             raise ValueError(f"{self.journal} is damaged") from error
-        if known != (self.paths.run_id, self.paths.attempt):
+        if (manifest.run_id, manifest.attempt) != (self.paths.run_id, self.paths.attempt):
             raise ValueError(f"{self.journal} is another run's")
-        return dict(manifest)
+        return manifest
 
     def _has_ended(self) -> bool:
         """Whether the manifest of just this attempt is there."""
         found = commit.read_manifest(self.paths.manifest)
-        return found is not None and found.get("attempt") == self.paths.attempt
+        return found is not None and found.attempt == self.paths.attempt
 
     def _holds(self, folder: str, names: Sequence[str]) -> bool:
         """Whether a folder holds just the named shards, each this attempt's."""
@@ -261,11 +260,6 @@ def _attempts(output: str) -> Iterator[Layout]:
                 found = Layout(output=output, run_id=run_id, attempt=name)
                 if disk.is_folder(found.staging):
                     yield found
-
-
-def as_json(manifest: Mapping[str, Any]) -> bytes:
-    """A manifest's bytes, for people as well."""
-    return (json.dumps(manifest, indent=2) + "\n").encode()
 
 
 @contextlib.contextmanager

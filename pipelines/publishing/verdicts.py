@@ -27,6 +27,7 @@ from pipelines.publishing.attempts import (
 from pipelines.publishing.commit import Decision
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
+from pipelines.runs.manifest import manifest_bytes
 from pipelines.storage.objects import Objects
 
 
@@ -69,7 +70,7 @@ def carry_out(
         if owner != paths.attempt:
             folders = {copy.target.rpartition("/")[0] for copy in copies}
             _copy(paths, folders, copies, store)
-            _write_manifest(paths, verdict, as_json(decision.manifest), store)
+            _write_manifest(paths, verdict, manifest_bytes(decision.manifest), store)
     except _Lost as lost:
         # Another may have finished this attempt in the meantime, and removed what it needs.
         owner = read_owner(visible, store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipelines.reading.arrow_files.format import ARROW
 from pipelines.reading.csv_files.format import CSV, GZIPPED_CSV
 from pipelines.reading.formats import Format
 from pipelines.reading.parquet_files.format import PARQUET
@@ -10,6 +11,7 @@ TABLE: tuple[Format, ...] = (
     CSV,
     GZIPPED_CSV,
     PARQUET,
+    ARROW,
 )
 
 FORMATS = {each.name: each for each in TABLE}

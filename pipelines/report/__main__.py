@@ -34,7 +34,7 @@ def write(
 
     found = data.gather(storage.absolute(output), run_id, model)
     # `gather` has checked that the run id is a file name, never a path.
-    name = f"{found.manifest['run_id']}.html"
+    name = f"{found.manifest.run_id}.html"
     path = storage.absolute(to or storage.join(output, "reports", name))
     if storage.is_local(path):
         with storage.writing(path):

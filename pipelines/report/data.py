@@ -12,26 +12,23 @@ import functools
 import heapq
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 
 from penguin_model.card import ModelCard, Reference, card_path, read_card
 from pipelines import storage
 from pipelines.errors import CardError, DamagedError, UsageError
-from pipelines.monitoring import histograms
-from pipelines.publishing import decide
 from pipelines.report import examples as excerpts
 from pipelines.report.examples import Row
 from pipelines.runs import layout, ledger
 from pipelines.runs.layout import Layout
-from pipelines.runs.manifest import read as read_manifest
+from pipelines.runs.manifest import Manifest, Model, read_manifest
 
 MOST_FILES = 20
 MOST_EXAMPLES = 5
 MOST_RUNS = 30
 
-Manifest = Mapping[str, Any]
 T = TypeVar("T")
 
 
@@ -60,13 +57,12 @@ class Report:
     @property
     def is_held(self) -> bool:
         """Whether the run was held back."""
-        return bool(self.manifest["status"] == decide.HELD)
+        return self.manifest.is_held
 
     @property
     def measured(self) -> Reference | None:
         """The run's histograms; None if its manifest has none."""
-        fields = self.manifest.get("histograms")
-        return histograms.from_json(fields) if fields else None
+        return self.manifest.histograms
 
     @property
     def training(self) -> Reference | None:
@@ -77,7 +73,7 @@ class Report:
     def classes(self) -> list[str]:
         """The classes, in the card's order if it is known."""
         known = self.card.classes if self.card else ()
-        return list(dict.fromkeys([*known, *self.manifest["species"]]))
+        return list(dict.fromkeys([*known, *self.manifest.species]))
 
 
 def gather(output: str, run_id: str | None = None, model: str | None = None) -> Report:
@@ -94,8 +90,8 @@ def gather(output: str, run_id: str | None = None, model: str | None = None) -> 
       UsageError: there is no such run, or `model` has no card of the run's model.
     """
     manifest, history = _find(output, run_id)
-    paths = Layout(output=output, run_id=manifest["run_id"], attempt="")
-    is_held = manifest["status"] == decide.HELD
+    paths = Layout(output=output, run_id=manifest.run_id, attempt="")
+    is_held = manifest.is_held
     notes: dict[str, str] = {}
 
     def trying(what: str, read: Callable[[], T], default: T) -> T:
@@ -109,14 +105,14 @@ def gather(output: str, run_id: str | None = None, model: str | None = None) -> 
         folder = storage.join(paths.held, dataset) if is_held else paths.published(dataset)
         return excerpts.shards(folder, manifest, dataset)
 
-    find_card = functools.partial(_find_card, manifest.get("model") or {}, model)
+    find_card = functools.partial(_find_card, manifest.model, model)
     return Report(
         manifest=manifest,
         card=find_card() if model else trying("card", find_card, None),
         examples=trying(
             "rejects",
             lambda: excerpts.examples(
-                shards(layout.REJECTS), manifest["rejects_by_reason"], MOST_EXAMPLES
+                shards(layout.REJECTS), manifest.rejects_by_reason, MOST_EXAMPLES
             ),
             {},
         ),
@@ -145,7 +141,7 @@ def _find(output: str, run_id: str | None) -> tuple[Manifest, list[Manifest]]:
         before = (
             each
             for each in ledger.published_runs(output, damaged.append)
-            if _end(each) <= _end(found) and each["run_id"] != run_id
+            if _end(each) <= _end(found) and each.run_id != run_id
         )
         return found, [*heapq.nlargest(MOST_RUNS - 1, before, key=_end)[::-1], found]
     except storage.ERRORS as error:
@@ -171,11 +167,11 @@ def _replaced(paths: Layout) -> str | None:
 
 
 def _end(manifest: Manifest) -> str:
-    return str(manifest["end"])
+    return manifest.end
 
 
-def _find_card(about: Mapping[str, Any], model: str | None) -> ModelCard:
-    path = model or about.get("path")
+def _find_card(about: Model, model: str | None) -> ModelCard:
+    path = model or about.path
     if not path:
         raise CardError("the manifest names no model")
     if not storage.exists(card_path(path)):
@@ -190,6 +186,6 @@ def _find_card(about: Mapping[str, Any], model: str | None) -> ModelCard:
             card = ModelCard.from_json(storage.read_bytes(card_path(path)).decode())
         except (*storage.ERRORS, UnicodeDecodeError) as error:
             raise CardError(f"model card {card_path(path)}: {error}") from error
-    if card.sha256 != about.get("sha256"):
+    if card.sha256 != about.sha256:
         raise CardError(f"model card {card_path(path)}: belongs to a different model than this run")
     return card

@@ -20,7 +20,7 @@ NOW, TRAINING = "this run", "training"
 
 def drift(report: Report) -> Content:
     """Drift from the training data and from the previous run."""
-    found = report.manifest.get("drift")
+    found = report.manifest.drift
     if not found or not found["training"]:
         return element("p", "Drift wasn't measured in this run.")
     sides = {TRAINING: found["training"]}
@@ -117,7 +117,7 @@ def _confidence(report: Report) -> Markup | None:
 
 def _classes(report: Report) -> Markup:
     names = report.classes
-    counts = report.manifest["species"]
+    counts = report.manifest.species
     series = [Series(label=NOW, look="now", counts=[counts.get(name, 0) for name in names])]
     if report.training:
         known = report.training.classes
@@ -166,7 +166,7 @@ def _share_table(title: str, what: str, names: Sequence[str], series: Sequence[S
 
 
 def _finding(report: Report, name: str) -> str:
-    shift = ((report.manifest.get("drift") or {}).get("training") or {}).get(name)
+    shift = ((report.manifest.drift or {}).get("training") or {}).get(name)
     if shift is None:
         return ""
     return f"PSI {psi(shift['psi'])}, {meaning(shift)} (chance threshold {psi(shift['threshold'])})"

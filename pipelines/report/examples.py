@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import storage
-from pipelines.runs import layout
+from pipelines.runs.manifest import Manifest
 
 Row = Mapping[str, Any]
 
@@ -27,9 +27,9 @@ _WORST_FIRST = [
 ]
 
 
-def shards(folder: str, manifest: Mapping[str, Any], dataset: str) -> list[str]:
+def shards(folder: str, manifest: Manifest, dataset: str) -> list[str]:
     """The paths of a data set's shards in `folder`."""
-    return [storage.join(folder, name) for name in layout.shard_names(manifest, dataset)]
+    return [storage.join(folder, name) for name in manifest.shard_names(dataset)]
 
 
 def worst_files(paths: Collection[str], most: int) -> list[Row]:

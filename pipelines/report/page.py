@@ -21,8 +21,8 @@ _SIGNS = {YES: "\N{CHECK MARK}", CAUTION: "\N{WARNING SIGN}", NO: "\N{MULTIPLICA
 def render(report: Report) -> str:
     """The whole page."""
     found = judge(report)
-    run_id = report.manifest["run_id"]
-    model = (report.manifest.get("model") or {}).get("name")
+    run_id = report.manifest.run_id
+    model = report.manifest.model.name
     sections = [
         ("drift", "Drift", distributions.drift(report)),
         ("labels", "Accuracy", trends.labels(report)),
@@ -76,19 +76,19 @@ def _verdict(found: Verdict) -> Markup:
 
 
 def _glance(report: Report) -> Iterator[tuple[str, str]]:
-    manifest, totals = report.manifest, report.manifest["totals"]
-    yield "files", count(totals["files"])
-    yield "rows read", count(totals["rows_read"])
-    yield "scored", count(totals["rows_scored"])
-    yield "rejected", f"{count(totals['rows_rejected'])} ({percent(manifest['reject_fraction'])})"
-    drift, labels = manifest.get("drift"), manifest.get("labels")
+    manifest, totals = report.manifest, report.manifest.totals
+    yield "files", count(totals.files)
+    yield "rows read", count(totals.rows_read)
+    yield "scored", count(totals.rows_scored)
+    yield "rejected", f"{count(totals.rows_rejected)} ({percent(manifest.reject_fraction)})"
+    drift, labels = manifest.drift, manifest.labels
     if drift and drift["training"]:
         yield "drift beyond chance", f"PSI {psi(drift['score'])}" if drift["score"] else "none"
     if labels and labels["rows"]:
         yield "accuracy", percent(labels["accuracy"])
-    yield "duration", formatting.duration(str(manifest.get("start")), manifest["end"])
+    yield "duration", formatting.duration(str(manifest.start), manifest.end)
 
 
 def _when(report: Report) -> str:
-    ended = formatting.moment(report.manifest["end"])
+    ended = formatting.moment(report.manifest.end)
     return f"{'held back' if report.is_held else 'published'} {ended}"

@@ -15,7 +15,7 @@ from pipelines.report.markup import Content, Markup, element, facts
 
 def rejects(report: Report) -> Content:
     """Rejects by reason, with a few examples."""
-    reasons = report.manifest["rejects_by_reason"]
+    reasons = report.manifest.rejects_by_reason
     if not any(reasons.values()):
         return element("p", "No rows were rejected.")
     whole = sum(reasons.values())
@@ -53,24 +53,24 @@ def _row(row: Row) -> Content:
 
 def files(report: Report) -> Content:
     """The files with the most rejects."""
-    totals = report.manifest["totals"]
+    totals = report.manifest.totals
     words = {
         "files_unreadable": "couldn't be read in full",
         "files_skipped": "skipped because an earlier run scored them",
         "files_unsettled": "left for the next run because they may still be growing",
     }
-    counts = [f"{count(totals[name])} {text}" for name, text in words.items() if totals.get(name)]
-    intro = f"{formatting.counted(totals['files'], 'file')} in total"
+    counts = [f"{count(n)} {text}" for name, text in words.items() if (n := getattr(totals, name))]
+    intro = f"{formatting.counted(totals.files, 'file')} in total"
     pieces: list[Content] = [element("p", "; ".join([intro, *counts]), ".")]
     if "files" in report.notes:
         pieces.append(element("p", f"List not available: {report.notes['files']}."))
     shown = report.files
-    if totals["files"] > len(shown):
+    if totals.files > len(shown):
         # Of many files, only those with problems are worth listing.
         shown = [row for row in shown if row["rows_rejected"] or not row["rows_read"]]
     if shown:
         folder = _common_folder([row["source_file"] for row in shown])
-        whole = len(shown) == totals["files"]
+        whole = len(shown) == totals.files
         caption = "All files" if whole else "The files with the most rejects"
         rows = [
             (
@@ -98,11 +98,11 @@ def _part(part: int, whole: int) -> str:
 
 def model(report: Report) -> Content:
     """The model, and its card if there is one."""
-    about, card = report.manifest.get("model") or {}, report.card
+    about, card = report.manifest.model, report.card
     known = [
-        ("name", about.get("name")),
-        ("file", about.get("path")),
-        ("SHA-256", about.get("sha256")),
+        ("name", about.name),
+        ("file", about.path),
+        ("SHA-256", about.sha256),
     ]
     if card is None:
         why = report.notes.get("card", "unknown")
@@ -131,18 +131,18 @@ def _of(value: str | None, rows: int | None) -> str | None:
 def run(report: Report) -> Markup:
     """The run's times, input, settings and versions."""
     manifest = report.manifest
-    versions = manifest.get("versions") or {}
-    status = "held back" if report.is_held else str(manifest["status"])
+    versions = manifest.versions
+    status = "held back" if report.is_held else str(manifest.status)
     return facts(
         [
-            ("run", manifest["run_id"]),
+            ("run", manifest.run_id),
             ("status", status),
-            ("start", formatting.moment(str(manifest.get("start", "")))),
-            ("end", formatting.moment(manifest["end"])),
-            ("duration", formatting.duration(str(manifest.get("start")), manifest["end"])),
-            ("runner", manifest.get("runner")),
-            ("input", "\n".join(manifest.get("input") or [])),
-            ("reject limit", percent(manifest.get("max_reject_fraction"))),
+            ("start", formatting.moment(str(manifest.start or ""))),
+            ("end", formatting.moment(manifest.end)),
+            ("duration", formatting.duration(str(manifest.start), manifest.end)),
+            ("runner", manifest.runner),
+            ("input", "\n".join(manifest.input)),
+            ("reject limit", percent(manifest.max_reject_fraction)),
             ("versions", ", ".join(f"{name} {value}" for name, value in versions.items())),
         ]
     )

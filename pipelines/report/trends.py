@@ -22,7 +22,7 @@ _Spark = tuple[str, list[float | None], svg.Show, svg.Show | None]
 
 def labels(report: Report) -> Content:
     """How the predictions compare with the labels."""
-    found = report.manifest.get("labels")
+    found = report.manifest.labels
     if not found or not found["rows"]:
         return element("p", "Accuracy unknown: no row of this run has a label.")
     asides = "Every scored row has a label."
@@ -108,15 +108,15 @@ def history(report: Report) -> Content:
     if len(runs) < 2:
         return element("p", "There are no earlier published runs here.")
     ends = (_day(runs[0]), _day(runs[-1]))
-    sha256 = (report.manifest.get("model") or {}).get("sha256")
-    others = sum((each.get("model") or {}).get("sha256") != sha256 for each in runs)
+    sha256 = report.manifest.model.sha256
+    others = sum(each.model.sha256 != sha256 for each in runs)
     intro = f"The last {len(runs)} runs by end time. The rightmost point is this run."
     if others:
         intro += f" {formatting.count(others)} of them used a different model."
     wanted = report.classes
     sparks: list[_Spark] = [
-        ("Rows read", [each["totals"]["rows_read"] for each in runs], _count, None),
-        ("Share of rows rejected", [each["reject_fraction"] for each in runs], percent, _whole),
+        ("Rows read", [each.totals.rows_read for each in runs], _count, None),
+        ("Share of rows rejected", [each.reject_fraction for each in runs], percent, _whole),
         ("Drift score (PSI)", [_score(each) for each in runs], psi, number),
     ]
     for name in wanted[:_MOST_CLASSES]:
@@ -134,9 +134,9 @@ def history(report: Report) -> Content:
     header = ("run", "end", "rows", "rejected", "drift", *wanted)
     rows = [
         (
-            each["run_id"], formatting.moment(each["end"]),
-            formatting.count(each["totals"]["rows_read"]),
-            percent(each["reject_fraction"]), psi(_score(each)),
+            each.run_id, formatting.moment(each.end),
+            formatting.count(each.totals.rows_read),
+            percent(each.reject_fraction), psi(_score(each)),
             *(percent(_share(each, name)) for name in wanted),
         )
         for each in reversed(runs)
@@ -154,17 +154,17 @@ def _whole(share: float) -> str:
 
 
 def _score(manifest: Manifest) -> float | None:
-    found = manifest.get("drift")
+    found = manifest.drift
     return found["score"] if found else None
 
 
 def _share(manifest: Manifest, name: str) -> float | None:
-    rows = sum(manifest["species"].values())
-    return manifest["species"].get(name, 0) / rows if rows else None
+    rows = sum(manifest.species.values())
+    return manifest.species.get(name, 0) / rows if rows else None
 
 
 def _day(manifest: Manifest) -> str:
-    return str(manifest["end"])[:10]
+    return manifest.end[:10]
 
 
 def _count(rows: float) -> str:

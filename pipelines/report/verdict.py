@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.formatting import count, counted, percent, psi
 from pipelines.report.data import Report
+from pipelines.runs.manifest import HeldBecause, Manifest, Totals
 
 YES = "yes"
 CAUTION = "caution"
@@ -42,23 +43,17 @@ def judge(report: Report) -> Verdict:
     doubts = [doubt for doubt in (drift_doubt, labels_doubt) if doubt]
     if report.is_held:
         level, answer = NO, f"No: {_why_held(manifest)}."
-    elif not manifest["totals"]["rows_scored"]:
+    elif not manifest.totals.rows_scored:
         level, answer = CAUTION, "There are no predictions to trust: no rows were scored."
     elif doubts:
         level, answer = CAUTION, f"With caution: {', and '.join(doubts)}."
     else:
         level, answer = YES, "Yes, these predictions can be trusted."
-    reasons = [_publication(report), _rejects(manifest), *_files(manifest["totals"])]
+    reasons = [_publication(report), _rejects(manifest), *_files(manifest.totals)]
     # The answer has already said it.
     if drift_doubt not in answer or not drift_doubt:
         reasons.append(drift_reason)
     return Verdict(level=level, answer=answer, reasons=(*reasons, labels_reason))
-
-
-def over_budget(manifest: Mapping[str, Any]) -> bool:
-    """Whether more rows were rejected than the limit allows."""
-    most = manifest.get("max_reject_fraction")
-    return most is not None and bool(manifest["reject_fraction"] > most)
 
 
 def interval(hits: int, rows: int, sigmas: float = 1.96) -> tuple[float, float]:
@@ -105,35 +100,35 @@ def _publication(report: Report) -> str:
     return "It is held back: readers don't see any of it."
 
 
-def _why_held(manifest: Mapping[str, Any]) -> str:
-    if over_budget(manifest):
-        share = percent(manifest["reject_fraction"])
+def _why_held(manifest: Manifest) -> str:
+    if manifest.held_because is HeldBecause.REJECTS:
+        share = percent(manifest.reject_fraction)
         return f"{share} of the rows were rejected, so nothing was published"
-    found = manifest.get("drift")
+    found = manifest.drift
     what = drifted(found) if found else ""
     return f"the data have drifted in {what or 'more than one way'}, so nothing was published"
 
 
-def _rejects(manifest: Mapping[str, Any]) -> str:
-    totals = manifest["totals"]
-    if not totals["rows_read"]:
+def _rejects(manifest: Manifest) -> str:
+    totals = manifest.totals
+    if not totals.rows_read:
         return "No rows were read."
-    share = percent(manifest["reject_fraction"], 2 if manifest["reject_fraction"] < 0.01 else 1)
-    most = manifest.get("max_reject_fraction")
+    share = percent(manifest.reject_fraction, 2 if manifest.reject_fraction < 0.01 else 1)
+    most = manifest.max_reject_fraction
     budget = "" if most is None else f" (the limit is {percent(most)})"
-    return f"{share} of {counted(totals['rows_read'], 'row')} were rejected{budget}."
+    return f"{share} of {counted(totals.rows_read, 'row')} were rejected{budget}."
 
 
-def _files(totals: Mapping[str, int]) -> list[str]:
-    torn = totals.get("files_unreadable", 0)
+def _files(totals: Totals) -> list[str]:
+    torn = totals.files_unreadable
     if not torn:
         return []
-    return [f"{count(torn)} of {counted(totals['files'], 'file')} couldn't be read in full."]
+    return [f"{count(torn)} of {counted(totals.files, 'file')} couldn't be read in full."]
 
 
-def _drift(manifest: Mapping[str, Any]) -> tuple[str, str]:
+def _drift(manifest: Manifest) -> tuple[str, str]:
     """One sentence, and the doubt that it raises, usually empty."""
-    found = manifest.get("drift")
+    found = manifest.drift
     if not found or not found["training"]:
         return "Drift wasn't measured.", "drift wasn't measured"
     if found["drifted"]:
@@ -146,7 +141,7 @@ def _drift(manifest: Mapping[str, Any]) -> tuple[str, str]:
 
 def _labels(report: Report) -> tuple[str, str]:
     """One sentence, and the doubt that it raises, usually empty."""
-    found = report.manifest.get("labels")
+    found = report.manifest.labels
     if not found or not found["rows"]:
         return "Accuracy unknown: the input has no labels.", ""
     hits = sum(row[place] for place, row in enumerate(found["confusion"]))

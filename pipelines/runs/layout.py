@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from pipelines import storage
 from pipelines.errors import UsageError
@@ -16,12 +14,12 @@ FILES = "files"
 DATASETS = (PREDICTIONS, REJECTS, FILES)
 
 # What is safe as a path name on every filesystem, and as a Hive partition value.
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+RUN_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 
 
 def is_run_id(name: object) -> bool:
     """Whether a name, for instance one that a manifest gives, may be a run's and so a file's."""
-    return isinstance(name, str) and _RUN_ID.fullmatch(name) is not None
+    return isinstance(name, str) and re.fullmatch(RUN_ID, name) is not None
 
 
 def check_run_id(run_id: str) -> str:
@@ -48,13 +46,6 @@ def numbered_names(count: int, attempt: str = "") -> list[str]:
     digits = max(5, len(str(count - 1)))
     prefix = f"part-{attempt}-" if attempt else "part-"
     return [f"{prefix}{number:0{digits}d}.parquet" for number in range(count)]
-
-
-def shard_names(manifest: Mapping[str, Any], dataset: str) -> list[str]:
-    """The published names of all shards of a data set, in order."""
-    shards = manifest["shards"][dataset]
-    # The first release named none.
-    return list(shards.get("names", numbered_names(shards["files"])))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,7 @@ and the same model. What is asked about is held in memory, the ledger only passe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +14,8 @@ import pyarrow.parquet as pq
 
 from pipelines import storage
 from pipelines.errors import DamagedError
-from pipelines.runs import layout, manifest
+from pipelines.runs import layout
+from pipelines.runs.manifest import Manifest, list_published, read_manifest
 
 Fingerprint = tuple[str, int, int]  # path, size, modified in microseconds
 
@@ -31,7 +31,7 @@ _NOT_DONE = "unreadable_for_now"
 
 def published_runs(
     output: str, damaged: Callable[[DamagedError], object] | None = None
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Manifest]:
     """The manifests of all published runs.
 
     Args:
@@ -41,13 +41,32 @@ def published_runs(
     Raises:
       DamagedError: one is damaged.
     """
-    for path in manifest.published(output):
+    for path in list_published(output):
         try:
-            yield manifest.read(path)
+            yield read_manifest(path)
         except DamagedError as error:
             if damaged is None:
                 raise
             damaged(error)
+
+
+def find_previous(runs: Iterable[Manifest], model_sha256: str, run_id: str) -> Manifest | None:
+    """Finds the last published run to compare with.
+
+    Args:
+      runs: the manifests of all published runs.
+      model_sha256: runs of other models don't count.
+      run_id: nor does a run of this name, which is being replaced.
+    """
+    fitting = (
+        run
+        for run in runs
+        if run.model.sha256 == model_sha256
+        and run.run_id != run_id
+        and run.histograms
+        and run.totals.rows_scored
+    )
+    return max(fitting, key=lambda run: run.end, default=None)
 
 
 def find_done(
@@ -70,17 +89,15 @@ def find_done(
     done: dict[Fingerprint, str] = {}
     remaining = set(asked)
     for run in published_runs(output):
-        if not remaining or run["model"].get("sha256") != model_sha256 or run["end"] < ended_after:
+        if not remaining or run.model.sha256 != model_sha256 or run.end < ended_after:
             continue
         found = _find_in_run(output, run, remaining)
         remaining -= found
-        done |= dict.fromkeys(found, run["run_id"])
+        done |= dict.fromkeys(found, run.run_id)
     return done
 
 
-def _find_in_run(
-    output: str, run: Mapping[str, Any], asked: Collection[Fingerprint]
-) -> set[Fingerprint]:
+def _find_in_run(output: str, run: Manifest, asked: Collection[Fingerprint]) -> set[Fingerprint]:
     """Which of the files asked about a run lists as done."""
     paths = pa.array({path for path, _, _ in asked}, pa.string())
     try:
@@ -94,10 +111,10 @@ def _find_in_run(
         }
     except DamagedError:
         # Another run may have replaced this one since its manifest was read.
-        now = manifest.read(storage.join(output, "runs", f"{run['run_id']}.json"))
-        if now.get("attempt") == run.get("attempt"):
+        now = read_manifest(storage.join(output, "runs", f"{run.run_id}.json"))
+        if now.attempt == run.attempt:
             raise
-        same_model = now["model"].get("sha256") == run["model"].get("sha256")
+        same_model = now.model.sha256 == run.model.sha256
         return _find_in_run(output, now, asked) if same_model else set()
 
 
@@ -115,20 +132,20 @@ def read_fingerprints(shards: Iterable[str]) -> set[Fingerprint]:
     }
 
 
-def _read_files(output: str, run: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
-    run_id = run["run_id"]
+def _read_files(output: str, run: Manifest) -> Iterator[pa.RecordBatch]:
+    run_id = run.run_id
     paths = layout.Layout(output=output, run_id=run_id, attempt="")
     rows, path = 0, paths.published(layout.FILES)
     try:
-        for name in layout.shard_names(run, layout.FILES):
+        for name in run.shard_names(layout.FILES):
             path = storage.join(paths.published(layout.FILES), name)
             for batch in _read_shard(path):
                 rows += batch.num_rows
                 yield batch
     except (*storage.ERRORS, pa.ArrowException, KeyError, ValueError) as error:
         raise _damaged(path, storage.reason_of(error), run_id) from error
-    expected = run["shards"][layout.FILES].get("rows", rows)
-    if rows != expected:
+    expected = run.shards[layout.FILES].rows
+    if expected is not None and rows != expected:
         folder = paths.published(layout.FILES)
         raise _damaged(folder, f"{rows} files instead of {expected}", run_id)
 

@@ -1,95 +1,293 @@
-"""Reading manifests: one place that says whether a file below ``runs/`` is one.
+"""The manifest of a run: a typed record, read and written here alone.
 
-A manifest is checked as far as its readers rely on it, so that a torn or foreign file is named
-instead of failing somewhere later.
+A manifest is checked when it is read, so that a torn or foreign file is named instead of failing
+somewhere later. msgspec does that: it validates plain typed records and names the field at fault.
 """
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any
 
+import msgspec
+
+from penguin_model.card import Reference
 from pipelines import storage
 from pipelines.errors import DamagedError
 from pipelines.runs import layout
 
-# What every manifest has; what came after the first release may be missing.
-_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "run_id": str,
-    "status": str,
-    "end": str,
-    "model": dict,
-    "totals": dict,
-    "reject_fraction": (int, float),
-    "rejects_by_reason": dict,
-    "species": dict,
-    "shards": dict,
-}
-_SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Raised when an older release could no longer read what this one writes; a manifest without a
+# `format_version` is of format 1.
+FORMAT_VERSION = 1
+
+_RunId = Annotated[str, msgspec.Meta(pattern=rf"\A{layout.RUN_ID}\Z")]
+_ShardName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
+_FIELD = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 
 
-def read(path: str) -> dict[str, Any]:
+class Status(enum.StrEnum):
+    """What became of a run."""
+
+    PUBLISHED = "published"
+    HELD = "held"
+
+
+class HeldBecause(enum.StrEnum):
+    """Why a run was held; a run with too many rejects whose data also drifted says REJECTS."""
+
+    REJECTS = "rejects"
+    DRIFT = "drift"
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """The model that scored a run.
+
+    Attributes:
+      path: the model file as the user named it.
+      name: from the model card.
+      sha256: of the model file.
+    """
+
+    path: str | None = None
+    name: str | None = None
+    sha256: str | None = None
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run was started: what its manifest says beside the outcome.
+
+    Attributes:
+      start: an ISO time, UTC.
+      runner: Beam's name for it.
+      versions: of Python and the libraries.
+      model: that scores the run.
+      input: patterns as the user gave them.
+    """
+
+    start: str
+    runner: str | None = None
+    versions: dict[str, str] = {}
+    model: Model
+    input: tuple[str, ...] = ()
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """The counts of a run's files and rows."""
+
+    files: int = 0
+    files_unreadable: int = 0
+    files_skipped: int = 0
+    files_unsettled: int = 0
+    rows_read: int = 0
+    rows_scored: int = 0
+    rows_rejected: int = 0
+
+    @property
+    def reject_fraction(self) -> float:
+        """The share of rows that were rejected.
+
+        A file that can't be read counts as one row: negligible among many, everything if alone.
+        """
+        rejected = self.rows_rejected + self.files_unreadable
+        possible = self.rows_read + self.files_unreadable
+        return rejected / possible if possible else 0.0
+
+
+class Shards(msgspec.Struct, frozen=True, kw_only=True):
+    """The published shards of one data set.
+
+    Attributes:
+      files: how many shards there are.
+      rows, bytes: in all of them; None where an early release didn't say.
+      names: file names, in order; None where an early release numbered them.
+    """
+
+    files: int
+    rows: int | None = None
+    bytes: int | None = None
+    names: tuple[_ShardName, ...] | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the project records about a published or held run.
+
+    Fields with a default may be missing from a manifest of an early release.
+
+    Attributes:
+      format_version: of this record.
+      status: PUBLISHED or HELD.
+      held_because: None for a published run.
+      run_id, attempt: the run, and the execution that produced it.
+      start, end: ISO times, UTC.
+      runner, versions, model, input: how the run was started.
+      totals: counts of files and rows.
+      unsettled: files left for the next run, the first of them.
+      reject_fraction: see `Totals.reject_fraction`.
+      max_reject_fraction: the limit as given.
+      rejects_by_reason, species: rows by reason and by predicted class.
+      histograms: of features and winning probability; None without rows or without a reference.
+      drift: what `monitoring.drift` measured.
+      labels: what `monitoring.labels` reports.
+      shards: by data set.
+      notes: damaged files that the run could do without.
+    """
+
+    format_version: int = FORMAT_VERSION
+    status: Status
+    held_because: HeldBecause | None = None
+    run_id: _RunId
+    attempt: str = ""
+    start: str | None = None
+    runner: str | None = None
+    versions: dict[str, str] = {}
+    model: Model
+    input: tuple[str, ...] = ()
+    end: str
+    totals: Totals
+    unsettled: tuple[str, ...] = ()
+    reject_fraction: float
+    max_reject_fraction: float | None = None
+    rejects_by_reason: dict[str, int]
+    species: dict[str, int]
+    histograms: Reference | None = None
+    drift: dict[str, Any] | None = None
+    labels: dict[str, Any] | None = None
+    shards: dict[str, Shards]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.status is Status.HELD and self.held_because is None:
+            # Early releases didn't say: the limit and the totals do.
+            most = self.max_reject_fraction
+            over = most is not None and self.totals.reject_fraction > most
+            reason = HeldBecause.REJECTS if over else HeldBecause.DRIFT
+            msgspec.structs.force_setattr(self, "held_because", reason)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the run was held instead of published."""
+        return self.status is Status.HELD
+
+    def shard_names(self, dataset: str) -> list[str]:
+        """The published names of a data set's shards, in order.
+
+        Raises:
+          KeyError: the manifest doesn't list the data set.
+        """
+        shards = self.shards[dataset]
+        return list(layout.numbered_names(shards.files) if shards.names is None else shards.names)
+
+
+class _Header(msgspec.Struct, frozen=True):
+    """What is read of a manifest before anything else."""
+
+    format_version: int = FORMAT_VERSION
+    attempt: str = ""
+
+
+def read_manifest(path: str) -> Manifest:
     """Reads the manifest of a published or held run.
 
     Raises:
       DamagedError: the file can't be read, or isn't a manifest of the run that it is named after.
     """
     try:
-        manifest = json.loads(storage.read_bytes(path))
+        content = storage.read_bytes(path)
     except storage.ERRORS as error:
         raise _damaged(path, f"cannot be read ({storage.reason_of(error)})") from error
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path, "is not JSON") from error
-    fault = find_fault(manifest)
-    if fault:
-        raise _damaged(path, f"is not a manifest: {fault}")
+    manifest = parse_manifest(path, content)
     name = path.replace(os.sep, "/").rsplit("/", 2)
     named = name[-2] if name[-1] == "manifest.json" else name[-1].removesuffix(".json")
-    if named != manifest["run_id"]:
-        raise _damaged(path, f"is the manifest of another run, {manifest['run_id']}")
-    return dict(manifest)
+    if named != manifest.run_id:
+        raise _damaged(path, f"is the manifest of another run, {manifest.run_id}")
+    return manifest
 
 
-def find_fault(manifest: Any) -> str | None:
-    """What keeps a JSON value from being a manifest; None if nothing does."""
-    if not isinstance(manifest, dict):
-        return "it is not a JSON object"
-    for key, kind in _TYPES.items():
-        if key not in manifest:
-            return f"it has no {key}"
-        if not isinstance(manifest[key], kind) or isinstance(manifest[key], bool):
-            return f"its {key} is of the wrong type"
-    if not layout.is_run_id(manifest["run_id"]):
-        return "its run_id is not safe to use as a path name"
-    if not all(isinstance(count, int) for count in manifest["totals"].values()):
-        return "its totals are not all whole numbers"
-    if not isinstance(manifest["model"].get("sha256", ""), str):
-        return "its model's sha256 is of the wrong type"
-    if not isinstance(manifest.get("histograms") or {}, dict):
-        return "its histograms are of the wrong type"
-    for dataset, about in manifest["shards"].items():
-        if not isinstance(about, dict) or not isinstance(about.get("files"), int):
-            return f"its shards of {dataset} are not counted"
-        names = about.get("names")
-        if names is not None and not (
-            isinstance(names, list)
-            and all(isinstance(name, str) and _SHARD_NAME.fullmatch(name) for name in names)
-        ):
-            return f"its shards of {dataset} have impossible names"
-    return None
+def parse_manifest(path: str, content: bytes) -> Manifest:
+    """Parses a manifest's bytes.
+
+    Args:
+      path: names the file in an error.
+      content: what the file holds.
+
+    Raises:
+      DamagedError: the bytes aren't a manifest, or a newer release wrote them.
+    """
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, "is not JSON") from error
+    try:
+        return from_json(values)
+    except msgspec.ValidationError as error:
+        version = _read_header(values).format_version
+        if version > FORMAT_VERSION:
+            raise DamagedError(
+                f"{path} has format_version {version}, but this release reads manifests up to "
+                f"{FORMAT_VERSION}; upgrade to the release that wrote it"
+            ) from error
+        raise _damaged(path, f"is not a manifest: {_explain(error)}") from error
 
 
-def published(output: str) -> Iterator[str]:
+def from_json(values: Any) -> Manifest:
+    """Converts JSON values to a manifest.
+
+    Raises:
+      msgspec.ValidationError: they aren't one that this release reads.
+    """
+    version = _read_header(values).format_version
+    if version > FORMAT_VERSION:
+        raise msgspec.ValidationError(f"format_version {version} is newer than {FORMAT_VERSION}")
+    return msgspec.convert(values, Manifest)
+
+
+def to_json(manifest: Manifest) -> dict[str, Any]:
+    """Converts a manifest to JSON values."""
+    return dict(msgspec.to_builtins(manifest))
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """A manifest as it is written: indented, for people as well.
+
+    Python's own encoder, since a path may hold bytes that aren't UTF-8.
+    """
+    return (json.dumps(to_json(manifest), indent=2) + "\n").encode()
+
+
+def manifest_owner(content: bytes) -> str:
+    """The attempt that wrote a manifest; empty if the bytes don't say."""
+    try:
+        return _read_header(json.loads(content)).attempt
+    except (ValueError, RecursionError):
+        return ""
+
+
+def list_published(output: str) -> Iterator[str]:
     """The paths of the manifests of all published runs, whatever else is below ``runs/``."""
     folder = storage.join(output, "runs")
     for path in storage.list_files(folder):
         name = path.removeprefix(folder).lstrip("/")
-        # Neither temporary files nor editors' backups, nor what is in folders.
+        # Skips temporary files, editors' backups and what is in folders.
         if name.endswith(".json") and layout.is_run_id(name.removesuffix(".json")):
             yield path
+
+
+def _read_header(values: Any) -> _Header:
+    try:
+        return msgspec.convert(values, _Header)
+    except msgspec.ValidationError:
+        return _Header()
+
+
+def _explain(error: msgspec.ValidationError) -> str:
+    """Msgspec's message, the field first."""
+    text = str(error).replace("Object", "the object").replace("Expected", "expected")
+    found = _FIELD.fullmatch(text)
+    return f"{found[2]}: {found[1]}" if found else text
 
 
 def _damaged(path: str, fault: str) -> DamagedError:

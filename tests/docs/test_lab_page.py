@@ -48,9 +48,9 @@ def assert_shown(shown: str, printed: str) -> None:
 def test_the_page_walks_through_every_cell() -> None:
     titles = re.findall(r"^## (.*)", PAGE, re.M)
     assert titles == [
-        "Load and explore", "Normalize", "Split, then oversample", "Define the network", "Train",
-        "Loss curves", "Look at the weights", "Evaluate", "Save and load", "One new bird",
-        "And then every night",
+        "Load and explore", "The labels", "A sample", "Normalize", "Split, then oversample",
+        "Define the network", "How training works", "Train", "Loss curves", "Look at the weights",
+        "Evaluate", "Save and load", "One new bird", "And then every night",
     ]  # fmt: skip
 
 

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from pipelines.job import summary
+from pipelines.report import verdict
+from pipelines.report.data import gather
 from pipelines.runners.submission import Metrics, Spread
 from pipelines.runs.layout import Layout
+from pipelines.runs.manifest import from_json
 from tests.support.running import listing, manifest, run_here
 
 FLAGS = ("--run_id", "test", "--summary=json")
@@ -67,6 +70,30 @@ def test_json_of_a_held_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert held["totals"] == found["totals"]
 
 
+@pytest.mark.parametrize("drifts", [False, True])
+def test_all_say_the_same_of_why_a_run_was_held(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], drifts: bool
+) -> None:
+    """A limit that only rounding reaches: the exit code, the manifest and the report agree."""
+    good = 2000 if drifts else 2
+    night = tmp_path / "night.csv"
+    night.write_text(
+        "CulmenLength,CulmenDepth,FlipperLength,BodyMass\n"
+        + "39,18,181,3750\n" * good
+        + ",,,\n" * (good // 2)
+    )
+    flags = ("--input", night, "--max_reject_fraction", 0.333333, "--max_drift", 0.2)
+    found = run_for_json(capsys, 3, tmp_path / "out", *flags)
+    assert found["held_because"] == "rejects"
+    held = json.loads(Path(found["paths"]["manifest"]).read_text())
+    assert held["held_because"] == "rejects"
+    assert held["reject_fraction"] == 1 / 3
+    assert (held["drift"]["score"] > 0.2) == drifts
+    answer = verdict.judge(gather(str(tmp_path / "out"), "test")).answer
+    assert "rejected" in answer
+    assert "drifted" not in answer
+
+
 def test_json_of_a_run_that_is_only_submitted() -> None:
     submitted = summary.of_submitted(Layout(output="gs://penguins", run_id="n", attempt="a"))
     assert json.loads(summary.as_json(submitted)) == {
@@ -87,6 +114,7 @@ def test_the_table_has_all_there_is_to_say() -> None:
     }  # fmt: skip
     written = {
         "status": "published", "run_id": "n", "start": "s", "end": "e", "totals": totals,
+        "model": {}, "reject_fraction": 0.001,
         "rejects_by_reason": {"missing_value": 1}, "species": {"Adelie": 999},
         "drift": {"training": {"x": {}}, "score": 0.256, "drifted": ["x", "y"], "max_drift": 0.3},
         "labels": {
@@ -101,7 +129,7 @@ def test_the_table_has_all_there_is_to_say() -> None:
         "model_loads": 2,
     }
     layout = Layout(output="/o", run_id="n", attempt="a")
-    found = summary.of_run(written, layout, metrics, "/o/reports/n.html")
+    found = summary.of_run(from_json(written), layout, metrics, "/o/reports/n.html")
     assert summary.as_text(found).splitlines() == [
         "run          n (published)",
         "files        2",

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -86,26 +85,6 @@ def test_other_bins_are_not_compared() -> None:
     other = dataclasses.replace(night(), features={"Mass": mass})
     assert "Mass" not in drift.measure(night(), other).training
     assert "Mass" not in drift.measure(night(), dataclasses.replace(other, features={})).training
-
-
-def manifest(run_id: str, end: str, **changes: Any) -> dict[str, Any]:
-    written = {"run_id": run_id, "end": end, "model": {"sha256": "a"}, "histograms": {"x": 1}}
-    return written | {"totals": {"rows_scored": 5}} | changes
-
-
-def test_the_previous_run_is_the_last_that_can_be_compared() -> None:
-    good = manifest("b", "2026-05-02")
-    runs = [
-        manifest("a", "2026-05-01"),
-        good,
-        manifest("empty", "2026-05-03", totals={"rows_scored": 0}),
-        manifest("other model", "2026-05-04", model={"sha256": "b"}),
-        manifest("without", "2026-05-05", histograms=None),
-        manifest("mine", "2026-05-06"),
-    ]
-    assert drift.find_previous(runs, "a", "mine") == good
-    assert drift.find_previous(reversed(runs), "a", "mine") == good
-    assert drift.find_previous([], "a", "mine") is None
 
 
 def test_the_shipped_card_can_be_compared(shipped_model: Path) -> None:

@@ -209,9 +209,9 @@ def test_what_is_told_in_the_end_is_what_the_manifest_tells(
     found: list[Work] = []
     seen, _ = job.execute(prepared, told(prepared.transform.progress, found))
     (whole,) = found
-    totals = seen["totals"]
-    assert (whole.files, whole.rows) == (totals["files"], totals["rows_read"])
-    assert (whole.rows, whole.rejected) == (344, totals["rows_rejected"])
+    totals = seen.totals
+    assert (whole.files, whole.rows) == (totals.files, totals.rows_read)
+    assert (whole.rows, whole.rejected) == (344, totals.rows_rejected)
     assert whole.read == whole.bytes == sum(path.stat().st_size for path in night.iterdir())
     assert whole.surveyed == whole.ranged
     assert (whole.ranged > 0) == (sizes is SMALL_PIECES)

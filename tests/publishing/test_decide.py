@@ -1,6 +1,5 @@
 """Publication: verified, atomic for readers, safe to interrupt at any step and to run again."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from pipelines.errors import OutputError, ReconcileError, RunExistsError
 from pipelines.publishing import decide
 from pipelines.publishing import door as commit
 from pipelines.runs import layout
+from pipelines.runs.manifest import Status, read_manifest
 from tests.support import samples
 from tests.support.publication import (
     PUBLISHED_LISTING,
@@ -32,8 +32,8 @@ from tests.support.running import listing, run_here
 def test_published_shards_are_ordered_and_staging_is_gone(tmp_path: Path) -> None:
     manifest = publish_new(new(tmp_path))
     assert listing(tmp_path) == PUBLISHED_LISTING
-    assert json.loads((tmp_path / "runs/r.json").read_text()) == manifest
-    assert manifest["shards"]["predictions"]["files"] == 2
+    assert read_manifest(str(tmp_path / "runs/r.json")) == manifest
+    assert manifest.shards["predictions"].files == 2
     first = pa.parquet.read_table(tmp_path / "predictions/run_id=r/part-00000.parquet")
     assert first.column("source_file").to_pylist() == ["a"] * 3
 
@@ -65,16 +65,16 @@ def test_a_shard_that_lost_rows_is_refused(tmp_path: Path) -> None:
     assert listing(tmp_path) == []
 
 
-@pytest.mark.parametrize(("rejects", "status"), [(1, decide.PUBLISHED), (2, decide.HELD)])
+@pytest.mark.parametrize(("rejects", "status"), [(1, Status.PUBLISHED), (2, Status.HELD)])
 def test_the_budget_decides(tmp_path: Path, rejects: int, status: str) -> None:
     publication = new(tmp_path, max_reject_fraction=0.1)
     with commit.attempt(publication.layout):
         made = staged(publication.layout, 9, rejects)
-        assert decide.publish(publication, *made)["status"] == status
+        assert decide.publish(publication, *made).status == status
     seen = listing(tmp_path)
-    assert ("runs/r.json" in seen) == (status == decide.PUBLISHED)
-    assert ("_held/r/manifest.json" in seen) == (status == decide.HELD)
-    assert ("_held/r/rejects/part-00000.parquet" in seen) == (status == decide.HELD)
+    assert ("runs/r.json" in seen) == (status == Status.PUBLISHED)
+    assert ("_held/r/manifest.json" in seen) == (status == Status.HELD)
+    assert ("_held/r/rejects/part-00000.parquet" in seen) == (status == Status.HELD)
     assert not any(name.startswith("_staging") for name in seen)
 
 
@@ -106,11 +106,11 @@ def test_a_decision_is_made_once(tmp_path: Path) -> None:
 
         def decide_late() -> publishing.Decision:
             quick = ways.decide(lambda: decide._decide(publication, *made))
-            assert quick.manifest["status"] == decide.PUBLISHED
+            assert quick.manifest.status == Status.PUBLISHED
             return decide._decide(other, *made)
 
         late = ways.decide(decide_late)
-        assert late.manifest["status"] == decide.PUBLISHED
+        assert late.manifest.status == Status.PUBLISHED
         assert decide.publish(other, *made) == late.manifest
     assert check_whole(tmp_path) == 90
 
@@ -130,10 +130,7 @@ def test_shards_are_compared_by_name_whatever_their_order(
     names = lambda count: [f"part-{n + 99_999:05d}.parquet" for n in range(count)]  # noqa: E731
     monkeypatch.setattr(layout, "numbered_names", names)
     manifest = publish_new(new(tmp_path))
-    assert manifest["shards"]["predictions"]["names"] == [
-        "part-99999.parquet",
-        "part-100000.parquet",
-    ]
+    assert manifest.shard_names("predictions") == ["part-99999.parquet", "part-100000.parquet"]
     assert check_whole(tmp_path) == 5
 
 

@@ -19,7 +19,9 @@ from pipelines.publishing.commit import Decision, PlacedShard, describe
 from pipelines.publishing.manifest_commit import ManifestCommit
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
+from pipelines.runs.manifest import Status
 from pipelines.storage import objects
+from tests.support.publication import manifest_of
 from tests.support.stores.memory import Memory
 
 OUTPUT = "s3://results"
@@ -79,12 +81,8 @@ class Run:
                 PlacedShard(each.path, name, 1, each.size)
                 for each, name in zip(staged, names, strict=True)
             ]
-        manifest = {
-            "status": "held" if self.held else "published",
-            "run_id": self.paths.run_id,
-            "attempt": self.paths.attempt,
-            "shards": describe(shards),
-        }
+        status = Status.HELD if self.held else Status.PUBLISHED
+        manifest = manifest_of(self.paths, status=status, shards=describe(shards))
         return Decision(manifest=manifest, shards=shards)
 
     def step(self, check: Callable[[], None] | None = None) -> None:
@@ -508,7 +506,7 @@ def test_a_held_run_is_kept_until_one_is_published(store: Memory) -> None:
         }
         outcome = held.commit.read_outcome()
         assert outcome is not None
-        assert outcome["status"] == "held"
+        assert outcome.status == "held"
     Run(store).run()
     assert_clean(store)
 

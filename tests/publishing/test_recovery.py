@@ -267,4 +267,4 @@ def test_layout_of_a_dead_run_needs_no_inode_numbers(tmp_path: Path) -> None:
         for shard in (tmp_path / dataset).rglob("*.parquet"):
             about = pq.read_metadata(shard).metadata
             assert about[b"run_id"] == b"r"
-            assert about[b"attempt"].decode() == manifest["attempt"]
+            assert about[b"attempt"].decode() == manifest.attempt

@@ -42,6 +42,9 @@ def content(name: str, rows: int, mass: int = 3750) -> bytes:
     sink = pa.BufferOutputStream()
     if name.endswith(".parquet"):
         pq.write_table(table, sink, row_group_size=max(1, rows // 4))
+    elif name.endswith(".arrow"):
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table, max_chunksize=max(1, rows // 4))
     else:
         pa_csv.write_csv(table, sink)
     found = sink.getvalue().to_pybytes()
@@ -75,8 +78,12 @@ def keep_its_time(path: Path, new: bytes) -> None:
 
 
 CHANGES = [replace, overwrite, shorten, grow, keep_its_time]
-# A file that is read whole, in a pack, in ranges, in spans of row groups, through gzip.
-NAMES = {"whole.csv": 30, "small.csv": 5, "large.csv": 200, "spans.parquet": 400, "zip.csv.gz": 30}
+# A file that is read whole, in a pack, in ranges, in spans of row groups or of record batches,
+# through gzip.
+NAMES = {
+    "whole.csv": 30, "small.csv": 5, "large.csv": 200, "spans.parquet": 400, "batches.arrow": 400,
+    "zip.csv.gz": 30,
+}  # fmt: skip
 
 
 class Changer:

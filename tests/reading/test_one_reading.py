@@ -7,6 +7,7 @@ import io
 import json
 import math
 import uuid
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -27,7 +28,7 @@ from tests.support.reading import (
     csv_in_ranges,
     csv_whole,
     in_a_pack,
-    parquet_in_spans,
+    in_spans,
 )
 
 WANTED = Wanted(
@@ -253,7 +254,9 @@ def arrow(kind: pa.DataType, values: list[Any]) -> pa.Array:
 
 
 @st.composite
-def parquet_files(draw: Any) -> tuple[bytes, list[Any]]:
+def columnar_files(
+    draw: Any, write: Callable[[Any, pa.Table, bool], bytes]
+) -> tuple[bytes, list[Any]]:
     """A file of columns of any type, and what becomes of its rows."""
     rows = draw(st.integers(0, 6))
     names = ["length", "mass", *draw(st.sampled_from([[], ["kind"]]))]
@@ -284,14 +287,7 @@ def parquet_files(draw: Any) -> tuple[bytes, list[Any]]:
         chunked["id"] = pa.chunked_array([array])
     # INT96 has neither a zone nor another unit than ours.
     zoned = any(getattr(kind, "tz", None) for kind, _, _ in columns.values())
-    sink = io.BytesIO()
-    pq.write_table(
-        pa.table(chunked), sink,
-        row_group_size=draw(st.integers(1, 6)),
-        store_schema=draw(st.booleans()),
-        use_dictionary=draw(st.booleans()),
-        use_deprecated_int96_timestamps=not zoned and draw(st.booleans()),
-    )  # fmt: skip
+    data = write(draw, pa.table(chunked), zoned)
     expected = []
     for place in range(rows):
         texts = {name: text[place] for name, (_, _, text) in columns.items()}
@@ -299,7 +295,33 @@ def parquet_files(draw: Any) -> tuple[bytes, list[Any]]:
         if place in mangled:
             row = (place, "bad_encoding", "id", "id has bytes that are not UTF-8", None)
         expected.append(row)
-    return sink.getvalue(), expected
+    return data, expected
+
+
+def write_parquet(draw: Any, table: pa.Table, zoned: bool) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(
+        table, sink,
+        row_group_size=draw(st.integers(1, 6)),
+        store_schema=draw(st.booleans()),
+        use_dictionary=draw(st.booleans()),
+        use_deprecated_int96_timestamps=not zoned and draw(st.booleans()),
+    )  # fmt: skip
+    return sink.getvalue()
+
+
+def write_arrow(draw: Any, table: pa.Table, zoned: bool) -> bytes:
+    """An IPC file or stream; a file can't replace a dictionary."""
+    sink = io.BytesIO()
+    options = pa.ipc.IpcWriteOptions(compression=draw(st.sampled_from([None, "lz4", "zstd"])))
+    if draw(st.booleans()):
+        with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
+            stream.write_table(table, max_chunksize=draw(st.integers(1, 6)))
+    else:
+        table = table.unify_dictionaries()
+        with pa.ipc.new_file(sink, table.schema, options=options) as file:
+            file.write_table(table, max_chunksize=draw(st.integers(1, 6)))
+    return sink.getvalue()
 
 
 def checked(found: Outcome) -> list[Any]:
@@ -316,15 +338,37 @@ def checked(found: Outcome) -> list[Any]:
 
 
 @settings(max_examples=300)
-@given(st.lists(parquet_files(), min_size=1, max_size=3), st.integers(1, 500), st.integers(1, 5))
+@given(
+    st.lists(columnar_files(write_parquet), min_size=1, max_size=3),
+    st.integers(1, 500),
+    st.integers(1, 5),
+)
 def test_every_way_of_reading_parquet(
     made: list[tuple[bytes, list[Any]]], span_bytes: int, batch_rows: int
+) -> None:
+    check_every_way("parquet", made, span_bytes, batch_rows)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(columnar_files(write_arrow), min_size=1, max_size=3),
+    st.integers(1, 500),
+    st.integers(1, 5),
+)
+def test_every_way_of_reading_arrow(
+    made: list[tuple[bytes, list[Any]]], span_bytes: int, batch_rows: int
+) -> None:
+    check_every_way("arrow", made, span_bytes, batch_rows)
+
+
+def check_every_way(
+    name: str, made: list[tuple[bytes, list[Any]]], span_bytes: int, batch_rows: int
 ) -> None:
     contents = [data for data, _ in made]
     expected = [rows for _, rows in made]
     for data, rows in made:
-        assert checked(parquet_in_spans(data, WANTED, 1 << 30, 1 << 17)) == rows
-        assert checked(parquet_in_spans(data, WANTED, span_bytes, batch_rows)) == rows
+        assert checked(in_spans(name, data, WANTED, 1 << 30, 1 << 17)) == rows
+        assert checked(in_spans(name, data, WANTED, span_bytes, batch_rows)) == rows
     # Twice each, so that there is something to put together.
-    found = in_a_pack(contents * 2, WANTED, "parquet")
+    found = in_a_pack(contents * 2, WANTED, name)
     assert [checked(each) for each in found] == expected * 2

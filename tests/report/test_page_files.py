@@ -15,6 +15,7 @@ import pytest
 
 from pipelines.report import markup, page
 from pipelines.report.data import Report, gather
+from pipelines.runs.manifest import from_json
 from tests.support.pages import Page
 from tests.support.reports import manifest, publish
 from tests.support.running import PROJECT
@@ -23,7 +24,7 @@ FILES = {"pipelines/report/page.html", "pipelines/report/style.css"}
 
 
 def render() -> str:
-    return page.render(Report(manifest=manifest("r")))
+    return page.render(Report(manifest=from_json(manifest("r"))))
 
 
 def test_the_policy_has_the_hash_of_the_style_sheet_in_the_page() -> None:

@@ -26,6 +26,7 @@ from pipelines.report import markup, verdict
 from pipelines.report import page as report_page
 from pipelines.report.data import Report, gather
 from pipelines.report.markup import Markup, element
+from pipelines.runs.manifest import from_json
 from tests.support import reports, samples
 from tests.support.pages import Page
 from tests.support.reports import (
@@ -52,7 +53,7 @@ def read(root: Path, run_id: str | None = None, **known: Any) -> Page:
 
 
 def answer(found: dict[str, Any]) -> verdict.Verdict:
-    return verdict.judge(Report(manifest=found, card=reports.card()))
+    return verdict.judge(Report(manifest=from_json(found), card=reports.card()))
 
 
 # Words and markup
@@ -119,7 +120,7 @@ def test_examples_are_the_first_of_each_reason(tmp_path: Path) -> None:
     rows = [reject("a", n, "x.csv", f"raw {n}", "m") for n in range(50)]
     rows[41] = reject("rare", 41, "x.csv", None, "m")
     found = publish(tmp_path, manifest("r"), rejects=rows, row_group_rows=7)
-    paths = excerpts.shards(str(tmp_path / "rejects/run_id=r"), found, "rejects")
+    paths = excerpts.shards(str(tmp_path / "rejects/run_id=r"), from_json(found), "rejects")
     assert len(paths) == 2
     got = excerpts.examples(paths, {"a": 49, "rare": 1, "none": 0}, 5)
     places = {reason: [row["source_row"] for row in rows] for reason, rows in got.items()}
@@ -130,7 +131,7 @@ def test_examples_are_the_first_of_each_reason(tmp_path: Path) -> None:
 def test_no_more_rejects_are_read_than_it_takes(tmp_path: Path) -> None:
     rows = [reject("a", n, "x.csv", "raw", "m") for n in range(20)]
     found = publish(tmp_path, manifest("r"), rejects=rows)
-    paths = excerpts.shards(str(tmp_path / "rejects/run_id=r"), found, "rejects")
+    paths = excerpts.shards(str(tmp_path / "rejects/run_id=r"), from_json(found), "rejects")
     Path(paths[1]).unlink()
     assert len(excerpts.examples(paths, {"a": 20}, 5)["a"]) == 5
 
@@ -160,7 +161,7 @@ def test_the_worst_files_come_first(tmp_path: Path) -> None:
     rows = [file(f"{n:03d}.csv", 100, n % 7) for n in range(200)]
     rows[150] = file("torn.csv", 0, 0)
     found = publish(tmp_path, manifest("r"), files=rows)
-    paths = excerpts.shards(str(tmp_path / "files/run_id=r"), found, "files")
+    paths = excerpts.shards(str(tmp_path / "files/run_id=r"), from_json(found), "files")
     worst = excerpts.worst_files(paths, 20)
     assert [row["source_file"] for row in worst] == [f"{n:03d}.csv" for n in range(6, 140, 7)]
     fine = excerpts.worst_files(paths, 200)
@@ -172,7 +173,7 @@ def test_the_latest_published_run_is_taken(tmp_path: Path) -> None:
     for night, run_id in enumerate(("z", "m", "a")):
         publish(tmp_path, manifest(run_id, night=night))
     publish(tmp_path, manifest("held", night=9, status="held"))
-    assert gather(str(tmp_path)).manifest["run_id"] == "a"
+    assert gather(str(tmp_path)).manifest.run_id == "a"
 
 
 def test_a_run_is_found_by_name_the_held_one_first(tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_history_has_the_last_thirty_runs_up_to_this_one(tmp_path: Path) -> None
     publish(tmp_path, manifest("held", night=35, status="held"))
 
     def names(run_id: str | None) -> list[str]:
-        return [each["run_id"] for each in gather(str(tmp_path), run_id).history]
+        return [each.run_id for each in gather(str(tmp_path), run_id).history]
 
     assert names(None) == [f"n{night}" for night in range(10, 40)]
     assert names("n5") == [f"n{night}" for night in range(6)]

@@ -261,7 +261,7 @@ def test_a_killed_job_server_ends_the_run(
 
 @in_cluster
 def test_a_cluster_that_runs_is_not_started_again(cluster: Cluster) -> None:
-    with pytest.raises(ClusterError, match="runs already"):
+    with pytest.raises(ClusterError, match="already running"):
         cluster.start()
     assert len(cluster.alive()) == 4
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,9 +12,18 @@ import pytest
 from pipelines.errors import DamagedError
 from pipelines.report import __main__ as report
 from pipelines.runs import ledger
+from pipelines.runs.manifest import (
+    FORMAT_VERSION,
+    Model,
+    RunInfo,
+    from_json,
+    manifest_bytes,
+    manifest_owner,
+    read_manifest,
+)
 from tests.support import reports
-from tests.support.publication import new, publish_new
-from tests.support.running import run_command, run_here
+from tests.support.publication import START, new, publish_new
+from tests.support.running import beside_progress, run_here
 
 NIGHT = "id,CulmenLength,CulmenDepth,FlipperLength,BodyMass\na,39.1,18.7,181,3750\n"
 
@@ -39,6 +49,67 @@ DAMAGED = {
     ),
     "a text as its model": json.dumps(reports.manifest("old") | {"model": "m"}),
 }
+
+
+FAULTS = {
+    "run_id": "../../x",
+    "status": "lost",
+    "totals": {"rows_read": 1.5},
+    "model": {"sha256": 7},
+    "max_reject_fraction": "0.1",
+    "species": {"Adelie": "many"},
+    "histograms": {"features": {}},
+    "shards": {"files": {"files": 1, "names": ["../x.parquet"]}},
+}
+
+
+@pytest.mark.parametrize("field", FAULTS)
+def test_the_bad_field_is_named(tmp_path: Path, field: str) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(reports.manifest("old") | {field: FAULTS[field]}))
+    with pytest.raises(DamagedError) as raised:
+        read_manifest(str(path))
+    assert str(raised.value).startswith(f"{path} is not a manifest: {field}")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_manifest_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps({"format_version": FORMAT_VERSION + 1, "attempt": "a"}))
+    with pytest.raises(DamagedError, match=rf"old.json has format_version {FORMAT_VERSION + 1}, "):
+        read_manifest(str(path))
+    assert manifest_owner(path.read_bytes()) == "a"
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b"[" * 100_000, b'{"attempt": 1}', b"{}", b"\xff"])
+def test_a_damaged_manifest_has_no_owner(damage: bytes) -> None:
+    assert manifest_owner(damage) == ""
+
+
+def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
+    found = reports.labelled(reports.measured(reports.manifest("old"), shift=1), wrong=2)
+    manifest = from_json(found | {"unsettled": ["lone \udcff.csv"], "reject_fraction": 1 / 3})
+    path = tmp_path / "old.json"
+    path.write_bytes(manifest_bytes(manifest))
+    assert read_manifest(str(path)) == manifest
+    written = json.loads(path.read_text())
+    assert written["reject_fraction"] == 1 / 3
+    assert written["histograms"] == json.loads(json.dumps(found["histograms"]))
+
+
+@pytest.mark.parametrize(
+    ("limit", "because"), [(0.333333, "rejects"), (0.34, "drift"), (None, "drift")]
+)
+def test_an_earlier_release_did_not_say_why_a_run_was_held(
+    limit: float | None, because: str
+) -> None:
+    """It rounded the fraction that it compared."""
+    totals = {"files": 1, "rows_read": 3, "rows_scored": 2, "rows_rejected": 1}
+    old = reports.manifest("old", status="held") | {
+        "totals": totals, "reject_fraction": 0.333333, "max_reject_fraction": limit,
+    }  # fmt: skip
+    assert from_json(old).held_because == because
+    assert from_json(old | {"status": "published"}).held_because is None
 
 
 @pytest.fixture
@@ -68,7 +139,7 @@ def test_what_is_no_manifest_is_passed_over(tmp_path: Path) -> None:
         (runs / name).write_text("x")
     (runs / "folder.json").mkdir()
     (runs / "folder.json/inside.json").write_text("x")
-    assert [run["run_id"] for run in ledger.published_runs(str(tmp_path))] == ["r"]
+    assert [run.run_id for run in ledger.published_runs(str(tmp_path))] == ["r"]
 
 
 def test_only_a_run_that_needs_the_ledger_is_refused(
@@ -151,22 +222,22 @@ def test_a_run_that_is_replaced_while_the_ledger_is_read(
 ) -> None:
     """Its manifest has been read, its list of files is another one by now."""
     before = publish_new(new(tmp_path))
-    before["shards"]["files"] = before["shards"]["files"] | {"names": ["part-gone.parquet"]}
-    about = {"start": "2026-11-25T00:00:00+00:00", "model": {"sha256": sha256}}
-    publish_new(new(tmp_path, replace=True, about=about))
+    gone = msgspec.structs.replace(before.shards["files"], names=("part-gone.parquet",))
+    before = msgspec.structs.replace(before, shards=before.shards | {"files": gone})
+    run_info = RunInfo(start=START, model=Model(sha256=sha256))
+    publish_new(new(tmp_path, replace=True, run_info=run_info))
     monkeypatch.setattr(ledger, "published_runs", lambda _: iter([before]))
     done = ledger.find_done(str(tmp_path), "0" * 64, [("a", 1, 0), ("x", 1, 0)])
     assert set(done) == ({("a", 1, 0)} if sha256 == "0" * 64 else set())
 
 
 def test_the_refusal_is_one_line_of_the_command(
-    tmp_path: Path, night: Path, shipped_model: Path
+    tmp_path: Path, night: Path, shipped_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out/runs").mkdir(parents=True)
     (tmp_path / "out/runs/old.json").write_bytes(b"\0\0")
-    ran = run_command(
-        "--input", night, "--output", tmp_path / "out", "--model", shipped_model, "--new_only"
-    )
-    assert ran.returncode == 1
-    assert ran.stderr.count("\n") == 1
-    assert f"{tmp_path}/out/runs/old.json is not JSON" in ran.stderr
+    flags = ("--input", night, "--model", shipped_model, "--new_only")
+    assert run_here(tmp_path / "out", *flags) == 1
+    err = beside_progress(capsys.readouterr().err)
+    assert err.count("\n") == 1
+    assert f"{tmp_path}/out/runs/old.json is not JSON" in err

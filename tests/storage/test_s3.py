@@ -20,7 +20,7 @@ from pipelines import score, storage
 from pipelines.report import __main__ as report
 from pipelines.runs.layout import DATASETS
 from pipelines.storage import s3
-from tests.support.running import ONE_WORKER, published, run_command, run_here
+from tests.support.running import ONE_WORKER, beside_progress, published, run_here
 from tests.support.stores import servers
 
 KEYS = {"access_key_id": "test", "secret_access_key": "test", "region_name": "us-east-1"}
@@ -94,12 +94,13 @@ def predictions(client: Any, run_id: str = "test") -> pa.Table:
 
 
 def test_a_run_from_and_to_s3_equals_a_local_one(
-    tmp_path: Path, client: Any, flags: list[str], observations: Path, shipped_model: Path
-) -> None:
+    tmp_path: Path, client: Any, flags: list[str], observations: Path, shipped_model: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     # A CSV, a gzipped one and a Parquet file.
     some = ("--input", "s3://station/night/biscoe-*")
-    ran = run_command(*some, "--output", "s3://results", "--run_id", "test", *flags)
-    assert (ran.returncode, ran.stderr) == (0, "")
+    code = run(flags, *some)
+    assert (code, beside_progress(capsys.readouterr().err)) == (0, "")
     assert_published(client, *DATASETS)
     local = ("--input", observations / "biscoe-*", "--model", shipped_model, "--run_id", "test")
     assert run_here(tmp_path, *local) == 0

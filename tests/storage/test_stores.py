@@ -19,7 +19,7 @@ from pipelines import score, storage
 from pipelines.storage import objects
 from pipelines.storage.objects import Objects, S3Objects
 from tests.publishing import test_manifest_commit as steps
-from tests.support.running import ONE_WORKER, PROJECT, command, run_command
+from tests.support.running import ONE_WORKER, PROJECT, command
 from tests.support.stores import servers
 from tests.support.stores.servers import Server
 
@@ -75,13 +75,12 @@ def assert_whole(client: Any, *run_ids: str) -> dict[str, Any]:
 def test_a_run_is_published_refused_and_replaced(
     server: Server, client: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ran = run_command(*arguments(server))
-    assert ran.returncode == 0, ran.stderr
+    assert score.main(arguments(server)) == 0
     note = (
         "penguin-score: note: s3://results ignores conditional writes: don't let two runs publish "
     )
     note = "" if server.honours_conditions else f"{note}to it at the same time\n"
-    assert ran.stderr == note
+    assert capsys.readouterr().err == note
     first = assert_whole(client, "r")["r"]
     assert first["totals"]["rows_scored"] > 0
     assert score.main(arguments(server)) == 2
@@ -136,7 +135,7 @@ def test_a_killed_job_is_swept_by_the_next_run(server: Server, client: Any) -> N
         job.communicate()
     if not any(key.startswith("_staging/r/") for key in keys(client)):
         pytest.skip("it had ended before it was killed")
-    assert run_command(*arguments(server, run_id="s")).returncode == 0
+    assert score.main(arguments(server, run_id="s")) == 0
     assert not any(key.startswith("_staging/") for key in keys(client))
     assert_whole(client, "s")
 

@@ -19,6 +19,7 @@ from pipelines.publishing.decide import Publication
 from pipelines.publishing.recovery import Attempt
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
+from pipelines.runs.manifest import Manifest, Model, RunInfo, Status, Totals
 from tests.support.toy import toy_card
 
 SCHEMA = pa.schema([("source_file", pa.string()), ("source_row", pa.int64())])
@@ -47,6 +48,9 @@ STEPS = (
 )  # fmt: skip
 
 
+START = "2026-11-25T00:00:00+00:00"
+
+
 class Crash(BaseException):
     """Stands for the process's end: no handler catches it."""
 
@@ -56,10 +60,20 @@ def new(output: Path, run_id: str = "r", **changes: Any) -> Publication:
     return dataclasses.replace(
         Publication(
             layout=paths, replace=False, card=toy_card(), max_reject_fraction=0.1,
-            about={"start": "2026-11-25T00:00:00+00:00", "model": {"sha256": "0" * 64}},
+            run_info=RunInfo(start=START, model=Model(sha256="0" * 64)),
         ),
         **changes,
     )  # fmt: skip
+
+
+def manifest_of(paths: Layout, **known: Any) -> Manifest:
+    """A manifest in which nothing is said but what is known."""
+    fields: dict[str, Any] = {
+        "status": Status.PUBLISHED, "run_id": paths.run_id, "attempt": paths.attempt, "end": START,
+        "model": Model(sha256="0" * 64), "totals": Totals(), "reject_fraction": 0.0,
+        "rejects_by_reason": {}, "species": {}, "shards": {},
+    }  # fmt: skip
+    return Manifest(**fields | known)
 
 
 def stage(paths: Layout, dataset: str, rows: list[Any], schema: pa.Schema = SCHEMA) -> list[Shard]:
@@ -104,7 +118,7 @@ def publish_new(
     rows: int = 5,
     rejects: int = 0,
     change: Callable[[list[Shard], dict[Any, int]], Any] = lambda *made: made,
-) -> dict[str, Any]:
+) -> Manifest:
     with commit.attempt(publication.layout):
         made = change(*staged(publication.layout, rows, rejects))
         return decide.publish(publication, *made)

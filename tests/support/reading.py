@@ -11,10 +11,11 @@ import pyarrow as pa
 from penguin_model.card import Feature
 from pipelines.reading import matching, small_files
 from pipelines.reading.csv_files import ranges, reader
+from pipelines.reading.format_table import FORMATS
 from pipelines.reading.formats import Part
 from pipelines.reading.matching import InputFile
-from pipelines.reading.parquet_files import reader as parquet_spans
 from pipelines.reading.rows import Block, Reject, Wanted, split
+from pipelines.reading.settings import Sizes
 from pipelines.reading.small_files import Pack
 from pipelines.reading.unreadable import UnreadableFile
 
@@ -99,7 +100,7 @@ def read_alone(file: InputFile, wanted: Wanted) -> Outcome:
     with open(file.path, "rb") as stream:
         if file.format == "csv":
             return csv_whole(stream, wanted, 1 << 20)
-        return parquet_in_spans(stream.read(), wanted, 1 << 30, 1 << 17)
+        return in_spans(file.format, stream.read(), wanted, 1 << 30, 1 << 17)
 
 
 def in_a_pack(contents: Sequence[bytes], wanted: Wanted, suffix: str = "csv") -> list[Outcome]:
@@ -127,14 +128,15 @@ def _rows(chunk: pa.RecordBatch | None) -> Iterable[tuple[Any, ...]]:
     return zip(*(column.to_pylist() for column in chunk.columns), strict=True)
 
 
-def parquet_in_spans(data: bytes, wanted: Wanted, span_bytes: int, batch_rows: int) -> Outcome:
-    """A Parquet file read in spans of row groups."""
+def in_spans(name: str, data: bytes, wanted: Wanted, span_bytes: int, batch_rows: int) -> Outcome:
+    """A file read in the spans that its format plans."""
+    form = FORMATS[name]
+    sizes = Sizes(span_bytes=span_bytes, batch_rows=batch_rows)
+    assert form.plan is not None
+    found: list[Any] = []
     try:
-        file = parquet_spans.open_file(pa.BufferReader(data), wanted)
+        for part in form.plan(pa.BufferReader(data), wanted, sizes):
+            found += outcome(form.read(pa.BufferReader(data), part, wanted, sizes), wanted)
     except UnreadableFile as error:
         return error.reason
-    found: list[Any] = []
-    for part in parquet_spans.plan(file, span_bytes):
-        blocks = parquet_spans.read(file, part, wanted, batch_rows=batch_rows)
-        found += outcome(blocks, wanted)
     return found

@@ -18,9 +18,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.reading.arrow_files import reader as arrow_reader
 from pipelines.reading.csv_files import compressed, reader
 from pipelines.reading.parquet_files import reader as parquet_spans
 from pipelines.reading.rows import Block, split
+from pipelines.reading.settings import Sizes
 from pipelines.reading.unreadable import UnreadableFile
 from tests.support.reading import WANTED
 from tests.support.running import PROJECT
@@ -29,7 +31,7 @@ from tests.torture.cases import Case
 SPLICES = (
     b'"', b"\n", b"\r\n", b"\r", b",", b"\0", b"\xff", b"NA", b"39,1", b"-", b'""', b"\xef\xbb\xbf",
 )  # fmt: skip
-NAMES = {"csv": "CSV", "gzip": "gzip", "parquet": "Parquet"}
+NAMES = {"csv": "CSV", "gzip": "gzip", "parquet": "Parquet", "arrow": "Arrow"}
 SECONDS_A_CASE = 20
 MEMORY = 6 << 30
 
@@ -46,16 +48,37 @@ def csv_seed() -> bytes:
     return b"\n".join(rows) + b"\n"
 
 
-def parquet_seed(number: int) -> bytes:
-    """A small file in one of several encodings."""
+def table_seed() -> pa.Table:
+    """Good rows, and some that miss a value."""
     rows = 300
-    table = pa.table(
+    return pa.table(
         {
             "id": [f"b{n}" for n in range(rows)],
             "length": pa.array([None if n % 50 == 7 else 10 + n / 10 for n in range(rows)]),
             "mass": pa.array(range(1000, 1000 + rows), pa.int32()),
         }
     )
+
+
+def arrow_seed(number: int) -> bytes:
+    """A small file or stream, its text in one of several types."""
+    table = table_seed()
+    kinds = (pa.string(), pa.dictionary(pa.int16(), pa.string()), pa.string_view())
+    ids = table.column("id").cast(pa.string())
+    kind = kinds[number % 3]
+    ids = ids.dictionary_encode().cast(kind) if pa.types.is_dictionary(kind) else ids.cast(kind)
+    options = pa.ipc.IpcWriteOptions(compression=(None, "lz4", "zstd")[number // 3 % 3])
+    sink = io.BytesIO()
+    opening = pa.ipc.new_file if number % 2 else pa.ipc.new_stream
+    table = table.set_column(0, "id", ids)
+    with opening(sink, table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=100)
+    return sink.getvalue()
+
+
+def parquet_seed(number: int) -> bytes:
+    """A small file in one of several encodings."""
+    table = table_seed()
     sink = io.BytesIO()
     compression = ("snappy", "none", "zstd", "gzip")[number % 4]
     pq.write_table(
@@ -124,6 +147,16 @@ def read_parquet(data: bytes, size: int) -> tuple[list[Any], int]:
     return found, read
 
 
+def read_arrow(data: bytes, size: int) -> tuple[list[Any], int]:
+    file = arrow_reader.open_file(pa.BufferReader(data), WANTED)
+    found: list[Any] = []
+    read = 0
+    for part in arrow_reader.plan(file, size * 100):
+        rows, count = account(arrow_reader.read_part(file, part, WANTED, Sizes(batch_rows=size)))
+        found, read = found + rows, read + count
+    return found, read
+
+
 def try_case(kind: str, seed: int) -> tuple[str, int]:
     """One mutated file, read in two ways: what happened, and how many rows it gave.
 
@@ -133,6 +166,8 @@ def try_case(kind: str, seed: int) -> tuple[str, int]:
     choice = random.Random(seed)
     if kind == "parquet":
         data, read = mutate(parquet_seed(seed), choice), read_parquet
+    elif kind == "arrow":
+        data, read = mutate(arrow_seed(seed), choice), read_arrow
     elif kind == "gzip":
         # Mutated text that is whole as a gzip file would be the CSV case once more.
         data, read = mutate(gzip.compress(csv_seed(), mtime=0), choice), read_gzip

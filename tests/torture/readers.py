@@ -15,6 +15,7 @@ from pipelines.publishing import door as commit
 from pipelines.publishing.decide import Publication
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
+from pipelines.runs.manifest import Model, RunInfo
 from tests.support.publication import figures_of
 from tests.support.toy import toy_card
 from tests.torture.cases import Case
@@ -120,7 +121,7 @@ def _publish(output: Path, rows: int) -> None:
     paths = Layout(output=str(output), run_id="run", attempt=uuid.uuid4().hex)
     publication = Publication(
         layout=paths, replace=True, card=toy_card(), max_reject_fraction=0.1,
-        about={"start": "now"},
+        run_info=RunInfo(start="now", model=Model()),
     )  # fmt: skip
     with commit.attempt(paths):
         shards = []

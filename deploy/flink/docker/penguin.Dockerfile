@@ -1,5 +1,5 @@
-# The workers beside each TaskManager, and the submitter: Python with the locked libraries and the
-# project, Java for Beam's job server. Built from the project's folder after `make flink`.
+# For the workers beside each TaskManager, and for the submitter: Python with the locked libraries and the
+# project, and Java for Beam's job server. Build it from the project's folder after `make flink`.
 FROM python:3.11-slim-bookworm
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends openjdk-17-jre-headless \

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from penguin_model import validate
 from pipelines.reading.arrow_batches import ARROW_ERRORS
-from pipelines.reading.encoding import MAX_RAW_BYTES, is_text, show_bytes
+from pipelines.reading.json_rows import columns_for_json, to_objects
 from pipelines.reading.parquet_files.memory import InputParquet, rows_at_a_time
 
 # Of the columns that nobody wants, a reject shows the first ones that cost little to read.
 _MOST_COLUMNS = 64
 _ROWS, _BYTES, _HELD_BYTES = 1 << 12, 4 << 20, 4 << 20
-_VALUE_BYTES = 4 << 10
-_NOT_SHOWN = "…"
-_to_json = json.JSONEncoder(default=str).encode
 
 
 @dataclasses.dataclass
@@ -58,18 +52,13 @@ class RawRows:
         """
         if not rows:
             return []
-        columns = _for_json(batch, rows)
+        columns = columns_for_json(batch, rows)
         try:
             columns |= self._others([first + row for row in rows])
         except (*ARROW_ERRORS, StopIteration):
             # A torn column that nobody wants: the rejects stand without.
             self._shown = []
-        names = [name for name in self._names if name in columns]
-        left_out = len(self._names) - len(names)
-        return [
-            _object(names, values, left_out)
-            for values in zip(*(columns[name] for name in names), strict=True)
-        ]
+        return to_objects(self._names, columns)
 
     @functools.cached_property
     def _names(self) -> list[str]:
@@ -120,63 +109,8 @@ class RawRows:
             stop = done
             while stop < len(rows) and rows[stop] < self._first + self._batch.num_rows:
                 stop += 1
-            part = _for_json(self._batch, [row - self._first for row in rows[done:stop]])
+            part = columns_for_json(self._batch, [row - self._first for row in rows[done:stop]])
             for name in self._shown:
                 found[name] += part[name]
             done = stop
         return found
-
-
-def _object(names: Sequence[str], values: Sequence[Any], left_out: int) -> str:
-    """One row as JSON; where it is too long, as many columns as there is room for."""
-    text = _to_json(dict(zip(names, values, strict=True)))
-    shown = len(names)
-    while shown and len(text) > MAX_RAW_BYTES - 100:
-        shown = shown // 2
-        text = _to_json(dict(zip(names[:shown], values[:shown], strict=True)))
-    left_out += len(names) - shown
-    if not left_out:
-        return text
-    mark = json.dumps({_NOT_SHOWN: f"{left_out} more columns"})
-    return f"{text[:-1]}, {mark[1:]}" if shown else mark
-
-
-def _for_json(batch: pa.RecordBatch, rows: Sequence[int]) -> dict[str, list[Any]]:
-    """Some rows of each column; text as it is or escaped, other bytes in hexadecimal."""
-    return {
-        name: _values(_pick(column, rows))
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    }
-
-
-def _pick(column: pa.Array, rows: Sequence[int]) -> pa.Array:
-    try:
-        return column.take(pa.array(rows, pa.int64()))
-    except pa.ArrowNotImplementedError:
-        # Arrow takes no rows from views, nor from what nests them.
-        return pa.concat_arrays([column.slice(row, 1) for row in rows])
-
-
-def _values(column: pa.Array) -> list[Any]:
-    if is_text(column.type):
-        texts = column.cast(pa.large_binary()).to_pylist()
-        return [None if text is None else show_bytes(text, _VALUE_BYTES) for text in texts]
-    try:
-        values = column.to_pylist()
-    except (ValueError, OverflowError, LookupError):
-        # Times that Python can't hold, or of a zone that it doesn't know.
-        return list(validate.as_text(column).to_pylist())
-    return [_strict(value) for value in values]
-
-
-def _strict(value: Any) -> Any:
-    """A value that JSON has: bytes become hexadecimal, NaN and the infinities text."""
-    if isinstance(value, bytes):
-        value = value.hex()
-    elif isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, str | list | dict):
-        text = value if isinstance(value, str) else _to_json(value)
-        if len(text) > _VALUE_BYTES:
-            return show_bytes(text.encode("utf-8", "replace"), _VALUE_BYTES)
-    return value

@@ -1,0 +1,54 @@
+"""Arrow IPC as a format: files, which Feather version 2 is another name for, and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from pipelines.reading.arrow_batches import column_types, combine
+from pipelines.reading.arrow_files import reader
+from pipelines.reading.arrow_files.sizes import plain_bytes
+from pipelines.reading.formats import Format, Loaded, Part, Together
+from pipelines.reading.rows import Block, Wanted
+from pipelines.reading.settings import Sizes
+from pipelines.reading.unreadable import UnreadableFile
+
+
+def _plan(source: pa.NativeFile, wanted: Wanted, sizes: Sizes) -> list[Part]:
+    return list(reader.plan(reader.open_file(source, wanted), sizes.span_bytes))
+
+
+def _read(source: pa.NativeFile, part: Part, wanted: Wanted, sizes: Sizes) -> Iterator[Block]:
+    return reader.read_part(reader.open_file(source, wanted), part, wanted, sizes)
+
+
+def _load(source: pa.NativeFile, wanted: Wanted, most_bytes: int) -> Loaded:
+    """Loads the wanted columns of a small file.
+
+    Raises:
+      UnreadableFile: it takes much memory.
+    """
+    file = reader.open_file(source, wanted)
+    names = wanted.in_file(file.schema.names)
+    batches, size, rows = [], 0, 0
+    for number, place in enumerate(file.places):
+        batch = file.read_batch(number, names)
+        rows += place.rows
+        size += plain_bytes(batch)
+        if size + rows * wanted.row_bytes > most_bytes:
+            raise UnreadableFile("it takes much memory")
+        batches.append(reader.plain(batch))
+    if not batches:
+        raise UnreadableFile("it has no rows")
+    table = pa.Table.from_batches(batches)
+    return Loaded(column_types(table.schema), rows, size, table)
+
+
+ARROW = Format(
+    name="arrow",
+    suffixes=(".arrow", ".feather"),
+    read=_read,
+    plan=_plan,
+    together=Together(_load, combine),
+)

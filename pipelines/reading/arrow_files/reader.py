@@ -1,0 +1,279 @@
+"""Reading Arrow IPC, files (Feather version 2) and streams: parts are runs of record batches.
+
+A record batch is read only if its columns fit in memory, as its metadata says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import storage
+from pipelines.reading.arrow_batches import ARROW_ERRORS, block, one_line, unreadable
+from pipelines.reading.arrow_files import messages
+from pipelines.reading.arrow_files.messages import Message, Place
+from pipelines.reading.arrow_files.sizes import decoded_bytes, dictionary_bytes, slices
+from pipelines.reading.encoding import is_text
+from pipelines.reading.formats import Part
+from pipelines.reading.json_rows import columns_for_json, to_objects
+from pipelines.reading.rows import Block, Wanted
+from pipelines.reading.settings import Sizes
+from pipelines.reading.unreadable import UnreadableFile, check_columns
+
+# What the columns of one record batch, or all dictionaries, take at most.
+HELD_BYTES = 128 << 20
+# Of the columns that nobody wants, a reject shows the first ones, if they are small.
+_OTHERS, _OTHERS_BYTES = 64, 4 << 20
+
+
+class _Stream(io.RawIOBase):
+    """Some ranges of a file, as a stream of messages."""
+
+    def __init__(self, source: pa.NativeFile, ranges: Sequence[tuple[int, int]]) -> None:
+        self._source = source
+        self._ranges = list(ranges)
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; fewer only at the end."""
+        parts = []
+        while self._ranges and size:
+            start, stop = self._ranges[0]
+            count = stop - start if size < 0 else min(size, stop - start)
+            data = self._source.read_at(count, start)
+            parts.append(data)
+            if len(data) < count or start + count == stop:
+                self._ranges.pop(0)
+            else:
+                self._ranges[0] = (start + count, stop)
+            size -= count if size > 0 else 0
+        return b"".join(parts)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ArrowFile:
+    """An open file.
+
+    Attributes:
+      source: its bytes.
+      schema: of its record batches.
+      header: the message of the schema.
+      places: of its record batches.
+      is_stream: whether it has no footer.
+    """
+
+    source: pa.NativeFile
+    schema: pa.Schema
+    header: Message
+    places: tuple[Place, ...]
+    is_stream: bool
+    _readers: dict[tuple[int, ...], Any] = dataclasses.field(default_factory=dict)
+
+    def read_batch(self, number: int, names: Collection[str]) -> pa.RecordBatch:
+        """Some columns of a record batch, checked.
+
+        Raises:
+          pa.ArrowException, OSError, ValueError: it is damaged, or takes too much memory.
+        """
+        place = self.places[number]
+        message = messages.read_message(self.source, place.start, self.source.size())
+        # Of a stream pyarrow reads the other columns as well.
+        size = message.stop - message.body if self.is_stream else 0
+        size += decoded_bytes(self.source, message, self.schema, names)
+        if size > HELD_BYTES:
+            raise pa.ArrowInvalid(
+                f"it takes {size >> 20:,} MiB; at most {HELD_BYTES >> 20} MiB are read at a time: "
+                "write it with smaller record batches"
+            )
+        fields = tuple(n for n, name in enumerate(self.schema.names) if name in names)
+        options = pa.ipc.IpcReadOptions(included_fields=list(fields), use_threads=False)
+        if self.is_stream:
+            stream = pa.PythonFile(self._stream(place, message), mode="r")
+            batch = pa.ipc.open_stream(stream, options=options).read_next_batch()
+        else:
+            if fields not in self._readers:
+                self._readers[fields] = pa.ipc.open_file(self.source, options=options)
+            batch = self._readers[fields].get_batch(number)
+        if batch.num_rows != place.rows:
+            raise pa.ArrowInvalid("it has other rows than its metadata says")
+        for column in batch.columns:
+            _as_bytes(column).validate(full=True)
+        return batch
+
+    def _stream(self, place: Place, message: Message) -> _Stream:
+        """A stream of one record batch, so that it doesn't matter which were read before."""
+        size = self.source.size()
+        dictionaries = [
+            messages.read_message(self.source, start, size) for start in place.dictionaries
+        ]
+        return _Stream(
+            self.source, [(m.start, m.stop) for m in (self.header, *dictionaries, message)]
+        )
+
+
+def open_file(source: pa.NativeFile, wanted: Wanted) -> ArrowFile:
+    """Opens a file, and finds its record batches.
+
+    Raises:
+      UnreadableFile: it is torn or isn't Arrow IPC, or a column is missing.
+    """
+    try:
+        if source.read_at(4, 0) == b"FEA1":
+            raise pa.ArrowInvalid("it is Feather version 1; write it as version 2")
+        found = messages.find_messages(source)
+        header = next(found)
+        if header.kind != messages.SCHEMA:
+            raise pa.ArrowInvalid("it doesn't begin with a schema")
+        stream = _Stream(source, [(header.start, header.stop)])
+        schema = pa.ipc.read_schema(pa.PythonFile(stream, mode="r"))
+        names = schema.names
+        places = tuple(_find_places(source, found))
+    except ARROW_ERRORS as error:
+        if storage.may_pass(error):
+            raise
+        raise UnreadableFile(f"no readable Arrow file: {one_line(error)}") from error
+    check_columns(names, wanted)
+    return ArrowFile(
+        source=source,
+        schema=schema,
+        header=header,
+        places=places,
+        is_stream=source.read_at(len(messages.MAGIC), 0) != messages.MAGIC,
+    )
+
+
+def _find_places(source: pa.NativeFile, found: Iterator[Message]) -> Iterator[Place]:
+    """The record batches, each with the dictionaries in force."""
+    dictionaries: dict[int, list[int]] = {}
+    sizes: dict[int, int] = {}
+    for message in found:
+        if message.kind == messages.RECORDS:
+            starts = tuple(start for each in dictionaries.values() for start in each)
+            yield Place(message.start, message.rows, message.stop - message.start, starts)
+        elif message.kind == messages.DICTIONARY:
+            number, added = message.dictionary
+            if not added:
+                dictionaries[number], sizes[number] = [], 0
+            dictionaries.setdefault(number, []).append(message.start)
+            sizes[number] = sizes.get(number, 0) + dictionary_bytes(source, message)
+            if sum(sizes.values()) > HELD_BYTES:
+                raise pa.ArrowInvalid(
+                    f"its dictionaries take more than {HELD_BYTES >> 20} MiB: write it without"
+                )
+        else:
+            raise pa.ArrowInvalid("it has a second schema")
+
+
+def plan(file: ArrowFile, target_bytes: int) -> Iterator[Part]:
+    """Divides a file into runs of whole record batches.
+
+    Args:
+      file: the open file.
+      target_bytes: a part ends with the record batch that reaches this many bytes of the file.
+    """
+    first = size = row = next_row = 0
+    for number, place in enumerate(file.places):
+        size += place.size
+        next_row += place.rows
+        if size >= target_bytes or number == len(file.places) - 1:
+            yield Part(first, number + 1, row, next_row - row)
+            first, size, row = number + 1, 0, next_row
+
+
+def read_part(file: ArrowFile, part: Part, wanted: Wanted, sizes: Sizes) -> Iterator[Block]:
+    """Reads the wanted columns of some record batches, one batch at a time.
+
+    A record batch that can't be decoded, or not in bounded memory, becomes one reject a row.
+    """
+    row = part.first_row
+    for number in range(part.start, part.stop):
+        end = row + file.places[number].rows
+        try:
+            for rows in _blocks(file, number, row, wanted, sizes):
+                yield rows
+                row += rows.rows_read
+        except ARROW_ERRORS as error:
+            if storage.may_pass(error):
+                raise
+            message = f"record batch {number} cannot be read: {one_line(error)}"
+            yield from unreadable(row, end, message, wanted, sizes.batch_rows)
+        row = end
+
+
+def _read_batch(file: ArrowFile, number: int, wanted: Wanted) -> pa.RecordBatch:
+    """The columns of a record batch; its labels are left out if they can't be read."""
+    names = wanted.in_file(file.schema.names)
+    try:
+        return file.read_batch(number, names)
+    except ARROW_ERRORS as error:
+        if names == wanted.columns or storage.may_pass(error):
+            raise
+        return file.read_batch(number, wanted.columns)
+
+
+def _blocks(
+    file: ArrowFile, number: int, row: int, wanted: Wanted, sizes: Sizes
+) -> Iterator[Block]:
+    batch = _read_batch(file, number, wanted)
+    known = frozenset(batch.schema.names)
+    others = functools.cache(functools.partial(_read_others, file, number, known))
+    first = 0
+
+    def show(piece: pa.RecordBatch, first: int, rows: Sequence[int]) -> list[str]:
+        columns = columns_for_json(piece, rows) if rows else {}
+        if rows and (more := others()) is not None:
+            columns |= columns_for_json(more, [first + each for each in rows])
+        return to_objects(file.schema.names, columns) if rows else []
+
+    for piece in slices(batch, sizes.batch_rows, sizes.batch_bytes):
+        piece = plain(piece)
+        yield block(piece, row + first, wanted, functools.partial(show, piece, first))
+        first += piece.num_rows
+
+
+def _read_others(file: ArrowFile, number: int, known: Collection[str]) -> pa.RecordBatch | None:
+    """The columns of a record batch that only rejects show, if they are small."""
+    names = [
+        field.name
+        for field in file.schema
+        if field.name not in known and not pa.types.is_run_end_encoded(field.type)
+    ][:_OTHERS]
+    try:
+        place = file.places[number]
+        message = messages.read_message(file.source, place.start, file.source.size())
+        if not names or decoded_bytes(file.source, message, file.schema, names) > _OTHERS_BYTES:
+            return None
+        return file.read_batch(number, names)
+    except ARROW_ERRORS:
+        return None
+
+
+def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch whose runs of equal values are written out."""
+    columns = [
+        pc.run_end_decode(column) if pa.types.is_run_end_encoded(column.type) else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _as_bytes(column: pa.Array) -> pa.Array:
+    """Text as bytes, which may be any: text that isn't UTF-8 costs its row, not the batch."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(
+            column.indices, _as_bytes(column.dictionary), safe=False
+        )
+    if pa.types.is_string_view(kind):
+        return column.view(pa.binary_view())
+    if is_text(kind):
+        return column.view(pa.large_binary() if pa.types.is_large_string(kind) else pa.binary())
+    return column
