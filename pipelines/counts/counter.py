@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from apache_beam.metrics import Metrics
 
 from pipelines.counts.by_file import UNKNOWN, FileTally, by_bucket
-from pipelines.progress.reporter import Teller
+from pipelines.progress.reporter import ProgressReporter
 from pipelines.runners.submission import NAMESPACE
 
 # Metrics by the field of `FileTally` that they count.
@@ -17,7 +17,7 @@ _METRICS = {
     "rows_rejected": Metrics.counter(NAMESPACE, "rows_rejected"),
     "unreadable": Metrics.counter(NAMESPACE, "files_unreadable"),
 }
-# Fields of `Work` likewise.
+# Fields of `ProgressCounts` likewise.
 _PROGRESS = {
     "matched": "files",
     "bytes_ranged": "ranged",
@@ -36,7 +36,7 @@ class Counter:
       teller: reports progress; None reports nothing.
     """
 
-    def __init__(self, teller: Teller | None = None) -> None:
+    def __init__(self, teller: ProgressReporter | None = None) -> None:
         self._teller = teller
         self._by_file: dict[str, dict[str, int]] = {}
 

@@ -14,7 +14,7 @@ from pipelines import storage
 from pipelines.counts.counter import Counter
 from pipelines.counts.emit import FIGURES, SHARDS, TALLIES, at_bundle_end, figures
 from pipelines.datasets.transforms import BundleWriter, DataSet
-from pipelines.progress.reporter import Teller
+from pipelines.progress.reporter import ProgressReporter
 from pipelines.reading.matching import InputFile, check_unchanged
 from pipelines.reading.planning import Span, whole
 from pipelines.reading.rows import Reject, rejects_batch
@@ -35,7 +35,7 @@ class InputFn(beam.DoFn):
         self._data_set = rejects
 
     def setup(self) -> None:
-        self._teller = Teller(self._progress)
+        self._teller = ProgressReporter(self._progress)
 
     def start_bundle(self) -> None:
         """Forgets what a failed bundle may have left."""

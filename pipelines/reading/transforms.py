@@ -26,7 +26,7 @@ from pipelines.counts.emit import (
 )
 from pipelines.datasets.transforms import DataSet
 from pipelines.errors import ReconcileError
-from pipelines.progress.reporter import Teller
+from pipelines.progress.reporter import ProgressReporter
 from pipelines.publishing import proof
 from pipelines.reading import matching as files
 from pipelines.reading import small_files
@@ -49,7 +49,7 @@ class MatchFilesFn(beam.DoFn):
 
     def process(self, matching: Matching) -> Iterator[Any]:
         """Which files are wanted, to the files: small ones many at a time, others alone."""
-        teller = Teller(self._progress)
+        teller = ProgressReporter(self._progress)
         counter = Counter(teller)
         matched = files.choose(matching, time.time())
         for file in matched.chosen:
