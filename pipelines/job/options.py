@@ -7,10 +7,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model import cli
 from pipelines.reading.format_table import FORMATS
+from pipelines.runners.beam_private import BeamArgumentParser
 
 DEFAULT_MODEL = "models/penguin-classifier.keras"
 
@@ -176,7 +177,7 @@ def parse_arguments(program: str, arguments: Sequence[str]) -> argparse.Namespac
     return parser.parse_args(arguments)
 
 
-class _Parser(cli.ArgumentParser, _BeamArgumentParser):
+class _Parser(cli.ArgumentParser, BeamArgumentParser):
     """Beam's parser, which knows its value providers, with one-line errors."""
 
 

@@ -1,8 +1,9 @@
-"""What keeps strangers away from Beam's own servers; all that is private to Beam 2.77 is here.
+"""Everything that touches Beam's private parts, as read in Beam 2.77.
 
-Beam starts LOOPBACK workers with a server on all addresses that runs what anybody sends it. Here it
-listens on loopback, and asks for a secret that only the job knows. Beam connects to its job server
-by TCP; here by a Unix socket. `tests/runners/test_beam_private.py` notices when Beam changes.
+Two patches keep strangers away from Beam's own servers. Beam starts LOOPBACK workers with a server
+on all addresses that runs what anybody sends it: here it listens on loopback and asks for a secret
+that only the job knows. Beam connects to its job server by TCP: here by a Unix socket.
+`tests/runners/test_beam_private.py` fails when Beam changes what is patched or replaced here.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
-from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
+from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, _BeamArgumentParser
 from apache_beam.portability import python_urns
 from apache_beam.portability.api import (
     beam_fn_api_pb2,
@@ -30,6 +31,9 @@ from apache_beam.transforms import environments
 from apache_beam.utils import subprocess_server, thread_pool_executor
 
 from pipelines.errors import UsageError
+
+# Knows the value providers of Beam's options, which argparse's own parser doesn't.
+BeamArgumentParser = _BeamArgumentParser
 
 # The parameter of an EXTERNAL environment by which its pool knows the job (deploy/flink/pool.py).
 SECRET = "secret"
