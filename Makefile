@@ -17,9 +17,10 @@ test: ## Run the tests, but for what test-all runs: up to 8 minutes on two cores
 	@sh scripts/setup_venv.sh dev
 	$(python) -m pytest --numprocesses 2 --dist worksteal -m '$(quick)' $(ARGS)
 
+# By file: what shares a cluster or an environment is in one file.
 test-all: ## Run the rest: on Flink, with a package registry, and what takes long: up to 12 minutes
 	@sh scripts/setup_venv.sh dev
-	$(python) -m pytest --numprocesses 2 --dist loadgroup -m 'not ($(quick))' $(ARGS)
+	$(python) -m pytest --numprocesses 2 --dist loadfile -m 'not ($(quick))' $(ARGS)
 
 coverage: ## Measure which lines and branches `make test` runs, in its subprocesses too
 	@sh scripts/setup_venv.sh dev
@@ -47,11 +48,12 @@ torture: ## Kill, fill, mutate: ten minutes that must lose no row (docs/reliabil
 	@sh scripts/setup_venv.sh dev
 	$(python) -m tests.torture $(ARGS)
 
-lint: ## Check style and types
+lint: ## Check style, types, and which room imports which
 	@sh scripts/setup_venv.sh dev
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
+	.venv/bin/lint-imports --no-cache
 
 format: ## Format the code and mend what ruff can mend
 	@sh scripts/setup_venv.sh dev

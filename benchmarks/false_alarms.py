@@ -82,11 +82,11 @@ def score(night: Night, *references: Night) -> float:
     )
     for index, pair in found:
         # The same deals as the first of the many: as soon as some lie higher, more change nothing.
-        few = divergence.chance(*pair, FEW)
+        few = divergence.simulate_chance(*pair, FEW)
         if np.count_nonzero(few >= index) >= divergence.RANK:
             continue
         ours, theirs = (tuple(each.tolist()) for each in pair)
-        if beyond := divergence.compare(ours, theirs, things=len(pairs)).score:
+        if beyond := divergence.compare(ours, theirs, comparisons=len(pairs)).score:
             return beyond
     return 0.0
 

@@ -87,7 +87,7 @@ WAYS: dict[str, Way] = {
     "compare, add, np.bincount": add_comparisons,
     "compare in blocks of 16,384": compare_blocks,
     "compare into one buffer": compare_buffer,
-    "compare (ours)": histograms.count,
+    "compare (ours)": histograms.count_values,
 }
 
 
@@ -117,7 +117,7 @@ def main() -> None:
     reference = card.reference
     everything = nanoseconds(lambda: histograms.count_features(columns, card.features, reference))
     best = np.random.default_rng(0).uniform(0.3, 1, ROWS).astype(np.float32)
-    probability = nanoseconds(lambda: histograms.count(best, reference.probability.edges))
+    probability = nanoseconds(lambda: histograms.count_values(best, reference.probability.edges))
     print(f"all {len(columns)} features {everything:.2f} ns a row, probability {probability:.2f}")
 
 

@@ -63,10 +63,11 @@ def main() -> None:
             files = {rows: Path(folder, f"{rows}.{suffix}") for rows in (SMALL_ROWS, given.rows)}
             for rows, path in files.items():
                 generate.write(path, rows)
-            taken = {(mode, rows): [] for mode in MODES for rows in files}  # type: dict[tuple[str, int], list[float]]
+            taken: dict[tuple[str, int], list[float]]
+            taken = {(mode, rows): [] for mode in MODES for rows in files}
             for _ in range(given.repeats):
-                for mode, rows in taken:
-                    taken[mode, rows].append(measure(mode, files[rows], rows))
+                for (mode, rows), seconds in taken.items():
+                    seconds.append(measure(mode, files[rows], rows))
             rates = {}
             for mode in MODES:
                 small, large = (min(taken[mode, rows]) for rows in files)

@@ -35,6 +35,7 @@ from pipelines.reading.parquet_files import reader as parquet_spans
 from pipelines.reading.rows import Wanted
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.runs.layout import DATASETS, PREDICTIONS, Layout
+from pipelines.storage import objects
 
 WANTED = Wanted.of_card(read_card("models/penguin-classifier.keras"), ())
 SHARD = b"x" * 100_000
@@ -224,7 +225,7 @@ def main() -> None:
             print(f"{name:<28}{asked / size:7.2f} bytes a byte, {requests} requests", flush=True)
         for words in ("", ", one by one"):
             if words:
-                vars(storage)["_CALLS_AT_ONCE"] = 1
+                vars(objects)["_CALLS_AT_ONCE"] = 1
             run_id = "one" if words else "many"
             with staged(run_id, given.shards) as publish:
                 for name, step in (

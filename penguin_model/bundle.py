@@ -28,14 +28,14 @@ _shared_lock = threading.Lock()
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """A loaded network that belongs to its card.
+    """A loaded network and its card.
 
     Attributes:
       card: the model card.
       model: the Keras model.
       predict: float32 ``[n, features]`` (normalized) to float32 ``[n, classes]`` probabilities.
-        Traced once with an open number of rows, so a changing batch size never retraces; any
-        number of threads may call it.
+        Traced once for any number of rows, so a changing batch size never retraces; may be
+        called from any number of threads.
     """
 
     card: ModelCard
@@ -48,7 +48,7 @@ def save(model: keras.Model, path: str, card: ModelCard) -> ModelCard:
 
     Args:
       model: the trained network.
-      path: where to; the suffix ``.keras`` or ``.h5`` chooses the format.
+      path: the file to write; its suffix, ``.keras`` or ``.h5``, sets the format.
       card: the card; its ``model_file`` and ``sha256`` are filled in here.
 
     Returns:
@@ -60,7 +60,7 @@ def save(model: keras.Model, path: str, card: ModelCard) -> ModelCard:
     stem, suffix = os.path.splitext(path)
     if suffix not in MODEL_SUFFIXES:
         raise ModelError(f"model {path}: the name must end in {' or '.join(MODEL_SUFFIXES)}")
-    # Keras chooses the format by suffix, so the unfinished file keeps it.
+    # Keras picks the format by suffix, so the unfinished file has the same.
     unfinished = f"{stem}.unfinished{suffix}"
     model.save(unfinished)
     with open(unfinished, "rb") as file:
@@ -74,33 +74,33 @@ def save(model: keras.Model, path: str, card: ModelCard) -> ModelCard:
 
 
 def load(model_path: str) -> Classifier:
-    """Loads a local model in Keras' safe mode, with the card that lies beside it.
+    """Loads a local model in Keras' safe mode, with the card beside it.
 
     Raises:
-      CardError, ModelError: either is missing, or they do not belong together.
+      CardError, ModelError: either is missing, or they don't belong together.
     """
     return load_with_card(model_path, read_verified(model_path))
 
 
 def load_with_card(model_path: str, card: ModelCard) -> Classifier:
-    """Loads a local model in Keras' safe mode for a card that is known already.
+    """Loads a local model in Keras' safe mode with a card that was read before.
 
     Raises:
-      ModelError: the file is missing, does not fit the card, or Keras refuses it.
+      ModelError: the file is missing, doesn't fit the card, or Keras refuses it.
     """
     content = read_verified_model(card, model_path)
     _use_one_thread()
     import keras
 
-    # The bytes that were checked, whatever becomes of the file meanwhile. Keras reads files, and
-    # goes by their suffix.
+    # Load the very bytes that were checked, even if the file has changed since. Keras reads only
+    # files, and goes by their suffix.
     with tempfile.TemporaryDirectory(prefix="penguin-") as folder:
         path = os.path.join(folder, f"model{os.path.splitext(model_path)[1]}")
         with open(path, "wb") as file:
             file.write(content)
         try:
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        # Keras raises whatever its layers' deserializers do; all of it means the same to a user.
+        # Layers' deserializers may raise anything; to a user it all means the same.
         except Exception as error:
             lines = str(error).replace(path, model_path).strip().splitlines() or [repr(error)]
             raise ModelError(f"model {model_path}: Keras cannot load it: {lines[0]}") from error
@@ -109,10 +109,10 @@ def load_with_card(model_path: str, card: ModelCard) -> Classifier:
 
 
 def _use_one_thread() -> None:
-    """Lets TensorFlow score a batch on the thread that asks: workers are what uses the cores."""
+    """Makes TensorFlow score on the calling thread: the workers already use all cores."""
     import tensorflow as tf
 
-    # Once it has computed anything, as after training, its threads stay as they are.
+    # TensorFlow refuses once it has computed anything, as after training: its threads then stay.
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -121,10 +121,10 @@ def _use_one_thread() -> None:
 def load_shared(model_path: str, card: ModelCard) -> tuple[Classifier, bool]:
     """Loads a model once per process; later callers, from any thread, share it.
 
-    The key is the card's SHA-256: the same bytes are the same model wherever they lie.
+    The key is the card's SHA-256: the same bytes are the same model, whatever their path.
 
     Returns:
-      The classifier, and whether this call was the one that loaded it.
+      The classifier, and whether this call loaded it.
     """
     with _shared_lock:
         loaded = card.sha256 not in _shared
@@ -138,25 +138,26 @@ def compile_predict(
 ) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
     """Compiles one call of the network for any number of rows.
 
-    ``model.predict`` spends its time on batches of 32 and their callbacks, and traces again where
-    shapes change; a concrete function with an open first dimension does neither.
+    ``model.predict`` spends its time on batches of 32 and their callbacks, and retraces when the
+    shape changes; a concrete function with an open first dimension does neither.
     """
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec([None, width], tf.float32)])
     def forward(matrix: Any) -> Any:
         return model(matrix, training=False)
 
-    concrete = forward.get_concrete_function()
+    signature = [tf.TensorSpec([None, width], tf.float32)]
+    concrete = tf.function(forward, input_signature=signature).get_concrete_function()
 
     def predict(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return concrete(tf.constant(matrix)).numpy()
+        probabilities: npt.NDArray[np.float32] = concrete(tf.constant(matrix)).numpy()
+        return probabilities
 
     return predict
 
 
 def _check_widths(model: keras.Model, card: ModelCard, path: str) -> None:
-    """Refuses a network whose ends do not fit the card's features and classes."""
+    """Refuses a network whose input or output width doesn't fit its card."""
     for what, shape, names in (
         ("input", model.input_shape, card.feature_names),
         ("output", model.output_shape, card.classes),

@@ -1,4 +1,4 @@
-"""The model card: what a model expects, what it answers and how it came about.
+"""The model card: what a model expects, what it returns and how it was made.
 
 The card is a JSON file beside the model file. It drives both training and scoring: features in
 order with unit, scale and plausible range, classes in order, and the SHA-256 of the model file
@@ -19,9 +19,8 @@ from penguin_model.errors import CardError, ModelError
 
 FORMAT = 1
 CARD_SUFFIX = ".card.json"
-
-# Columns that the pipeline writes itself: no feature may take their names.
-RESERVED_COLUMNS = frozenset({"source_file", "source_row", "species", "probability"})
+# The shipped model, for every command's --model; relative to the folder it's started in.
+DEFAULT_MODEL = "models/penguin-classifier.keras"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,13 +41,13 @@ class Feature:
     maximum: float
 
     def __post_init__(self) -> None:
-        if not self.name or self.name in RESERVED_COLUMNS:
-            raise CardError(f"feature name {self.name!r} is empty or reserved")
+        if not self.name:
+            raise CardError("a feature has no name")
         if not (math.isfinite(self.scale) and self.scale != 0):
             raise CardError(f"feature {self.name}: scale {self.scale!r} must be finite and not 0")
         if not (self.minimum < self.maximum and math.isfinite(self.maximum - self.minimum)):
             raise CardError(
-                f"feature {self.name}: no plausible range: {self.minimum!r} to {self.maximum!r}"
+                f"feature {self.name}: {self.minimum!r} to {self.maximum!r} isn't a plausible range"
             )
 
 
@@ -64,17 +63,17 @@ class Histogram:
 
     def __post_init__(self) -> None:
         if len(self.counts) != len(self.edges) + 1:
-            raise CardError("a histogram needs one count more than it has edges")
+            raise CardError("a histogram needs one more count than edges")
         if any(a >= b for a, b in zip(self.edges, self.edges[1:], strict=False)):
             raise CardError("the edges of a histogram must ascend")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reference:
-    """What the model saw and answered at training: tonight's data is compared with it.
+    """The training data and the model's answers to it, for comparison with new data.
 
     Attributes:
-      features: a histogram of each feature in raw units, bins from the training quantiles.
+      features: a histogram of each feature in raw units, with bins between training quantiles.
       classes: rows by predicted class.
       probability: a histogram of the winning probability.
     """
@@ -86,7 +85,7 @@ class Reference:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What users and the pipeline know of a model; see the module's docstring.
+    """Everything that is known about a model; see the module's docstring.
 
     Attributes:
       name: the model's name.
@@ -94,9 +93,9 @@ class ModelCard:
       sha256: hexadecimal SHA-256 of the model file's bytes.
       features: the network's inputs, in order.
       classes: the network's outputs, in order; a label column holds their indices or names.
-      label: the label's column in the training data.
-      training, data, metrics, versions: how the model came about, for people (JSON values).
-      reference: histograms of the training data, or None where a card has none.
+      label: the column of the labels in the training data.
+      training, data, metrics, versions: how the model was made, for people (JSON values).
+      reference: histograms of the training data, or None if the card has none.
     """
 
     name: str
@@ -138,7 +137,7 @@ class ModelCard:
         """Reads a card.
 
         Raises:
-          CardError: the text is no JSON or not a card of this format.
+          CardError: the text isn't JSON, or isn't a card of this format.
         """
         try:
             fields = json.loads(text)
@@ -154,7 +153,7 @@ class ModelCard:
 
 
 def card_path(model_path: str) -> str:
-    """The card's place beside its model: ``x.keras`` has ``x.keras.card.json``."""
+    """The card's path, beside its model: ``x.keras`` has ``x.keras.card.json``."""
     return model_path + CARD_SUFFIX
 
 
@@ -176,7 +175,7 @@ def read_card(model_path: str) -> ModelCard:
 
 
 def read_verified_model(card: ModelCard, model_path: str) -> bytes:
-    """Reads a local model file, and refuses one that is not the one its card describes.
+    """Reads a local model file and checks that it is the one its card describes.
 
     Raises:
       ModelError: the file is missing, unreadable or has another SHA-256.
@@ -225,4 +224,4 @@ def _histogram(fields: dict[str, Any]) -> Histogram:
 def _refuse_repeats(what: str, names: Sequence[str]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise CardError(f"{what} {repeated[0]!r} stands twice")
+        raise CardError(f"{what} {repeated[0]!r} appears twice")

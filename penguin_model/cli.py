@@ -1,8 +1,8 @@
-"""What all commands share: one-line errors, exit codes, and libraries that start up quietly.
+"""What all commands share: one-line errors, exit codes and quiet start-up.
 
-Names come from files, manifests and other people's models, so a name may hold whatever a terminal
-obeys. `run` lets none of it through to standard output or standard error, whoever prints;
-`printable` also keeps a name from breaking a line in two.
+Names come from files, manifests and other people's models, so a name may contain control sequences.
+`run` keeps them away from the terminal, whatever prints them; `printable` also keeps a name from
+breaking a line in two.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _SHORT = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 def printable(text: str) -> str:
     r"""Makes any text safe within one line on a terminal.
 
-    Control characters (C0, C1, DEL), line and paragraph separators, marks that turn the direction
-    of writing or can't be seen, and lone surrogates become escapes such as ``\x1b`` or ``\u202e``.
-    Everything that can be seen stays, in whatever script.
+    Control characters (C0, C1, DEL), line and paragraph separators, characters that are
+    invisible or change the writing direction, and lone surrogates become escapes such as ``\x1b``
+    or ``\u202e``. All visible characters stay, in any script.
     """
     return _NOT_PLAIN.sub(_escape, text)
 
@@ -44,7 +44,7 @@ def printable_lines(text: str) -> str:
 
 def _escape(found: re.Match[str]) -> str:
     character = found[0]
-    # Spaces other than the usual one aren't "printable" to Python, and do no harm.
+    # Python doesn't count unusual spaces as printable, but they do no harm.
     if character.isprintable() or unicodedata.category(character) == "Zs":
         return character
     code = ord(character)
@@ -54,7 +54,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 class _Escaping:
-    """A text stream that escapes what a terminal would obey, or its encoding doesn't have."""
+    """A text stream that escapes control sequences, and what its encoding can't represent."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -79,11 +79,11 @@ class _Escaping:
 
 @contextlib.contextmanager
 def escaped_streams() -> Iterator[None]:
-    """Escapes what is printed to standard output and standard error while the body runs."""
+    """Escapes everything printed to standard output and standard error inside the block."""
     before = sys.stdout, sys.stderr
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        # None where a process has none.
+        # None if the process has no such stream.
         if stream is not None and not isinstance(stream, _Escaping):
             setattr(sys, name, _Escaping(stream))
     try:
@@ -93,26 +93,26 @@ def escaped_streams() -> Iterator[None]:
 
 
 def note(program: str, message: str) -> None:
-    """Says on standard error what isn't an error, in one line."""
+    """Prints a one-line remark, not an error, to standard error."""
     print(f"{program}: note: {printable(message)}", file=sys.stderr)
 
 
 def overwrite_line(line: str, *, last: bool) -> None:
-    """Writes a line over the one before; the last one stays."""
+    """Replaces the current line of the terminal; the last one stays."""
     stream: Any = sys.stdout
     (stream if isinstance(stream, _Escaping) else _Escaping(stream)).overwrite_line(line, last=last)
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """Ends with one line and exit code 2 on bad arguments, instead of the whole usage."""
+    """Exits with one line and code 2 on bad arguments, instead of printing the whole usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Says what is wrong with the arguments, and ends the program."""
+        """Prints what is wrong with the arguments, and exits."""
         self.exit(2, f"{self.prog}: error: {printable(message)} (see {self.prog} --help)\n")
 
 
 def run(program: str, body: Callable[[], int], *, verbose: bool = False) -> int:
-    """Runs a command's body and turns its errors into one line on standard error.
+    """Runs a command's body and reports an error as one line on standard error.
 
     Args:
       program: the command's name, for the line.
@@ -120,7 +120,7 @@ def run(program: str, body: Callable[[], int], *, verbose: bool = False) -> int:
       verbose: whether the traceback precedes the line.
 
     Returns:
-      The exit code: the body's, the error's own, 1 for an unforeseen error, 130 when interrupted.
+      The exit code: the body's, the error's own, 1 for an unexpected error, 130 if interrupted.
     """
     with escaped_streams():
         return _run(program, body, verbose)
@@ -130,13 +130,13 @@ def _run(program: str, body: Callable[[], int], verbose: bool) -> int:
     try:
         return body()
     except SystemExit as end:
-        # The argument parser's, which has said why.
+        # Raised by the argument parser, which has already printed why.
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away, as `head` does; nobody is left to tell.
+        # The reader closed our output, as `head` does: there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except PenguinError as error:
@@ -153,12 +153,12 @@ def _run(program: str, body: Callable[[], int], verbose: bool) -> int:
 
 
 def quiet_libraries(verbose: bool) -> None:
-    """Silences the start-up noise of the libraries; call it before TensorFlow is imported."""
+    """Silences the libraries' start-up messages; call it before importing TensorFlow."""
     if verbose:
         logging.basicConfig(level=logging.INFO)
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # oneDNN announces itself past every log level; networks of this size gain nothing from it.
+    # oneDNN prints a message at any log level; networks of this size gain nothing from it.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     logging.basicConfig(level=logging.CRITICAL)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from penguin_model import cli
 from penguin_model.bundle import load
-from penguin_model.card import ModelCard
-from penguin_model.predict import DEFAULT_MODEL
+from penguin_model.card import DEFAULT_MODEL, ModelCard
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +22,7 @@ def layers(model: keras.Model, *, values: bool) -> list[dict[str, Any]]:
 
     Args:
       model: a built model.
-      values: whether the weights' numbers are wanted beside their shapes.
+      values: whether to include the weights' values as well as their shapes.
     """
     return [
         {
@@ -43,7 +42,7 @@ def layers(model: keras.Model, *, values: bool) -> list[dict[str, Any]]:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, left: int = 1) -> list[str]:
-    """Lines of aligned columns, the first ``left`` of them flush left and the others right."""
+    """Formats rows as aligned columns: the first ``left`` flush left, the others flush right."""
     texts = [[cli.printable(str(field)) for field in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     return [
@@ -57,7 +56,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, left: int 
 
 
 def card_lines(card: ModelCard) -> Iterator[str]:
-    """The card as text for a person."""
+    """Formats the card as text for people."""
     yield cli.printable(f"{card.name} ({card.model_file})")
     yield f"  SHA-256 {card.sha256}, verified"
     yield ""
@@ -90,7 +89,7 @@ def card_lines(card: ModelCard) -> Iterator[str]:
 
 
 def layer_lines(described: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The layers of :func:`layers` as text, weights below where they carry values."""
+    """Formats what :func:`layers` returns as text, followed by the weights if it has values."""
     yield "Layers"
     rows = [
         (
@@ -115,7 +114,7 @@ def layer_lines(described: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def matrix_lines(values: Any) -> Iterator[str]:
-    """A weight's numbers, a line a row, aligned."""
+    """Formats a weight as aligned numbers, one line per row."""
     import numpy as np
 
     array = np.atleast_2d(np.asarray(values, dtype=np.float64))
@@ -124,7 +123,7 @@ def matrix_lines(values: Any) -> Iterator[str]:
 
 
 def pairs(values: Mapping[str, Any]) -> Iterator[str]:
-    """Names and values, aligned."""
+    """Formats names and values as two aligned columns."""
     shown = {cli.printable(name.replace("_", " ")): values[name] for name in values}
     width = max(map(len, shown))
     for name, value in shown.items():
@@ -150,16 +149,18 @@ def _shape(shape: Sequence[int | None]) -> str:
 
 
 def build_parser() -> cli.ArgumentParser:
-    """The command's flags."""
+    """Builds the command's flags."""
     parser = cli.ArgumentParser(
         prog=PROGRAM, description="Shows a saved model: its card, its layers and their weights."
     )
     parser.add_argument(
         "--model", default=DEFAULT_MODEL, help="the model file (default: %(default)s)"
     )
-    parser.add_argument("--weights", action="store_true", help="the weights' values as well")
-    parser.add_argument("--json", action="store_true", help="card and layers as JSON")
-    parser.add_argument("--verbose", action="store_true", help="libraries' logs and tracebacks")
+    parser.add_argument("--weights", action="store_true", help="print the weights' values as well")
+    parser.add_argument("--json", action="store_true", help="print card and layers as JSON")
+    parser.add_argument(
+        "--verbose", action="store_true", help="show the libraries' logs and tracebacks"
+    )
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Normalization: raw columns to the network's matrix. Training and scoring both call this."""
+"""Normalization of raw columns into the network's matrix, for both training and scoring."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def normalize(
 ) -> npt.NDArray[np.float32]:
     """Divides each raw column by its feature's scale.
 
-    The quotient is taken in float64 and rounded once, so that the way a file stored its numbers
-    (text, float64, integers) makes no difference to the network.
+    The quotient is computed in float64 and rounded once, so the network's input doesn't depend on
+    how a file stores its numbers (text, float64, integers).
 
     Args:
       columns: one array ``[n]`` per feature, raw units, in the features' order.

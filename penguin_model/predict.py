@@ -13,22 +13,21 @@ import numpy as np
 
 from penguin_model import cli
 from penguin_model.bundle import Classifier, load_with_card
-from penguin_model.card import Feature, ModelCard, read_verified
+from penguin_model.card import DEFAULT_MODEL, Feature, ModelCard, read_verified
 from penguin_model.errors import PenguinError, UsageError
 from penguin_model.features import normalize
 
 PROGRAM = "penguin-predict"
-DEFAULT_MODEL = "models/penguin-classifier.keras"
 _OWN_FLAGS = frozenset({"help", "model", "json", "verbose"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """The answer for one observation.
+    """The prediction for one observation.
 
     Attributes:
       species: the most probable class.
-      probabilities: by class, in the card's order; they sum to 1.
+      probabilities: of each class, in the card's order; they sum to 1.
     """
 
     species: str
@@ -52,7 +51,8 @@ def predict_one(classifier: Classifier, values: Sequence[float]) -> Prediction:
 def flag_names(features: Sequence[Feature]) -> tuple[str, ...]:
     """The flag of each feature, without dashes: ``CulmenLength`` is ``culmen_length``.
 
-    Names that would repeat, or hide a flag of the command itself, get ``feature_`` before them.
+    A name that clashes with another, or with one of the command's own flags, gets the prefix
+    ``feature_``.
     """
     taken = set(_OWN_FLAGS)
     names = []
@@ -67,12 +67,12 @@ def flag_names(features: Sequence[Feature]) -> tuple[str, ...]:
 
 
 def parse_value(flag: str, text: str, feature: Feature) -> float:
-    """Reads one measurement as the batch job would read it from a CSV.
+    """Reads one measurement the way the batch job reads it from a CSV.
 
     Raises:
-      UsageError: it is no number, or not a plausible one.
+      UsageError: it isn't a number, or isn't plausible.
     """
-    # PyArrow only where a value is there to judge: --help stays fast.
+    # Imported only when there is a value to check, so that --help stays fast.
     import pyarrow as pa
 
     from penguin_model.validate import good_rows, to_numbers
@@ -87,7 +87,7 @@ def parse_value(flag: str, text: str, feature: Feature) -> float:
 
 
 def render(prediction: Prediction) -> str:
-    """The answer as text: the species, then a line for each class."""
+    """Formats the prediction as text: the species, then a line for each class."""
     shown = {cli.printable(name): p for name, p in prediction.probabilities.items()}
     width = max(map(len, shown))
     lines = [f"  {name:{width}} {100 * p:8.3f} %" for name, p in shown.items()]
@@ -95,7 +95,7 @@ def render(prediction: Prediction) -> str:
 
 
 def to_json(prediction: Prediction, card: ModelCard, values: Sequence[float]) -> str:
-    """The answer as JSON, with what was asked and the model that answered."""
+    """Formats the prediction as JSON, with the observation and the model's SHA-256."""
     answer = {
         "species": prediction.species,
         "probability": prediction.probabilities[prediction.species],
@@ -107,16 +107,16 @@ def to_json(prediction: Prediction, card: ModelCard, values: Sequence[float]) ->
 
 
 def build_parser(card: ModelCard | None) -> cli.ArgumentParser:
-    """The command's flags, those of the card's features among them."""
+    """Builds the command's flags, including one for each of the card's features."""
     parser = cli.ArgumentParser(
         prog=PROGRAM,
         allow_abbrev=False,
         description="Predicts the species of one observation, given in raw units.",
-        epilog=None if card else "The flags of the features are missing here: no model card.",
+        epilog=None if card else "The features' flags are missing here: no model card.",
     )
     if card:
         name = cli.printable(card.name)
-        group = parser.add_argument_group(f"features of {name}, each of them required")
+        group = parser.add_argument_group(f"features of {name}, all required")
         for flag, feature in zip(flag_names(card.features), card.features, strict=True):
             meaning = f"{feature.name}, {feature.minimum:g} to {feature.maximum:g} {feature.unit}"
             group.add_argument(
@@ -134,14 +134,16 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", default=DEFAULT_MODEL, help="the model file (default: %(default)s)"
     )
-    parser.add_argument("--json", action="store_true", help="answer as JSON")
-    parser.add_argument("--verbose", action="store_true", help="libraries' logs and tracebacks")
+    parser.add_argument("--json", action="store_true", help="print the prediction as JSON")
+    parser.add_argument(
+        "--verbose", action="store_true", help="show the libraries' logs and tracebacks"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Predicts one observation; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # The model decides which flags there are, so it is looked for first.
+    # The model's card determines the flags, so find the model first.
     first = cli.ArgumentParser(prog=PROGRAM, allow_abbrev=False, add_help=False)
     _add_common(first)
     early, _ = first.parse_known_args(arguments)

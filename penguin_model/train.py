@@ -26,17 +26,17 @@ def train(
     """Trains, evaluates and saves a model, then tries the saved one on a new bird.
 
     Args:
-      config: what to do.
-      say: takes each line of the report.
-      progress: takes a line an epoch; None says every fifth.
-      weights: whether the report shows the learned weights and biases.
+      config: the settings.
+      say: called with each line of the report.
+      progress: called with a line per epoch; if None, `say` gets every fifth.
+      weights: whether to report the learned weights and biases.
 
     Returns:
       The card as saved.
 
     Raises:
-      UsageError: the data cannot be used.
-      OutputError: the folders cannot be written.
+      UsageError: the data can't be used.
+      OutputError: a folder can't be created or written to.
     """
     frame = dataset.read(config.data)
     birds = dataset.complete(frame)
@@ -111,7 +111,7 @@ def train(
 
 
 def metric_lines(metrics: Mapping[str, Any], *, rows: int) -> Iterator[str]:
-    """The held-out metrics as text, the confusion matrix among them."""
+    """Formats the held-out metrics as text, including the confusion matrix."""
     yield (
         f"Held out: {100 * metrics['accuracy']:.2f} % of {rows} birds right, "
         f"log-loss {metrics['log_loss']:.4f} nats"
@@ -142,7 +142,7 @@ def _draw(
 
 
 def _make_folders(folders: Sequence[str]) -> None:
-    """Makes the folders and sees that files may be put there, before minutes of work."""
+    """Creates the folders and checks that they are writable, before minutes of work."""
     for folder in folders:
         try:
             os.makedirs(folder or ".", exist_ok=True)
@@ -153,35 +153,43 @@ def _make_folders(folders: Sequence[str]) -> None:
 
 
 def build_parser() -> cli.ArgumentParser:
-    """The command's flags."""
+    """Builds the command's flags."""
     usual = TrainConfig()
     parser = cli.ArgumentParser(
         prog=PROGRAM,
-        description="Trains the classifier; saves it with its model card and its plots.",
+        description="Trains the classifier and saves it with its model card and plots.",
     )
 
     def add(flag: str, kind: type, default: object, meaning: str) -> None:
-        parser.add_argument(flag, type=kind, default=default, help=f"{meaning} (%(default)s)")
+        parser.add_argument(
+            flag, type=kind, default=default, help=f"{meaning} (default: %(default)s)"
+        )
 
-    add("--data", str, usual.data, "the CSV of penguins")
-    add("--model", str, usual.model, "where the model goes, .keras or .h5")
-    parser.add_argument("--plots", default="", help="folder of the plots (beside the model)")
-    add("--epochs", int, usual.epochs, "passes over the training part")
-    add("--batch_size", int, usual.batch_size, "rows a step")
+    add("--data", str, usual.data, "the CSV file of labelled penguins")
+    add("--model", str, usual.model, "the model file to write, .keras or .h5")
+    parser.add_argument(
+        "--plots", default="", help="the folder for the plots (default: beside the model)"
+    )
+    add("--epochs", int, usual.epochs, "passes over the training data")
+    add("--batch_size", int, usual.batch_size, "rows per step")
     add("--learning_rate", float, usual.learning_rate, "Adam's step size")
-    add("--seed", int, usual.seed, "of the weights and the order of the rows")
-    parser.add_argument("--print_weights", action="store_true", help="show weights and biases")
-    parser.add_argument("--verbose", action="store_true", help="libraries' logs and tracebacks")
+    add("--seed", int, usual.seed, "seed of the initial weights and the order of the rows")
+    parser.add_argument(
+        "--print_weights", action="store_true", help="print the learned weights and biases"
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="show the libraries' logs and tracebacks"
+    )
     return parser
 
 
 def say(text: str) -> None:
-    """Prints at once, also into a pipe: a training takes a while."""
+    """Prints immediately, even into a pipe: training takes a while."""
     print(text, flush=True)
 
 
 def overwrite_line(line: str) -> None:
-    """Writes a line of progress over the one before; the last epoch's stays."""
+    """Replaces the line of progress; the one of the last epoch stays."""
     done, _, epochs = line.removeprefix("epoch").split()[0].partition("/")
     cli.overwrite_line(line, last=done == epochs)
 

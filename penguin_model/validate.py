@@ -1,7 +1,7 @@
-"""Validation: which rows may go to the network, and why the others may not.
+"""Validation: which rows can be scored, and why the others can't.
 
-The check of good rows is two comparisons a column; everything else here runs only for the rows
-that fail it.
+Checking good rows takes two comparisons per column; everything else here runs only for rows that
+fail.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ BAD_ENCODING = "bad_encoding"
 MISSING_COLUMN = "missing_column"
 UNREADABLE_FILE = "unreadable_file"
 
-# The spellings of "no value" in text, trimmed: pyarrow's CSV defaults, so that the columns of a
-# CSV and text columns of a Parquet file mean the same.
+# Texts that mean "no value" once trimmed: pyarrow's CSV defaults, so that a text column means the
+# same in a Parquet file as in a CSV.
 NULL_SPELLINGS: tuple[str, ...] = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
     "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null",
 )  # fmt: skip
 _WHITE_SPACE = " \t"
-# What pyarrow reads as a float64, in a CSV and in a cast; NaN is spelled as IEEE 754 has it.
+# What pyarrow reads as a float64, in a CSV and in a cast; NaN as IEEE 754 spells it.
 _NUMBER = (
     r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
     r"|^[+-]?(?i:inf(inity)?|nan(\([a-z0-9_]*\))?)$"
 )
-# Whole numbers of so many digits are exact as float64, also after a few roundings of a quotient.
+# Integers of this many digits are exact in float64, even after a few roundings of a quotient.
 _EXACT_DIGITS = 15
-# What Python raises for values that it can't hold: years beyond 9999, zones it doesn't know.
-_UNSPEAKABLE = (ValueError, OverflowError, LookupError)
+# What Python raises for values that it can't represent: years beyond 9999, unknown time zones.
+_UNREPRESENTABLE = (ValueError, OverflowError, LookupError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Column:
 
     Attributes:
       values: float64 ``[n]`` in raw units; NaN where there is no number.
-      text: the column as it was read, for messages.
-      unparsed: bool ``[n]``, true where a value stood that is no number; None means nowhere.
+      text: the column as read, for messages.
+      unparsed: bool ``[n]``, true where there is a value that isn't a number; None means nowhere.
     """
 
     values: npt.NDArray[np.float64]
@@ -62,7 +62,7 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """Why one row cannot be scored: the contract's reason, the column, words for a person."""
+    """Why a row can't be scored: a reason of the contract, the column, a message for people."""
 
     reason: str
     column: str | None
@@ -72,9 +72,8 @@ class Problem:
 def to_numbers(array: pa.Array) -> Column:
     """Reads an Arrow array of any type as float64.
 
-    Floats and integers of every width are converted, each to the nearest float64; so are decimals,
-    whose values are those of their text. Text is trimmed and parsed; any other type (booleans,
-    times, lists) doesn't hold numbers at all.
+    Floats, integers and decimals of any width become the nearest float64. Text is trimmed and
+    parsed. Values of any other type (booleans, times, lists) aren't numbers.
     """
     kind = array.type
     if pa.types.is_dictionary(kind):
@@ -93,7 +92,7 @@ def to_numbers(array: pa.Array) -> Column:
 def as_text(array: pa.Array) -> pa.Array:
     """Writes an Arrow array of any type as text, so that no type can stop a run.
 
-    Decimals keep their digits and have no exponent, nested values become JSON, and times of a zone
+    Decimals keep their digits and have no exponent, nested values become JSON, and times in a zone
     that this machine doesn't know are written in UTC.
 
     Returns:
@@ -127,7 +126,7 @@ def good_rows(
       features: the card's features.
 
     Returns:
-      bool ``[n]``, or None where every row is good (the usual case, which then copies nothing).
+      bool ``[n]``, or None if every row is good: the usual case, which then copies nothing.
     """
     good: npt.NDArray[np.bool_] | None = None
     for column, feature in zip(columns, features, strict=True):
@@ -138,7 +137,7 @@ def good_rows(
 
 
 def explain(row: int, columns: Sequence[Column], features: Sequence[Feature]) -> Problem:
-    """Says why one bad row was refused: the first problem decides, the message names them all.
+    """Explains why a row is bad: the first problem gives the reason, the message names them all.
 
     Args:
       row: position in the columns.
@@ -174,12 +173,12 @@ def _explain_value(row: int, column: Column, feature: Feature) -> Problem | None
 
 
 def _read_decimals(array: pa.Array) -> npt.NDArray[np.float64]:
-    """The float64 nearest to each decimal: Arrow's own cast rounds more than once."""
+    """Converts each decimal to the nearest float64: Arrow's own cast rounds more than once."""
     precision, scale = array.type.precision, array.type.scale
     if precision > _EXACT_DIGITS or not 0 <= scale <= _EXACT_DIGITS:
         return _as_numpy(array.cast(pa.large_string()).cast(pa.float64()))
-    # The digits as a whole number and the power of ten are exact, so that their quotient is the
-    # only one to be rounded.
+    # The digits as an integer and the power of ten are both exact, so only their quotient is
+    # rounded.
     power = 10.0**scale
     return np.asarray(np.rint(_as_numpy(array.cast(pa.float64())) * power) / power)
 
@@ -203,7 +202,7 @@ def _show(array: pa.Array, row: int) -> str:
 def _spell(array: pa.Array, row: int) -> str | None:
     try:
         value: Any = array[row].as_py()
-    except _UNSPEAKABLE:
+    except _UNREPRESENTABLE:
         return " ".join(array.slice(row, 1).to_string().split())
     if value is None or isinstance(value, str):
         return value

@@ -20,7 +20,7 @@ from apache_beam.metrics import Metrics
 from penguin_model.bundle import Classifier
 from penguin_model.card import ModelCard
 from penguin_model.features import normalize
-from pipelines.counts import failures
+from pipelines.counts import NAMESPACE, failures
 from pipelines.counts.by_file import MergeTallies
 from pipelines.counts.emit import (
     FIGURES,
@@ -34,11 +34,12 @@ from pipelines.counts.emit import (
 )
 from pipelines.datasets import schemas
 from pipelines.datasets.shard_writer import Shard
-from pipelines.datasets.transforms import DataSet, ReconcileFn, WriteShardsFn
+from pipelines.datasets.transforms import DataSet, WriteShardsFn
 from pipelines.errors import ModelError
 from pipelines.monitoring import histograms, labels
 from pipelines.monitoring.histograms import Counts, Figures
-from pipelines.publishing import decide, proof
+from pipelines.publishing import Publication, proof, publish
+from pipelines.publishing.reconcile import ReconcileFn
 from pipelines.reading.matching import Matching
 from pipelines.reading.rows import Wanted
 from pipelines.reading.settings import DEFAULT_SIZES, Sizes
@@ -50,9 +51,7 @@ from pipelines.reading.transforms import (
     ReadSpanFn,
     SurveyRangeFn,
 )
-from pipelines.runners.submission import NAMESPACE
-from pipelines.runs import layout
-from pipelines.runs.manifest import Manifest
+from pipelines.runs import Manifest, layout
 from pipelines.scoring import model_file
 
 
@@ -74,7 +73,7 @@ class ScoreObservations(beam.PTransform):
     card: ModelCard
     model_path: str
     passthrough: tuple[str, ...]
-    publication: decide.Publication
+    publication: Publication
     sizes: Sizes = DEFAULT_SIZES
     progress: str | None = None
 
@@ -184,10 +183,10 @@ class PublishFn(beam.DoFn):
     """Publishes the run, or holds it back."""
 
     def process(
-        self, publication: decide.Publication, shards: Sequence[Shard], figures: Figures
+        self, publication: Publication, shards: Sequence[Shard], figures: Figures
     ) -> Iterator[Manifest]:
         """The records of all shards and all that was counted, to the manifest."""
-        yield decide.publish(publication, shards, figures)
+        yield publish(publication, shards, figures)
 
 
 class NormalizeFn(beam.DoFn):
@@ -293,9 +292,9 @@ class PredictFn(beam.DoFn):
         yield figures(histograms.SPECIES, dict(zip(self._card.classes, counts, strict=True)))
         if self._card.reference is not None:
             edges = self._card.reference.probability.edges
-            counted = {histograms.PROBABILITY: histograms.count(best, edges)}
+            counted = {histograms.PROBABILITY: histograms.count_values(best, edges)}
             yield figures(histograms.GROUP, counted)
         for codes in batch.columns[self._first + 1 :]:  # one column or none
             yield figures(
-                labels.GROUP, labels.count(codes.to_numpy(), winners, best, probabilities)
+                labels.GROUP, labels.count_hits(codes.to_numpy(), winners, best, probabilities)
             )

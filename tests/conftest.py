@@ -1,5 +1,6 @@
 """For all tests: no network, an empty home, and the paths of what the project ships."""
 
+import atexit
 import importlib.util
 import os
 import tempfile
@@ -25,6 +26,7 @@ offline = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(offline)
 
 _home = tempfile.TemporaryDirectory(prefix="home-", ignore_cleanup_errors=True)
+atexit.register(_home.cleanup)
 os.environ |= {
     "HOME": _home.name,
     "PYTHONPATH": os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")])),

@@ -1,4 +1,4 @@
-"""The training data: read, split, oversampled, in the order that keeps the test part unseen."""
+"""The training data: read, split and only then oversampled, so the test part stays unseen."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from penguin_model.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-# Column, raw unit, scale: the lab divides lengths of flippers by 10 and masses by 100, so that
-# all four inputs lie between about 13 and 63.
+# Column, raw unit, scale: the lab divides flipper lengths by 10 and masses by 100, so that all four
+# inputs are between about 13 and 63.
 MEASUREMENTS = (
     ("CulmenLength", "mm", 1.0),
     ("CulmenDepth", "mm", 1.0),
@@ -53,10 +53,11 @@ class Birds:
 
 
 def read(path: str) -> pd.DataFrame:
-    """Reads the CSV: all its rows, the columns that training needs, as numbers.
+    """Reads all rows of the CSV as numbers, in the columns that training needs.
 
     Raises:
-      UsageError: the file is missing or no CSV, lacks a column, or holds no numbers or species.
+      UsageError: the file is missing, isn't a CSV, lacks a column, or has a value that isn't a
+        number or a species.
     """
     import pandas as pd
 
@@ -90,7 +91,7 @@ def with_names(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def complete(frame: pd.DataFrame) -> Birds:
-    """The rows of :func:`read` that have every measurement."""
+    """Keeps the rows of :func:`read` that have every measurement."""
     kept = frame.dropna()
     raw = kept[[name for name, _, _ in MEASUREMENTS]].to_numpy(np.float64)
     return Birds(raw=raw, labels=kept[LABEL].to_numpy(np.int64))
@@ -118,23 +119,23 @@ def split(birds: Birds) -> tuple[Birds, Birds]:
 def oversample(birds: Birds) -> Birds:
     """Doubles the rows DOUBLINGS times.
 
-    The lab doubles before it splits, which puts copies of the same bird into both parts; here it
-    follows the split, so no test bird was ever trained on.
+    The lab doubles before it splits, which puts copies of the same bird into both parts. Call this
+    after :func:`split`, on the training part only, so that no test bird is trained on.
     """
     copies = 2**DOUBLINGS
     return Birds(raw=np.tile(birds.raw, (copies, 1)), labels=np.tile(birds.labels, copies))
 
 
 def one_hot(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
-    """Indices ``[n]`` to float32 ``[n, classes]``, 1 at each row's index."""
+    """Encodes indices ``[n]`` as float32 ``[n, classes]``, with a 1 at each row's index."""
     return np.eye(classes, dtype=np.float32)[labels]
 
 
 def features(birds: Birds) -> tuple[Feature, ...]:
-    """The card's features with the plausible range that the data suggest.
+    """Derives the card's features and their plausible ranges from the data.
 
-    The range is the one that was observed, widened by half its width on both sides and rounded
-    outwards to whole units: a larger bird passes, a mass in kilograms does not.
+    A range is the observed one, widened by half its width on each side and rounded outwards to
+    whole units: a larger bird passes, a mass in kilograms doesn't.
     """
     found = []
     for (name, unit, scale), column in zip(MEASUREMENTS, birds.raw.T, strict=True):
@@ -146,7 +147,7 @@ def features(birds: Birds) -> tuple[Feature, ...]:
 
 
 def columns(birds: Birds) -> list[npt.NDArray[np.float64]]:
-    """One raw array per feature, as ``features.normalize`` takes them."""
+    """Splits into one raw array per feature, as `features.normalize` takes them."""
     return list(birds.raw.T)
 
 

@@ -1,4 +1,4 @@
-"""What a model achieves: metrics on held-out rows, and the reference that drift is measured by."""
+"""Metrics of a model on held-out rows, and the reference for measuring drift."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def metrics(probabilities: Probabilities, labels: Labels, names: Sequence[str]) 
       names: the classes.
 
     Returns:
-      JSON values; a class without rows has the recall None.
+      JSON values; the recall of a class without rows is None.
     """
     counts = confusion(labels, probabilities.argmax(axis=1), len(names))
     totals = counts.sum(axis=1)
@@ -58,7 +58,7 @@ def metrics(probabilities: Probabilities, labels: Labels, names: Sequence[str]) 
 
 
 def histogram(values: npt.ArrayLike, edges: Sequence[float]) -> Histogram:
-    """Counts the values between edges, the outer bins open, each bin without its upper edge."""
+    """Counts values between edges: the outer bins are open-ended, a bin excludes its upper edge."""
     places = np.searchsorted(edges, np.asarray(values), side="right")
     counts = np.bincount(places, minlength=len(edges) + 1)
     return Histogram(
@@ -69,7 +69,7 @@ def histogram(values: npt.ArrayLike, edges: Sequence[float]) -> Histogram:
 def reference(
     raw: Floats, probabilities: Probabilities, features: Sequence[str], classes: Sequence[str]
 ) -> Reference:
-    """Histograms of the training data and of what the model answers to it.
+    """Builds histograms of the training data and of the model's answers to it.
 
     Args:
       raw: ``[n, features]`` in raw units.
@@ -78,7 +78,7 @@ def reference(
       classes: the classes' names.
 
     Returns:
-      Feature bins between the deciles of the data, where ties make fewer bins than ten.
+      The histograms; feature bins lie between deciles, and ties make fewer than ten.
     """
     predicted = np.bincount(probabilities.argmax(axis=1), minlength=len(classes))
     return Reference(

@@ -1,4 +1,4 @@
-"""How a model is trained: the settings and the fit itself."""
+"""The settings of a training run, and the fit itself."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from penguin_model import bundle
-from penguin_model.card import Feature
+from penguin_model.card import DEFAULT_MODEL, Feature
 from penguin_model.errors import UsageError
 from penguin_model.features import normalize
-from penguin_model.predict import DEFAULT_MODEL
 from penguin_model.training import dataset, network
 
 if TYPE_CHECKING:
@@ -27,14 +26,14 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """What a training run may be told.
+    """The settings of a training run.
 
     Attributes:
-      data: the CSV of penguins.
-      model: where the model goes; ``.keras`` or ``.h5``.
-      plots: the folder of the pictures; empty means beside the model.
-      epochs, batch_size, learning_rate: of Adam's training.
-      seed: of the weights and of the order of the batches.
+      data: the CSV file of labelled penguins.
+      model: the model file to write, ``.keras`` or ``.h5``.
+      plots: the folder for the plots; empty means beside the model.
+      epochs, batch_size, learning_rate: what Adam trains with.
+      seed: of the initial weights and the order of the rows.
     """
 
     data: str = "data/penguins.csv"
@@ -57,7 +56,7 @@ class TrainConfig:
 
     @property
     def plot_paths(self) -> tuple[str, str]:
-        """Where the learning curves and the confusion matrices go."""
+        """Paths of the learning curves and of the confusion matrices."""
         stem = os.path.splitext(os.path.basename(self.model))[0]
         folder = self.plots or os.path.dirname(self.model)
         return (
@@ -66,7 +65,7 @@ class TrainConfig:
         )
 
     def for_card(self) -> dict[str, Any]:
-        """The settings as the card tells them; no paths."""
+        """The settings as the card records them, without paths."""
         return {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
@@ -91,12 +90,12 @@ def fit(
 ) -> tuple[keras.Model, dict[str, list[float]]]:
     """Builds the network and fits it; the same seed and data give the same weights.
 
-    The rows are shuffled once, by the seed: after ``keras.utils.set_random_seed`` Keras 3.15 on
-    TensorFlow repeats the first epoch's order in all the others, because the ``tf.random.shuffle``
-    of its data set starts anew with each epoch's iterator. An unseeded run reshuffles.
+    The rows are shuffled only once: after ``keras.utils.set_random_seed``, Keras 3.15 on TensorFlow
+    repeats the first epoch's order in all others, because the ``tf.random.shuffle`` of its data set
+    restarts with each epoch's iterator. An unseeded run reshuffles.
 
     Returns:
-      The fitted model, and Keras' history: a list of one value an epoch for each metric.
+      The fitted model, and Keras' history: for each metric, a list with one value per epoch.
     """
     import keras
     import tensorflow as tf
@@ -138,7 +137,7 @@ def matrix(birds: dataset.Birds, features: Sequence[Feature]) -> npt.NDArray[np.
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that a result may depend on."""
+    """Versions of Python and of the libraries that may affect the result."""
     import keras
     import pandas as pd
     import sklearn

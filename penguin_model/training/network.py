@@ -23,7 +23,7 @@ def build(features: int, classes: int, *, learning_rate: float) -> keras.Model:
     """
     import keras
 
-    # Layers have names of their own, so that a second model in one process saves the same.
+    # Explicit names, so that a second model in the same process is saved identically.
     layers = [keras.Input((features,), name="measurements", dtype="float32")]
     layers += [
         keras.layers.Dense(units, activation="relu", name=f"hidden_{number}")
@@ -35,7 +35,7 @@ def build(features: int, classes: int, *, learning_rate: float) -> keras.Model:
         optimizer=keras.optimizers.Adam(learning_rate),
         loss="categorical_crossentropy",
         metrics=["accuracy"],
-        # Compiling for XLA takes longer than the whole training of a network of this size.
+        # Compiling with XLA takes longer than training a network of this size.
         jit_compile=False,
     )
     return model

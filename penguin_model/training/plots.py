@@ -1,4 +1,4 @@
-"""Pictures of a training: learning curves and confusion matrices, as Matplotlib figures."""
+"""Plots of a training run: learning curves and confusion matrices, as Matplotlib figures."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _PREFIXES = {"training": "", "held out": "val_"}
 
 
 def learning_curves(history: History, *, title: str) -> Figure:
-    """Loss and accuracy of both parts over the epochs, side by side.
+    """Plots the loss and the accuracy of both parts by epoch, side by side.
 
-    The training values are means over the epoch while the weights were still changing, the
-    held-out ones are taken at its end: that is why the latter may look better.
+    Training values are means over an epoch, while the weights are still changing; held-out values
+    are taken at its end, and may look better for that.
 
     Args:
-      history: Keras' ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``, one value an epoch.
-      title: stands above both panels.
+      history: Keras' ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``, one value per epoch.
+      title: shown above both panels.
     """
     figure = _figure(10.5, 4.4)
     left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.06})
     _curves(left, history, "loss", best=min, show=lambda value: f"{value:.4f}")
     left.set(title="Loss (lower is better)", ylabel="cross-entropy (nats)")
-    # The loss falls by orders of magnitude; a linear axis would show its first epochs only.
+    # The loss falls by orders of magnitude: a linear axis would only show the first epochs.
     left.set_yscale("log")
     left.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     _curves(right, history, "accuracy", best=max, show=lambda value: f"{100 * value:.1f} %")
     right.set(title="Accuracy (higher is better)", ylabel="share of birds classified correctly")
     right.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
-    lowest = min(min(history["accuracy"]), min(history["val_accuracy"]))
+    lowest = min(*history["accuracy"], *history["val_accuracy"])
     right.set_ylim(max(0.0, lowest - 0.05), 1.03)
     for axes, corner in ((left, "upper right"), (right, "lower right")):
         axes.set(xlabel="epoch (★ best, ● last)", xlim=(0.5, len(history["loss"]) + 0.5))
@@ -52,12 +52,12 @@ def learning_curves(history: History, *, title: str) -> Figure:
 def confusion_matrices(
     matrices: Mapping[str, Sequence[Sequence[int]]], classes: Sequence[str], *, title: str
 ) -> Figure:
-    """One matrix a part, side by side: counts, and percentages of the true class.
+    """Plots a matrix for each part, side by side: counts, and percentages of the true class.
 
     Args:
-      matrices: by name of the part; rows are true classes, columns predicted ones.
+      matrices: by the name of the part; rows are true classes, columns predicted ones.
       classes: their names.
-      title: stands above all panels.
+      title: shown above all panels.
     """
     size = max(4.6, 1.3 * len(classes) + 0.8)
     figure = _figure(size * len(matrices) + 0.8, size + 0.4)
@@ -97,7 +97,7 @@ def save(figure: Figure, path: str, *, dpi: int = _DPI) -> None:
 
 
 def _figure(width: float, height: float) -> Figure:
-    # A Figure of its own, on the Agg canvas: no display, no global state of pyplot.
+    # A separate Figure on the Agg canvas needs no display, and none of pyplot's global state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -109,7 +109,7 @@ def _figure(width: float, height: float) -> Figure:
 def _curves(
     axes: Axes, history: History, name: str, *, best: Any, show: Callable[[float], str]
 ) -> None:
-    """One line a part, a star at its best value and a dot at its last."""
+    """Draws a line for each part, with a star at its best value and a dot at its last."""
     for part, prefix in _PREFIXES.items():
         values = list(history[prefix + name])
         colour = _COLOURS[part]

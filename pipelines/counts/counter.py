@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from apache_beam.metrics import Metrics
 
 from pipelines.counts.by_file import UNKNOWN, FileTally, by_bucket
-from pipelines.progress.reporter import ProgressReporter
-from pipelines.runners.submission import NAMESPACE
+from pipelines.counts.metrics import NAMESPACE
 
 # Metrics by the field of `FileTally` that they count.
 _METRICS = {
@@ -17,7 +17,7 @@ _METRICS = {
     "rows_rejected": Metrics.counter(NAMESPACE, "rows_rejected"),
     "unreadable": Metrics.counter(NAMESPACE, "files_unreadable"),
 }
-# Fields of `ProgressCounts` likewise.
+# What a listener calls these fields.
 _PROGRESS = {
     "matched": "files",
     "bytes_ranged": "ranged",
@@ -29,15 +29,27 @@ _PROGRESS = {
 _VERSION = ("size", "modified")
 
 
+class Listener(Protocol):
+    """Hears of the work as it is counted, to report progress; it decides nothing."""
+
+    def add(self, **counts: int) -> None:
+        """Takes in further work.
+
+        Args:
+          **counts: ``files`` and their ``bytes``; bytes ``ranged``, ``surveyed`` and ``read``;
+            ``rows``, and those of them ``rejected``.
+        """
+
+
 class Counter:
     """Counts the work of one bundle; metrics, progress and tallies follow from the same number.
 
     Args:
-      teller: reports progress; None reports nothing.
+      listener: is told of the work; None tells nobody.
     """
 
-    def __init__(self, teller: ProgressReporter | None = None) -> None:
-        self._teller = teller
+    def __init__(self, listener: Listener | None = None) -> None:
+        self._listener = listener
         self._by_file: dict[str, dict[str, int]] = {}
 
     def add(self, path: str, **counts: int) -> None:
@@ -58,10 +70,10 @@ class Counter:
                 _METRICS[name].inc(count)
             if name in _PROGRESS:
                 progress[_PROGRESS[name]] = count
-        if self._teller is not None and progress:
+        if self._listener is not None and progress:
             if "files" in progress:
                 progress["bytes"] = counts["size"]
-            self._teller.add(**progress)
+            self._listener.add(**progress)
 
     def take(self) -> Iterator[tuple[int, dict[str, FileTally]]]:
         """What was counted, by bucket of files; forgets it."""

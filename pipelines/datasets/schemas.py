@@ -16,6 +16,8 @@ from apache_beam import coders
 from penguin_model.card import Feature, ModelCard
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+# Output columns that every card has: `model_file.read_card` refuses features of these names.
+RESERVED_COLUMNS = frozenset({"source_file", "source_row", "species", "probability"})
 _LABEL = (pa.field("label", pa.int32()),)
 LOCATION = (pa.field("source_file", _DICTIONARY), pa.field("source_row", pa.int64()))
 
@@ -49,7 +51,7 @@ def observations(
 ) -> pa.Schema:
     """Good rows in raw units: location, passthrough text, float64 features in the card's order.
 
-    The chunks of a file that has labels end with their codes (`labels.read`); others lack the
+    The chunks of a file that has labels end with their codes (`labels.to_codes`); others lack the
     column, which then costs nothing.
     """
     carried = [pa.field(name, pa.string()) for name in passthrough]
@@ -111,7 +113,8 @@ class RecordBatchCoder(coders.Coder):
 
     def to_type_hint(self) -> type:
         """The element type."""
-        return pa.RecordBatch
+        chunk: type = pa.RecordBatch
+        return chunk
 
 
 coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)

@@ -169,6 +169,6 @@ class ShardWriter:
 
 def _batch_rows(table: pa.Table) -> int:
     """How many rows are written at a time, a power of two: fewer where a column is wide."""
-    widest = max(column.nbytes for column in table.columns)
-    rows = max(1, _BATCH_BYTES * table.num_rows // max(1, widest))
+    widest: int = max(column.nbytes for column in table.columns)
+    rows: int = max(1, _BATCH_BYTES * table.num_rows // max(1, widest))
     return min(_MOST_BATCH_ROWS, 1 << (rows.bit_length() - 1))

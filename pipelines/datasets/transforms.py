@@ -1,4 +1,4 @@
-"""The steps that write and count: shards into staging, counts against each other."""
+"""The step that writes a data set: shards into staging, and the rows of each file in them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from pipelines.counts.by_file import FileTally, reconcile
 from pipelines.counts.counter import Counter
-from pipelines.counts.emit import TALLIES, at_bundle_end, figures, tagged_figures
-from pipelines.datasets import schemas
+from pipelines.counts.emit import TALLIES, at_bundle_end
 from pipelines.datasets.shard_writer import Shard, ShardWriter
 from pipelines.reading.settings import Sizes
 
@@ -105,44 +103,6 @@ class WriteShardsFn(beam.DoFn):
         """Closes the shards, and emits their records and the rows that each file has in them."""
         yield from at_bundle_end(self._writer.finish())
         yield from at_bundle_end(self._counter.take(), TALLIES)
-
-
-class ReconcileFn(beam.DoFn):
-    """Checks each file's counts, lists the files as rows of `schemas.FILES`, adds up the totals."""
-
-    def __init__(self, model_sha256: str) -> None:
-        self._model_sha256 = model_sha256
-
-    def process(self, bucket: tuple[int, Mapping[str, FileTally]]) -> Iterator[Any]:
-        """Checks the files of a bucket; emits them as one batch, and their totals."""
-        tallies = bucket[1]
-        for path, tally in tallies.items():
-            reconcile(path, tally)
-        yield pa.RecordBatch.from_pylist(
-            [
-                {
-                    "source_file": path,
-                    "size": tally.size,
-                    "modified": tally.modified,
-                    "model_sha256": self._model_sha256,
-                    "status": tally.status,
-                    "rows_read": tally.rows_read,
-                    "rows_scored": tally.rows_scored,
-                    "rows_rejected": tally.rows_rejected,
-                }
-                for path, tally in tallies.items()
-            ],
-            schema=schemas.FILES,
-        )
-        known = tallies.values()
-        totals = {
-            "files": len(tallies),
-            "files_unreadable": sum(tally.unreadable for tally in known),
-            "rows_read": sum(tally.rows_read for tally in known),
-            "rows_scored": sum(tally.rows_scored for tally in known),
-            "rows_rejected": sum(tally.rows_rejected for tally in known),
-        }
-        yield tagged_figures(figures("totals", totals))
 
 
 def locate(chunk: pa.RecordBatch) -> Iterable[tuple[str, int, int]]:

@@ -10,10 +10,9 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model import cli
+from penguin_model.card import DEFAULT_MODEL
 from pipelines.reading.format_table import FORMATS
 from pipelines.runners.beam_private import BeamArgumentParser
-
-DEFAULT_MODEL = "models/penguin-classifier.keras"
 
 
 class ScoreOptions(PipelineOptions):
@@ -26,82 +25,82 @@ class ScoreOptions(PipelineOptions):
             "--input",
             action="append",
             metavar="PATH",
-            help="a file, a folder or a glob of observations, on any filesystem Beam knows; "
-            "may be given more than once (required)",
+            help="a file, folder or glob of observations, on any filesystem that Beam supports; "
+            "repeatable (required)",
         )
         group.add_argument(
-            "--output", metavar="PATH", help="the root below which runs are published (required)"
+            "--output", metavar="PATH", help="the output root, where runs are published (required)"
         )
         group.add_argument(
             "--model",
             default=DEFAULT_MODEL,
             metavar="PATH",
-            help="the model file, .keras or .h5, its card beside it (default: %(default)s)",
+            help="the model file, .keras or .h5, with its card beside it (default: %(default)s)",
         )
         group.add_argument(
             "--run_id",
             metavar="NAME",
-            help="the run's name, letters, digits and '._-' (default: the UTC time)",
+            help="the run id: letters, digits and '._-' (default: the UTC time)",
         )
         group.add_argument(
             "--format",
             choices=tuple(FORMATS),
-            help="the format of all input files (default: as each file's name ends)",
+            help="the format of all input files (default: from each file's name)",
         )
         group.add_argument(
             "--new_only",
             action="store_true",
-            help="leave out files that a published run has scored with this model, by path, size "
-            "and modification time",
+            help="skip files that a published run has already scored with this model (same path, "
+            "size and modification time)",
         )
         group.add_argument(
             "--settle_seconds",
             type=_seconds,
             default=0.0,
             metavar="SECONDS",
-            help="leave files that were modified within this time, and may still be written, for "
-            "the next run (default: 0)",
+            help="leave files modified in the last SECONDS, which may still be written, for the "
+            "next run (default: 0)",
         )
         group.add_argument(
             "--passthrough",
             action="append",
             default=[],
             metavar="COLUMN",
-            help="an input column to carry into the predictions, as text; may be given more than "
-            "once, or several separated by commas",
+            help="an input column to copy into the predictions, as text; repeat it, or separate "
+            "several with commas",
         )
         group.add_argument(
             "--max_reject_fraction",
             type=_fraction,
             default=0.1,
             metavar="FRACTION",
-            help="publish nothing, exit 3, when more than this part of the rows is rejected "
+            help="hold the run (exit 3) if more than this fraction of the rows is rejected "
             "(default: %(default)s)",
         )
         group.add_argument(
             "--max_drift",
             type=_index,
             metavar="PSI",
-            help="publish nothing, exit 4, when a feature, the species mix or the probability has "
-            "drifted further than this (PSI) and beyond chance (default: measure only)",
+            help="hold the run (exit 4) if a feature, the species mix or the probability has "
+            "drifted by more than this (PSI) and beyond chance (default: measure only)",
         )
         group.add_argument(
             "--replace",
             action="store_true",
-            help="publish a run_id again, in place of the run that has it",
+            help="publish over an existing run with the same id",
         )
         group.add_argument(
             "--report",
             action="store_true",
-            help="write a page on the run, published or held: reports/NAME.html below the output "
-            "root",
+            help="write an HTML report on the run, published or held, to reports/NAME.html under "
+            "the output root",
         )
         group.add_argument(
             "--progress",
             action="store_true",
             default=True,
-            help="show how far the run is, on standard error: a bar on a terminal, else a line "
-            "every few seconds (default)",
+            help="show progress on standard error: a bar on a terminal, otherwise a line every few "
+            "seconds (default)",
         )
         group.add_argument(
             "--no-progress",
@@ -167,7 +166,7 @@ def parse_arguments(program: str, arguments: Sequence[str]) -> argparse.Namespac
     parser = _Parser(
         prog=program,
         description="Score observation files with a trained Keras model, and publish the run.",
-        epilog="Beam's own options are taken beside these, for instance --runner=FlinkRunner or "
+        epilog="All of Beam's own options are accepted too, such as --runner=FlinkRunner or "
         "--direct_num_workers=2.",
         allow_abbrev=False,
         add_help=True,

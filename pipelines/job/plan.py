@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model.card import ModelCard
-from pipelines import storage
+from pipelines import publishing, storage
 from pipelines.datasets import schemas
 from pipelines.errors import UsageError
 from pipelines.pipeline import ScoreObservations
-from pipelines.publishing import decide
 from pipelines.reading.matching import Matching
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.runners.choose import choose_runner
@@ -101,18 +100,18 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         card=card,
         model_path=storage.join(paths.staging, "model", os.path.basename(values.model)),
         passthrough=passthrough,
-        publication=decide.Publication(
+        publication=publishing.Publication(
             layout=paths,
             replace=values.replace,
             card=card,
             max_reject_fraction=values.max_reject_fraction,
             max_drift=values.max_drift,
             new_only=values.new_only,
-            is_last=not submission.waits,
+            waits_for_end=submission.waits_for_end,
             run_info=run_info,
         ),
         sizes=sizes,
-        progress=paths.progress if values.progress and submission.waits else None,
+        progress=paths.progress if values.progress and submission.waits_for_end else None,
     )
     return Plan(
         transform=transform,

@@ -9,18 +9,16 @@ from contextlib import AbstractContextManager
 import pyarrow as pa
 
 from penguin_model import cli
-from pipelines import storage
-from pipelines.counts import failures
+from pipelines import publishing, storage
+from pipelines.counts import Metrics, failures
 from pipelines.errors import DriftError, PenguinError, RejectsError
 from pipelines.job import summary
 from pipelines.job.options import parse_arguments
 from pipelines.job.plan import Plan, prepare
 from pipelines.monitoring import drift
 from pipelines.progress import display
-from pipelines.publishing import decide
-from pipelines.publishing import door as commit
 from pipelines.runners import beam_private, signals
-from pipelines.runners.submission import Metrics, Workers, as_penguin_error
+from pipelines.runners.submission import Workers, as_penguin_error
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import HeldBecause, Manifest
 from pipelines.scoring import model_file
@@ -48,7 +46,7 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     plan = prepare(values, arguments)
     paths = plan.transform.publication.layout
     render = summary.as_json if values.summary == "json" else summary.as_text
-    if not plan.submission.waits:
+    if not plan.submission.waits_for_end:
         submit(plan)
         print(render(summary.of_submitted(paths)))
         return 0
@@ -72,18 +70,18 @@ def _held_error(manifest: Manifest, paths: Layout) -> PenguinError:
         return RejectsError(
             f"{manifest.reject_fraction:.1%} of the rows were rejected, more than "
             f"--max_reject_fraction {manifest.max_reject_fraction:g}; nothing is published, "
-            f"the rejects lie in {paths.held}"
+            f"the rejects are in {paths.held}"
         )
     found = manifest.drift or {}
     return DriftError(
         f"the data have drifted: PSI {drift.explain(found)}, more than --max_drift "
-        f"{found['max_drift']:g}; nothing is published, what was found lies in {paths.held}"
+        f"{found['max_drift']:g}; nothing is published, the details are in {paths.held}"
     )
 
 
 def _report(program: str, paths: Layout, model: str) -> str | None:
     """Writes the run's page; the run's outcome stands whatever comes of it."""
-    from pipelines.report import __main__ as report
+    from pipelines import report
 
     try:
         return report.write(paths.output, paths.run_id, model=model)
@@ -111,9 +109,9 @@ def execute(plan: Plan, progress_display: AbstractContextManager[None] = _NO_DIS
         metrics = submit(plan, progress_display)
     except PenguinError:
         # Past its point of no return a run is finished, whatever became of its job.
-        if decide.read_outcome(paths) is None:
+        if publishing.read_outcome(paths) is None:
             raise
-    manifest = decide.read_outcome(paths)
+    manifest = publishing.read_outcome(paths)
     if manifest is None:
         raise PenguinError("the job ended without an outcome; nothing is published")
     return manifest, metrics
@@ -137,13 +135,13 @@ def submit(plan: Plan, progress_display: AbstractContextManager[None] = _NO_DISP
     metrics: Metrics = {}
     with (
         signals.caught(),
-        commit.attempt(paths, hands_over=not plan.submission.waits),
+        publishing.of(paths).attempt(waits_for_end=plan.submission.waits_for_end),
         contextlib.closing(plan.submission),
         progress_display,
     ):
         # After leftovers of an interrupted run of this name were finished or removed.
         if not plan.transform.publication.replace:
-            commit.refuse_published(paths)
+            publishing.of(paths).refuse_published()
         signals.run_in_thread(
             lambda: metrics.update(_run_pipeline(plan)),
             cancel=plan.submission.cancel,

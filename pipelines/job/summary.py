@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from penguin_model import cli
+from pipelines.counts import Metrics, Spread
 from pipelines.formatting import count
-from pipelines.runners.submission import Metrics, Spread
 from pipelines.runs.layout import DATASETS, PREDICTIONS, REJECTS, Layout
 from pipelines.runs.manifest import Manifest, Status, to_json
 

@@ -1,16 +1,17 @@
-"""How far two histograms of the same bins lie apart, and how far chance alone puts them.
+"""The distance between two histograms with the same bins, and how much of it chance explains.
 
-Two numbers say how far: the population stability index (PSI; N. Siddiqi, Credit Risk Scorecards,
-2006) and the Jensen-Shannon distance. The PSI of two samples of one population is never 0: its mean
-is about ``(bins - 1) * (1 / rows + 1 / reference_rows)`` (B. Yurdakul and J. Naranjo, Statistical
-properties of the population stability index, 2020). Ten bins of 30 birds make 0.3 of nothing, and
-against 239 training birds even a million rows make 0.04. So each PSI has a threshold of its own,
-from a permutation test (P. Good, Permutation Tests, 1994), which holds for samples of any two
-sizes: both are pooled and dealt out anew, and the threshold is what deals seldom exceed.
+Two numbers measure the distance: the population stability index (PSI; N. Siddiqi, Credit Risk
+Scorecards, 2006) and the Jensen-Shannon distance. The PSI of two samples of the same population is
+never 0. Its mean is about ``(bins - 1) * (1 / rows + 1 / reference_rows)`` (B. Yurdakul and
+J. Naranjo, Statistical properties of the population stability index, 2020). With ten bins and 30
+birds, pure chance gives a PSI near 0.3; against 239 training birds, a million rows still give 0.04.
+So each PSI has its own threshold, from a permutation test (P. Good, Permutation Tests, 1994), which
+is valid for any two sample sizes. It pools both samples and splits them again at random; the
+threshold is a PSI that such splits seldom exceed.
 
-Something has drifted if its PSI is beyond chance *and* of a size that matters. In one night of a
-hundred at most (FALSE_ALARMS, shared out evenly to all that is compared: Bonferroni's bound) does
-chance say so of anything.
+A distribution has drifted if its PSI is beyond chance *and* large enough to matter. By chance alone
+that happens in at most one night in a hundred: FALSE_ALARMS, divided equally among all comparisons
+(Bonferroni's bound).
 """
 
 from __future__ import annotations
@@ -26,24 +27,24 @@ from pipelines.monitoring.histograms import Counts
 Bins = npt.NDArray[np.int64]
 
 FALSE_ALARMS = 0.01
-# What is called drift where no --max_drift says: Siddiqi's "small change" begins here.
+# The PSI that counts as drift without --max_drift: where Siddiqi's "small change" begins.
 NOTABLE = 0.1
 
-# The threshold is this one of the largest simulated values: more smooth it, and take longer.
+# The threshold is the largest simulated value but two: a higher rank is smoother, but slower.
 RANK = 3
-# NumPy draws from less than 1e9 rows in all; this many on each side have no noise to speak of.
+# NumPy draws from fewer than 1e9 rows in total. Sampling noise is negligible at this size.
 _MOST_ROWS = 400_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shift:
-    """How one thing lies against a reference.
+    """The result of comparing one distribution with a reference.
 
     Attributes:
       psi: population stability index, in nats.
       js: Jensen-Shannon distance, 0 to 1.
-      threshold: the PSI that samples of these sizes exceed by chance in few nights only.
-      rows, reference_rows: the sizes of both samples.
+      threshold: the PSI that samples of these sizes seldom exceed by chance.
+      rows, reference_rows: the sizes of the two samples.
       drifted: whether `psi` exceeds both the threshold and the size that matters.
     """
 
@@ -56,23 +57,25 @@ class Shift:
 
     @property
     def score(self) -> float:
-        """The PSI if it is beyond chance, else 0."""
+        """The PSI if it is beyond chance, otherwise 0."""
         return self.psi if self.psi > self.threshold else 0.0
 
 
-def compare(counts: Counts, reference: Counts, *, things: int = 1, limit: float = NOTABLE) -> Shift:
-    """Compares the counts of one thing with those of a reference, bin by bin.
+def compare(
+    counts: Counts, reference: Counts, *, comparisons: int = 1, limit: float = NOTABLE
+) -> Shift:
+    """Compares a histogram with a reference.
 
     Args:
-      counts: one a bin, not all 0.
-      reference: the same.
-      things: how many comparisons share the night's FALSE_ALARMS.
+      counts: one per bin, not all 0.
+      reference: likewise, with the same bins.
+      comparisons: the number of comparisons that share the night's FALSE_ALARMS.
       limit: the PSI that matters.
     """
     ours, theirs = np.array(counts, np.int64), np.array(reference, np.int64)
-    rounds = rounds_for(things)
-    simulated = np.partition(chance(ours, theirs, rounds), rounds - RANK)
-    # Rounded at once, so that the manifest's numbers bear out the verdict.
+    rounds = rounds_for(comparisons)
+    simulated = np.partition(simulate_chance(ours, theirs, rounds), rounds - RANK)
+    # Rounded before they are compared, so that the verdict agrees with the manifest's numbers.
     found = round(float(psi(ours, theirs)), 6)
     threshold = round(float(simulated[rounds - RANK]), 6)
     return Shift(
@@ -85,29 +88,30 @@ def compare(counts: Counts, reference: Counts, *, things: int = 1, limit: float 
     )
 
 
-def rounds_for(things: int) -> int:
-    """How often the samples are dealt out anew for one of several comparisons.
+def rounds_for(comparisons: int) -> int:
+    """The number of permutations for each of several comparisons.
 
-    As many times as make the chance of exceeding the threshold, ``RANK / (rounds + 1)`` by the
-    symmetry of all deals and the one that was observed, this comparison's share of FALSE_ALARMS.
+    All splits, the observed one included, are equally likely, so the chance that the observed one
+    exceeds the threshold is ``RANK / (rounds + 1)``. It must not exceed a comparison's share of
+    FALSE_ALARMS.
     """
-    return math.ceil(RANK * things / FALSE_ALARMS) - 1
+    return math.ceil(RANK * comparisons / FALSE_ALARMS) - 1
 
 
 def psi(counts: Bins, reference: Bins) -> npt.NDArray[np.float64]:
-    """Population stability index, the sum over all bins of ``(p - q) ln(p / q)``.
+    """The population stability index: the sum over all bins of ``(p - q) ln(p / q)``.
 
-    A bin that is empty on one side would make it infinite. So each side gets half a row a bin more
-    (H. Jeffreys, An invariant form for the prior probability in estimation problems, 1946), shared
-    out to the bins as both sides together are: samples of equal shares then have an index of 0
-    whatever their sizes, and bins that both lack do not count.
+    A bin that is empty on one side would make it infinite, so each side gets an extra half row per
+    bin (H. Jeffreys, An invariant form for the prior probability in estimation problems, 1946).
+    The extra rows are spread over the bins like both samples together, so that samples with equal
+    shares have a PSI of 0 whatever their sizes, and bins that are empty on both sides don't count.
 
     Args:
       counts: int64 ``[..., bins]``, no sum 0.
-      reference: the same.
+      reference: likewise.
 
     Returns:
-      ``[...]``, 0 or more, in nats; the same either way round.
+      ``[...]``, at least 0, in nats; swapping the arguments doesn't change it.
     """
     p = counts / counts.sum(axis=-1, keepdims=True)
     q = reference / reference.sum(axis=-1, keepdims=True)
@@ -121,10 +125,10 @@ def psi(counts: Bins, reference: Bins) -> npt.NDArray[np.float64]:
 
 
 def js_distance(counts: Bins, reference: Bins) -> float:
-    """Jensen-Shannon distance: the square root of the divergence in bits, hence 0 to 1.
+    """The Jensen-Shannon distance: the square root of the divergence in bits, 0 to 1.
 
-    J. Lin, Divergence measures based on the Shannon entropy, 1991; that the root is a metric:
-    D. Endres and J. Schindelin, A new metric for probability distributions, 2003.
+    See J. Lin, Divergence measures based on the Shannon entropy, 1991, and, on why the root is a
+    metric, D. Endres and J. Schindelin, A new metric for probability distributions, 2003.
     """
     p, q = counts / counts.sum(), reference / reference.sum()
     middle = (p + q) / 2
@@ -135,20 +139,20 @@ def js_distance(counts: Bins, reference: Bins) -> float:
     return math.sqrt(min(max(bits, 0.0), 1.0))
 
 
-def chance(counts: Bins, reference: Bins, rounds: int) -> npt.NDArray[np.float64]:
-    """The indices that chance alone makes: both samples pooled, and dealt out anew.
+def simulate_chance(counts: Bins, reference: Bins, rounds: int) -> npt.NDArray[np.float64]:
+    """Simulates the PSI under chance alone: pools both samples and splits them again at random.
 
     Args:
       counts: int64 ``[bins]``, not all 0.
-      reference: the same.
-      rounds: how often; fewer rounds give the beginning of more.
+      reference: likewise.
+      rounds: the number of splits; fewer rounds give a prefix of more.
 
     Returns:
-      ``[rounds]``, the same for the same counts.
+      ``[rounds]``, always the same for the same counts.
     """
     ours, theirs = _capped(counts), _capped(reference)
     pooled = ours + theirs
-    # Seeded by the counts: any one seed's luck would else be the luck of every night.
+    # Seeded by the counts: a fixed seed's bias would affect every night alike.
     dealt = np.random.default_rng(pooled.tolist()).multivariate_hypergeometric(
         pooled, int(min(ours.sum(), theirs.sum())), size=rounds, method="marginals"
     )

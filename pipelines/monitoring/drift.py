@@ -1,7 +1,7 @@
-"""Drift: how far tonight's data lie from the training's and from the last run's, beyond chance.
+"""Drift: how far a run's data differ, beyond chance, from the training data and the previous run's.
 
-Each feature, the species mix and the winning probability are compared on their own
-(`divergence.compare`); the worst of what is beyond chance is the night's score.
+Each feature, the species mix and the probability of the predicted species are compared separately
+(`divergence.compare`). The largest PSI that is beyond chance is the run's score.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from penguin_model.card import Reference
 from pipelines.monitoring.divergence import NOTABLE, Shift, compare
 from pipelines.monitoring.histograms import PROBABILITY, SPECIES, Counts
 
-# How many of what has drifted an error names.
+# The most drifted distributions that an error names.
 _MOST_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Drift:
-    """The verdict on a night.
+    """How a run differs from its references.
 
     Attributes:
-      training: against the model's training, by feature, ``species`` and ``probability``.
-      previous: against the last published run; empty where there is none.
+      training: the shifts against the training data, by feature, ``species`` and ``probability``.
+      previous: the shifts against the last published run; empty if there is none.
       previous_run: that run's id.
-      max_drift: the run is held back over this score; None means never.
+      max_drift: a higher score holds the run back; None means that none does.
     """
 
     training: Mapping[str, Shift]
@@ -36,17 +36,17 @@ class Drift:
 
     @property
     def score(self) -> float:
-        """The largest PSI that is beyond chance, 0 where none is."""
+        """The largest PSI that is beyond chance, 0 if none is."""
         shifts = [*self.training.values(), *self.previous.values()]
         return max((shift.score for shift in shifts), default=0.0)
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has to be held back."""
+        """Whether the run must be held back."""
         return self.max_drift is not None and self.score > self.max_drift
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values for the manifest."""
+        """The manifest's ``drift``, as JSON values."""
         shifts = [*self.training.items(), *self.previous.items()]
         return {
             "training": _as_json(self.training),
@@ -59,30 +59,33 @@ class Drift:
 
 
 def measure(
-    tonight: Reference,
+    this_run: Reference,
     training: Reference,
     *,
     previous: tuple[str, Reference] | None = None,
     max_drift: float | None = None,
 ) -> Drift:
-    """Compares a night with the model's training and with the last published run.
+    """Compares a run with the training data and with the last published run.
 
     Args:
-      tonight: the run's histograms (`histograms.of_run`).
+      this_run: the run's histograms (`histograms.of_run`).
       training: the card's reference.
-      previous: the last run's id and histograms, None where there is none.
-      max_drift: the PSI that matters; None means NOTABLE, and that no run is held back.
+      previous: the last published run's id and histograms; None if there is none.
+      max_drift: the PSI that counts as drift; None means NOTABLE, and holds no run back.
 
     Returns:
-      The verdict. Where either side has no rows, or other bins, nothing is compared.
+      The shifts. Histograms without rows, or with different bins, aren't compared.
     """
-    with_training = _pairs(tonight, training)
-    with_previous = _pairs(tonight, previous[1]) if previous else {}
-    things = len(with_training) + len(with_previous)
+    with_training = _pairs(this_run, training)
+    with_previous = _pairs(this_run, previous[1]) if previous else {}
+    comparisons = len(with_training) + len(with_previous)
     limit = NOTABLE if max_drift is None else max_drift
 
     def compared(pairs: Mapping[str, tuple[Counts, Counts]]) -> dict[str, Shift]:
-        return {name: compare(*pair, things=things, limit=limit) for name, pair in pairs.items()}
+        return {
+            name: compare(*pair, comparisons=comparisons, limit=limit)
+            for name, pair in pairs.items()
+        }
 
     return Drift(
         training=compared(with_training),
@@ -93,10 +96,10 @@ def measure(
 
 
 def explain(found: Mapping[str, Any]) -> str:
-    """Names what has drifted, the worst first, for the one-line error.
+    """Names what has drifted, worst first, for the one-line error.
 
     Args:
-      found: a manifest's ``drift``, its score over its ``max_drift``.
+      found: a manifest's ``drift`` whose score exceeds its ``max_drift``.
     """
     against = {"training": found["training"], f"run {found['previous_run']}": found["previous"]}
     drifted = [
@@ -110,22 +113,22 @@ def explain(found: Mapping[str, Any]) -> str:
     return ", ".join(named[:_MOST_NAMED]) + more
 
 
-def _pairs(tonight: Reference, other: Reference) -> dict[str, tuple[Counts, Counts]]:
-    """The counts of all that both have in the same bins, and rows of."""
+def _pairs(this_run: Reference, other: Reference) -> dict[str, tuple[Counts, Counts]]:
+    """The counts of the distributions that both have, with the same bins and with rows."""
     pairs = {
         name: (ours, other.features[name])
-        for name, ours in tonight.features.items()
+        for name, ours in this_run.features.items()
         if name in other.features
     }
-    pairs[PROBABILITY] = (tonight.probability, other.probability)
+    pairs[PROBABILITY] = (this_run.probability, other.probability)
     found = {
         name: (ours.counts, theirs.counts)
         for name, (ours, theirs) in pairs.items()
         if ours.edges == theirs.edges
     }
-    names = tuple(dict.fromkeys([*tonight.classes, *other.classes]))
+    names = tuple(dict.fromkeys([*this_run.classes, *other.classes]))
     found[SPECIES] = (
-        tuple(tonight.classes.get(name, 0) for name in names),
+        tuple(this_run.classes.get(name, 0) for name in names),
         tuple(other.classes.get(name, 0) for name in names),
     )
     return {name: pair for name, pair in found.items() if sum(pair[0]) and sum(pair[1])}

@@ -1,8 +1,8 @@
-"""Histograms of what a night holds: counted by the chunk, added up like all figures of a run.
+"""Histograms of a run's data, counted chunk by chunk and added up like all other counts of a run.
 
-A histogram travels as one figure, a tuple of counts under the feature's name, so that a chunk of
-any height costs a handful of small elements. `card.RESERVED_COLUMNS` keeps a feature from being
-called `species` or `probability`, hence one flat set of names holds all that is compared.
+A histogram travels as a single tuple of counts under its feature's name, so a chunk costs a handful
+of small elements, however many rows it has. A card that calls a feature `species` or `probability`
+is refused (`model_file.read_card`), so all histograms share one flat set of names.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ SPECIES = "species"
 PROBABILITY = "probability"
 
 
-def count(values: npt.NDArray[np.floating[Any]], edges: Sequence[float]) -> Counts:
+def count_values(values: npt.NDArray[np.floating[Any]], edges: Sequence[float]) -> Counts:
     """Counts values into the bins of a `card.Histogram`, as `evaluation.histogram` does.
 
-    One vectorised comparison an edge takes less than a tenth of the time of a binary search a
-    value, at the ten to twenty edges that a card has (`benchmarks/histograms.py`).
+    One vectorised comparison per edge takes less than a tenth of the time of a binary search per
+    value, with the ten to twenty edges of a card (`benchmarks/histograms.py`).
 
     Args:
       values: float64 or float32 ``[n]``, without NaN.
       edges: ascending.
 
     Returns:
-      ``len(edges) + 1`` counts; ``counts[i]`` is of the values in ``[edges[i-1], edges[i])``.
+      ``len(edges) + 1`` counts; ``counts[i]`` counts the values in ``[edges[i-1], edges[i])``.
     """
-    # How many values each edge leaves at or above itself: the bins are the differences.
+    # The number of values at or above each edge. The bins are the differences.
     above = [len(values)]
     above += [int(np.count_nonzero(values >= edge)) for edge in _as_type(edges, values.dtype)]
     return tuple(more - less for more, less in zip(above, [*above[1:], 0], strict=True))
@@ -45,67 +45,67 @@ def count(values: npt.NDArray[np.floating[Any]], edges: Sequence[float]) -> Coun
 def count_features(
     columns: Sequence[npt.NDArray[np.float64]], features: Sequence[Feature], reference: Reference
 ) -> dict[str, Counts]:
-    """Counts the feature columns of a chunk.
+    """Counts the values in a chunk's feature columns.
 
     Args:
       columns: one array ``[n]`` per feature, raw units, in the features' order.
       features: the card's features.
-      reference: whose edges are taken; a feature that it lacks is left out.
+      reference: gives the edges; features that it lacks are left out.
 
     Returns:
       The counts by feature.
     """
     return {
-        feature.name: count(column, reference.features[feature.name].edges)
+        feature.name: count_values(column, reference.features[feature.name].edges)
         for column, feature in zip(columns, features, strict=True)
         if feature.name in reference.features
     }
 
 
 def add_up(counts: Iterable[int | Counts]) -> int | Counts:
-    """Adds up the values of one figure: numbers, or tuples of one length element by element.
+    """Adds up numbers, or tuples of equal length element by element.
 
-    It takes its own results, and their order does not matter: a combiner of partial sums.
+    Order doesn't matter, and partial sums can be added up again.
     """
     total: int | Counts = 0
     for each in counts:
-        if total == 0:  # nothing yet
+        if total == 0:  # nothing yet, of either kind
             total = each
         elif isinstance(total, int) and isinstance(each, int):
             total += each
         elif isinstance(total, tuple) and isinstance(each, tuple):
             total = tuple(a + b for a, b in zip(total, each, strict=True))
         elif each != 0:
-            raise TypeError(f"a figure is both a number and a tuple: {total!r}, {each!r}")
+            raise TypeError(f"a count is both a number and a tuple: {total!r}, {each!r}")
     return total
 
 
 def of_run(figures: Figures, card: ModelCard) -> Reference | None:
-    """Reads a run's histograms back from its figures, zeros where nothing was counted.
+    """Builds a run's histograms from its counts, with zeros where nothing was counted.
 
     Args:
       figures: the run's sums, by group and name.
       card: the model card.
 
     Returns:
-      Histograms with the edges of the card's reference; None where the card has no reference.
+      Histograms with the edges of the card's reference; None if the card has no reference.
     """
     if card.reference is None:
         return None
     species = {name: figures.get((SPECIES, name), 0) for name in card.classes}
     return Reference(
         features={
-            name: _read(figures, name, card.reference.features[name])
+            name: _look_up(figures, name, card.reference.features[name])
             for name in card.feature_names
             if name in card.reference.features
         },
         classes={name: n for name, n in species.items() if isinstance(n, int)},
-        probability=_read(figures, PROBABILITY, card.reference.probability),
+        probability=_look_up(figures, PROBABILITY, card.reference.probability),
     )
 
 
 def from_json(fields: Mapping[str, Any]) -> Reference:
-    """Reads what ``dataclasses.asdict`` and a manifest made of a run's histograms."""
+    """Rebuilds histograms from a manifest's JSON values, made by ``dataclasses.asdict``."""
     return Reference(
         features={name: _histogram(each) for name, each in fields["features"].items()},
         classes=dict(fields["classes"]),
@@ -114,13 +114,13 @@ def from_json(fields: Mapping[str, Any]) -> Reference:
 
 
 def _as_type(edges: Sequence[float], dtype: np.dtype[Any]) -> list[np.floating[Any]]:
-    """The edges as numbers of a type, each rounded up: so no value changes its side."""
+    """Converts edges to another type, rounding up so that no value changes its side."""
     rounded = np.array(edges, dtype)
     short = rounded.astype(np.float64) < np.array(edges, np.float64)
     return list(np.where(short, np.nextafter(rounded, dtype.type(np.inf)), rounded))
 
 
-def _read(figures: Figures, name: str, like: Histogram) -> Histogram:
+def _look_up(figures: Figures, name: str, like: Histogram) -> Histogram:
     counts = figures.get((GROUP, name))
     if not isinstance(counts, tuple):
         counts = (0,) * len(like.counts)

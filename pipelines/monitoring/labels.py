@@ -1,8 +1,8 @@
-"""Labelled nights: what the model got right, where the input says what was right.
+"""Accuracy on labelled input: how the predictions compare with the labels.
 
-The input may have the card's label column, with a class's name (in any case) or index in a row. A
-label never reaches the model; the sums over a chunk are whole numbers, so that the order in which
-they are added up makes no difference.
+The input may have the card's label column, with the name of a class (in any case) or its index.
+Labels never reach the model. The sums over a chunk are whole numbers, so the order in which they
+are added up makes no difference.
 """
 
 from __future__ import annotations
@@ -20,75 +20,75 @@ from pipelines.monitoring.histograms import Counts, Figures
 from pipelines.reading.encoding import is_bytes, is_text
 
 GROUP = "labels"
-# What stands for a label where there is none, and where there is no such class.
+# The codes of a missing label, and of one that isn't a class of the model.
 MISSING, UNKNOWN = -1, -2
 
 BINS = 10
-# The loss of a row is cut off where Keras cuts it off: one row is 16.1 nats at most.
+# Keras clips probabilities here too: a row's loss is at most 16.1 nats.
 _LEAST_PROBABILITY = np.float32(1e-7)
-# The last bin begins with this float32: the first whose tenfold is at least one less than BINS.
+# The smallest float32 in the last bin: the first x with x * BINS >= BINS - 1.
 _LAST_BIN = np.float32((BINS - 1) / BINS)
 if float(_LAST_BIN) * BINS < BINS - 1:
     _LAST_BIN = np.nextafter(_LAST_BIN, np.float32(1))
-# Losses and probabilities are added up in billionths: whole numbers know no order of addition.
+# Losses and probabilities are added up in billionths: integer sums don't depend on the order.
 _UNIT = 1e-9
 
 Codes = npt.NDArray[np.int32]
 Probabilities = npt.NDArray[np.float32]
 
 
-def read(array: pa.Array, classes: Sequence[str]) -> Codes:
-    """Reads a label column of any type.
+def to_codes(array: pa.Array, classes: Sequence[str]) -> Codes:
+    """Converts a label column of any type to class indices.
 
     Args:
-      array: names or indices; text, which may be bytes, is trimmed, and its case does not matter.
+      array: names or indices; text or bytes are trimmed, and case doesn't matter.
       classes: the card's classes.
 
     Returns:
-      int32 ``[n]``: the class's index, MISSING or UNKNOWN. No label is refused.
+      int32 ``[n]``: the index of the class, MISSING or UNKNOWN.
     """
     if is_text(array.type) or is_bytes(array.type):
-        return _read_text(array, classes)
-    return _read_numbers(validate.to_numbers(array), classes)
+        return _text_to_codes(array, classes)
+    return _numbers_to_codes(validate.to_numbers(array), classes)
 
 
-def count(
+def count_hits(
     codes: Codes,
     winners: npt.NDArray[np.int32],
     best: npt.NDArray[np.float32],
     probabilities: Probabilities,
 ) -> dict[str, Counts]:
-    """Compares a chunk's answers with its labels.
+    """Compares a chunk's predictions with its labels.
 
     Args:
-      codes: int32 ``[n]``, as `read` gives them.
+      codes: int32 ``[n]``, from `to_codes`.
       winners: int32 ``[n]``, the predicted classes.
       best: ``[n]``, their probabilities.
       probabilities: ``[n, classes]``.
 
     Returns:
-      Figures by name, each a tuple of sums; none where no row has a label.
+      Tuples of sums by name; empty if no row has a label.
     """
     if not (codes != MISSING).any():
         return {}
     unknown = int(np.count_nonzero(codes == UNKNOWN))
     known = codes >= 0
-    if not known.all():  # else nothing need be copied
+    if not known.all():  # otherwise nothing needs to be copied
         places = np.flatnonzero(known)
         codes, winners, best = codes[places], winners[places], best[places]
         probabilities = probabilities[places]
-    # Winners are mostly right and in the last bin: what is not so is looked at on its own.
+    # Most predictions are right and in the last bin: only the others are handled one by one.
     wrong = np.flatnonzero(codes != winners)
     chosen = best.copy()
     chosen[wrong] = probabilities[wrong, codes[wrong]]
-    # As float32 like the probabilities: each logarithm takes a sixth of the time.
+    # In float32, like the probabilities, a logarithm takes a sixth of the time.
     np.log(np.maximum(chosen, _LEAST_PROBABILITY, out=chosen), out=chosen)
-    # By places: a mask of no pattern takes three times as long.
+    # By index: an irregular mask takes three times as long.
     low = best[np.flatnonzero(best < _LAST_BIN)].astype(np.float64)
     bins = _bins(low)
     rows = np.bincount(bins, minlength=BINS)
     rows[-1] += len(best) - len(low)
-    sums = np.bincount(bins, low, BINS).astype(np.float64)  # of nothing it counts in int64
+    sums = np.bincount(bins, low, BINS).astype(np.float64)  # bincount of nothing is int64
     sums[-1] += best.sum(dtype=np.float64) - low.sum()
     return {
         "confusion": _tuple(_confusion(codes, winners, wrong, probabilities.shape[1])),
@@ -100,17 +100,18 @@ def count(
     }
 
 
-def report(figures: Figures, classes: Sequence[str], rows_scored: int) -> dict[str, Any] | None:
-    """What a run's labels say of its predictions.
+def summarize(figures: Figures, classes: Sequence[str], rows_scored: int) -> dict[str, Any] | None:
+    """Summarizes how a run's predictions compare with its labels.
 
     Args:
       figures: the run's sums, by group and name.
       classes: the card's classes.
-      rows_scored: all rows with a prediction.
+      rows_scored: the number of rows with a prediction.
 
     Returns:
-      JSON values, None where no row has a label. Where a quotient has no rows it is None: the
-      recall of a class that no label names, the precision of one that was never predicted.
+      The manifest's ``labels``, as JSON values; None if no row has a label. A ratio over no rows is
+      None, such as the recall of a class that no label names, or the precision of a class that was
+      never predicted.
     """
     sums = {name: n for (group, name), n in figures.items() if group == GROUP}
     if not sums:
@@ -122,8 +123,8 @@ def report(figures: Figures, classes: Sequence[str], rows_scored: int) -> dict[s
         "rows": rows,
         "unlabelled": rows_scored - rows,
         "unknown": int(found["unknown"][0]),
-        "accuracy": _quotient(hits.sum(), rows),
-        "log_loss": _quotient(found["loss"][0] * _UNIT, rows),
+        "accuracy": _ratio(hits.sum(), rows),
+        "log_loss": _ratio(found["loss"][0] * _UNIT, rows),
         "recall": _by_class(classes, hits, confusion.sum(axis=1)),
         "precision": _by_class(classes, hits, confusion.sum(axis=0)),
         "confusion": confusion.tolist(),
@@ -132,14 +133,14 @@ def report(figures: Figures, classes: Sequence[str], rows_scored: int) -> dict[s
 
 
 def _bins(values: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    # Ten times a float32 is exact in float64: no value changes its bin.
+    # Ten times a float32 is exact in float64, so no value changes its bin.
     return np.minimum((values.astype(np.float64) * BINS).astype(np.int64), BINS - 1)
 
 
 def _confusion(
     codes: Codes, winners: Codes, wrong: npt.NDArray[np.int64], classes: int
 ) -> npt.NDArray[np.int64]:
-    """The cells of the matrix, row by row: what is on its diagonal is counted by class."""
+    """The cells of the matrix, row by row; the diagonal is counted by class."""
     codes_wrong = codes[wrong]
     cells = np.bincount(codes_wrong * classes + winners[wrong], minlength=classes**2)
     right = np.bincount(codes, minlength=classes) - np.bincount(codes_wrong, minlength=classes)
@@ -148,31 +149,31 @@ def _confusion(
 
 
 def _calibration(found: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, Any]:
-    """The curve of hits over winning probabilities, and its mean distance from the diagonal.
+    """Accuracy by predicted probability, and its mean distance from the diagonal.
 
-    The latter is the expected calibration error over bins of equal width (M. Naeini, G. Cooper and
-    M. Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning, 2015).
+    The distance is the expected calibration error over bins of equal width (M. Naeini, G. Cooper
+    and M. Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning, 2015).
     """
     rows, hits = found["bin_rows"], found["bin_hits"]
     sums = found["bin_probability"] * _UNIT
     return {
-        "error": _quotient(np.abs(hits - sums).sum(), rows.sum()),
+        "error": _ratio(np.abs(hits - sums).sum(), rows.sum()),
         "bins": [
             {
                 "from": index / BINS,
                 "to": (index + 1) / BINS,
                 "rows": int(rows[index]),
-                "probability": _quotient(sums[index], rows[index]),
-                "accuracy": _quotient(hits[index], rows[index]),
+                "probability": _ratio(sums[index], rows[index]),
+                "accuracy": _ratio(hits[index], rows[index]),
             }
             for index in range(BINS)
         ],
     }
 
 
-def _read_numbers(column: validate.Column, classes: Sequence[str]) -> Codes:
+def _numbers_to_codes(column: validate.Column, classes: Sequence[str]) -> Codes:
     values = column.values
-    with np.errstate(invalid="ignore"):  # of what is no int32, and then differs
+    with np.errstate(invalid="ignore"):  # casts of what isn't an int32 give other values
         codes = values.astype(np.int32)
     known = (codes == values) & (codes >= 0) & (codes < len(classes))
     if not known.all():
@@ -180,30 +181,31 @@ def _read_numbers(column: validate.Column, classes: Sequence[str]) -> Codes:
         if column.unparsed is not None:
             missing &= ~column.unparsed
         codes = np.where(known, codes, np.where(missing, MISSING, UNKNOWN)).astype(np.int32)
-    # A class whose name is a number goes by its name.
+    # If the name of a class is a number, the name wins over the index.
     for code, number in enumerate(validate.to_numbers(pa.array(classes, pa.string())).values):
         codes[values == number] = code
     return codes
 
 
-def _read_text(array: pa.Array, classes: Sequence[str]) -> Codes:
-    # Each spelling is looked at once, however many rows have it. As bytes, which may be no UTF-8.
+def _text_to_codes(array: pa.Array, classes: Sequence[str]) -> Codes:
+    # Each spelling is converted once, however many rows have it; as bytes, it may not be UTF-8.
     if not pa.types.is_dictionary(array.type):
         array = _encode(array.cast(pa.large_binary()), classes)
     spellings = array.dictionary.cast(pa.large_binary()).to_pylist()
-    # A null points at one entry more.
+    # Nulls point to an extra entry at the end.
     texts = [(each or b"").decode("utf-8", "replace").strip() for each in [*spellings, None]]
-    codes = _read_numbers(validate.to_numbers(pa.array(texts, pa.large_string())), classes)
+    codes = _numbers_to_codes(validate.to_numbers(pa.array(texts, pa.large_string())), classes)
     known = {name.strip().lower(): index for index, name in enumerate(classes)}
     for place, text in enumerate(texts):
         if codes[place] != MISSING:
             codes[place] = known.get(text.lower(), codes[place])
-    places = array.indices.cast(pa.int64()).fill_null(len(spellings))
-    return codes[places.to_numpy(zero_copy_only=False)]
+    indices = array.indices.cast(pa.int64()).fill_null(len(spellings))
+    places: npt.NDArray[np.int64] = indices.to_numpy(zero_copy_only=False)
+    return codes[places]
 
 
 def _encode(array: pa.Array, classes: Sequence[str]) -> pa.DictionaryArray:
-    # Where nothing but the usual is spelt, it takes half the time to look for that.
+    # Looking up the usual spellings takes half the time of an encoding, where there are no others.
     usual = [*classes, *map(str, range(len(classes))), "", None]
     spellings = pa.array(usual, pa.large_string()).cast(pa.large_binary())
     places = pc.index_in(array, value_set=spellings)
@@ -215,10 +217,10 @@ def _encode(array: pa.Array, classes: Sequence[str]) -> pa.DictionaryArray:
 def _by_class(
     classes: Sequence[str], hits: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
 ) -> dict[str, float | None]:
-    return {name: _quotient(hits[index], rows[index]) for index, name in enumerate(classes)}
+    return {name: _ratio(hits[index], rows[index]) for index, name in enumerate(classes)}
 
 
-def _quotient(part: Any, whole: Any) -> float | None:
+def _ratio(part: Any, whole: Any) -> float | None:
     return round(float(part / whole), 6) if whole else None
 
 

@@ -68,7 +68,7 @@ def shown(program: str, folder: str, *, verbose: bool) -> Iterator[None]:
         watch.well = True
     finally:
         watch.ended.set()
-        watch.join(_END_SECONDS if storage.is_local(folder) else _REMOTE_SECONDS)
+        watch.join(_REMOTE_SECONDS if storage.of(folder).has_slow_calls else _END_SECONDS)
 
 
 class _Watch(threading.Thread):
@@ -100,7 +100,7 @@ class _Watch(threading.Thread):
             while not self.ended.wait(pause):
                 looked = time.monotonic()
                 display.show(pace.see(self._look(), looked))
-                if not storage.is_local(self._folder):
+                if storage.of(self._folder).has_slow_calls:
                     # Of a thousand workers' files: no longer reading than not.
                     pause = max(_REMOTE_SECONDS, time.monotonic() - looked)
             now = time.monotonic()

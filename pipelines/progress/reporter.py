@@ -64,7 +64,8 @@ class ProgressReporter:
 
     def __init__(self, folder: str | None) -> None:
         self._path = None if folder is None else storage.join(folder, f"{uuid.uuid4().hex}.json")
-        self._pauses = _LOCAL_SECONDS if storage.is_local(folder or "") else _REMOTE_SECONDS
+        slow = storage.of(folder or "").has_slow_calls
+        self._pauses = _REMOTE_SECONDS if slow else _LOCAL_SECONDS
         self._done = self._reported = ProgressCounts()
         self._next = 0.0
 

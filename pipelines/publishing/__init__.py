@@ -1,24 +1,14 @@
-"""How a decided run becomes visible, on each kind of filesystem.
+"""Publication of a run: verified, decided, then made visible as a whole.
 
-In goes a `Decision`, out comes a published or held run. The kinds share the decision and the
-`Commit` protocol, not the mechanism. Nothing here imports Beam's transforms or decides anything.
+In go the records of staged shards and what the steps counted; out comes a published or held run
+and its manifest. The room never imports `reading`, `scoring` or the command.
 """
 
 from __future__ import annotations
 
-from pipelines import storage
+from pipelines.publishing.choose import of
 from pipelines.publishing.commit import Commit, Decision, PlacedShard
-from pipelines.publishing.local_commit import LocalCommit
-from pipelines.publishing.manifest_commit import ManifestCommit
-from pipelines.runs.layout import Layout
+from pipelines.publishing.decide import Publication
+from pipelines.publishing.publisher import publish, read_outcome
 
-__all__ = ["Commit", "Decision", "PlacedShard", "of"]
-
-
-def of(paths: Layout) -> Commit:
-    """The way in which runs are published where an attempt's output is.
-
-    Args:
-      paths: the attempt's.
-    """
-    return LocalCommit(paths) if storage.is_local(paths.output) else ManifestCommit(paths)
+__all__ = ["Commit", "Decision", "PlacedShard", "Publication", "of", "publish", "read_outcome"]

@@ -1,10 +1,11 @@
-"""What all ways of publishing share: the decision, and the protocol that `publish` speaks."""
+"""What both ways of publishing share: the decision, and the `Commit` protocol."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -82,13 +83,14 @@ class Commit(Protocol):
     even at the same time: `read_outcome`, `decide` and what carries the decision out all take that.
     """
 
-    def attempt(self, *, hands_over: bool = False) -> AbstractContextManager[None]:
+    def attempt(self, *, waits_for_end: bool = True) -> AbstractContextManager[None]:
         """Opens the attempt's staging, and ends it: nothing of it stays.
 
         Before, what dead runs left is finished or removed.
 
         Args:
-          hands_over: whether the pipeline outlives the body, and calls `finish` itself.
+          waits_for_end: whether the body lasts until the pipeline ends; if not, the pipeline
+            calls `finish` itself.
 
         Raises:
           OutputError: the output cannot be written.
@@ -145,6 +147,18 @@ class Commit(Protocol):
         """
 
 
+@contextlib.contextmanager
+def finishing(commit: Commit, *, waits_for_end: bool) -> Iterator[None]:
+    """Finishes an attempt when the body fails, or ends together with the pipeline."""
+    try:
+        yield
+    except BaseException:
+        commit.finish()
+        raise
+    if waits_for_end:
+        commit.finish()
+
+
 def read_outcome(paths: Layout) -> Manifest | None:
     """The manifest that an attempt published or held, None while it has done neither."""
     for path in (paths.manifest, paths.held_manifest):
@@ -164,7 +178,7 @@ def read_manifest(path: str) -> Manifest | None:
         return None
     except OSError:
         # A store that doesn't answer now may have it; a local path that can't be read is none.
-        if not storage.is_local(path):
+        if storage.of(path).failures_pass:
             raise
         return None
 

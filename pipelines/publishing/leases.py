@@ -38,7 +38,7 @@ def has_ended(process: Mapping[str, Any] | None) -> bool:
     """Whether a process is known to be gone; False where only another machine can tell."""
     if not process or process["machine"] != _machine():
         return False
-    return _started(process["pid"]) != process["started"]
+    return bool(_started(process["pid"]) != process["started"])
 
 
 def is_dead(lease: Mapping[str, Any] | None, *, renewed: float, newest: float, now: float) -> bool:

@@ -45,7 +45,7 @@ class LocalCommit:
         self._decision = os.path.join(paths.staging, _DECISION)
 
     @contextlib.contextmanager
-    def attempt(self, *, hands_over: bool = False) -> Iterator[None]:
+    def attempt(self, *, waits_for_end: bool = True) -> Iterator[None]:
         """See `Commit`."""
         paths = self._paths
         with storage.writing(paths.output):
@@ -62,13 +62,8 @@ class LocalCommit:
                 except BaseException:
                     self._own.sweep()
                     raise
-            try:
+            with commit.finishing(self, waits_for_end=waits_for_end):
                 yield
-            except BaseException:
-                self.finish()
-                raise
-            if not hands_over:
-                self.finish()
 
     def finish(self) -> None:
         """See `Commit`."""

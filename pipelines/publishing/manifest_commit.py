@@ -49,7 +49,7 @@ from pipelines.publishing.attempts import (
     swept,
 )
 from pipelines.publishing.claims import claimed
-from pipelines.publishing.commit import Decision
+from pipelines.publishing.commit import Decision, finishing
 from pipelines.publishing.verdicts import exists_already, settle
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
@@ -70,16 +70,13 @@ class ManifestCommit:
         self._store = objects.of(paths.output)
 
     @contextlib.contextmanager
-    def attempt(self, *, hands_over: bool = False) -> Iterator[None]:
+    def attempt(self, *, waits_for_end: bool = True) -> Iterator[None]:
         """See `Commit`."""
-        with self._living(watched=not hands_over):
-            try:
-                yield
-            except BaseException:
-                self.finish()
-                raise
-            if not hands_over:
-                self.finish()
+        with (
+            self._living(watched=waits_for_end),
+            finishing(self, waits_for_end=waits_for_end),
+        ):
+            yield
 
     def finish(self) -> None:
         """See `Commit`."""

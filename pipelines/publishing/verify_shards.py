@@ -7,14 +7,16 @@ from collections.abc import Iterable
 
 import pyarrow.parquet as pq
 
-from pipelines import publishing, storage
+from pipelines import storage
 from pipelines.datasets.shard_writer import Shard
 from pipelines.errors import ReconcileError
-from pipelines.publishing import PlacedShard
+from pipelines.publishing.commit import Commit, PlacedShard
 from pipelines.runs.layout import Layout
 
 
-def check(paths: Layout, dataset: str, shards: Iterable[Shard]) -> tuple[PlacedShard, ...]:
+def check(
+    paths: Layout, commit: Commit, dataset: str, shards: Iterable[Shard]
+) -> tuple[PlacedShard, ...]:
     """Checks a data set's shards by their footers, where they are staged, and names them.
 
     Raises:
@@ -25,7 +27,7 @@ def check(paths: Layout, dataset: str, shards: Iterable[Shard]) -> tuple[PlacedS
     if len({shard.path for shard in mine}) != len(mine):
         raise ReconcileError(f"{dataset}: the record of a shard came twice; nothing is published")
     sizes = storage.for_each(paths.staging, functools.partial(_check, paths), mine)
-    names = publishing.of(paths).published_names(len(mine))
+    names = commit.published_names(len(mine))
     return tuple(
         PlacedShard(shard.path, name, shard.rows, size)
         for shard, name, size in zip(mine, names, sizes, strict=True)

@@ -11,6 +11,7 @@ from apache_beam.metrics import Metrics
 
 from penguin_model import validate
 from pipelines import storage
+from pipelines.counts import NAMESPACE
 from pipelines.counts.counter import Counter
 from pipelines.counts.emit import FIGURES, SHARDS, TALLIES, at_bundle_end, figures
 from pipelines.datasets.transforms import BundleWriter, DataSet
@@ -19,7 +20,6 @@ from pipelines.reading.matching import InputFile, check_unchanged
 from pipelines.reading.planning import Span, whole
 from pipelines.reading.rows import Reject, rejects_batch
 from pipelines.reading.unreadable import UnreadableFile
-from pipelines.runners.submission import NAMESPACE
 
 
 class InputFn(beam.DoFn):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
-
-from apache_beam.io.filesystems import FileSystems
 
 from pipelines import storage
 from pipelines.errors import ChangedFileError
@@ -103,28 +100,18 @@ def match(patterns: Iterable[str], format_override: str | None = None) -> Iterat
     """
     seen: set[str] = set()
     for pattern in patterns:
-        if storage.is_local(pattern) and os.path.isdir(pattern):
-            pattern = os.path.join(pattern, "*")
-        (result,) = FileSystems.match([pattern])
-        for metadata in sorted(result.metadata_list, key=lambda found: found.path):
-            if metadata.path in seen:
+        for found in storage.match(pattern):
+            if found.path in seen:
                 continue
-            seen.add(metadata.path)
-            path = _shown(metadata.path)
+            seen.add(found.path)
+            path = _shown(found.path)
             known = format_override or find_format(path)
-            version = storage.Version.of(
-                metadata.size_in_bytes, metadata.last_updated_in_seconds or 0
-            )
-            if storage.is_local(path) and path == metadata.path:
-                # All three from one look at the file.
-                with contextlib.suppress(OSError):
-                    version = storage.read_version(path)
             yield InputFile(
                 path=path,
-                size=version.size,
-                modified=version.modified,
-                format=known if path == metadata.path else NO_NAME,
-                inode=version.inode,
+                size=found.version.size,
+                modified=found.version.modified,
+                format=known if path == found.path else NO_NAME,
+                inode=found.version.inode,
             )
 
 

@@ -148,7 +148,7 @@ def split(
     rows = block.rows
     values: list[npt.NDArray[Any]] = [column.values for column in columns]
     if wanted.label is not None and wanted.label in block.columns:
-        values.append(labels.read(block.columns[wanted.label], wanted.classes))
+        values.append(labels.to_codes(block.columns[wanted.label], wanted.classes))
     carried = [validate.as_text(block.columns[name]) for name in wanted.passthrough]
     if good is not None:
         bad = np.flatnonzero(~good)

@@ -170,7 +170,7 @@ def _fetch(files: Sequence[InputFile]) -> Iterable[bytes | None]:
         except storage.ERRORS:
             return None
 
-    if storage.is_local(files[0].path):
+    if not storage.of(files[0].path).has_slow_calls:
         return [None] * len(files)
     return storage.for_each(files[0].path, fetch, files)
 
@@ -178,7 +178,7 @@ def _fetch(files: Sequence[InputFile]) -> Iterable[bytes | None]:
 def _load(file: InputFile, data: bytes | None, wanted: Wanted, most_bytes: int) -> _File | None:
     """Loads a file; None for one that must be read alone."""
     together = _together(file)
-    if together is None or (data is None and not storage.is_local(file.path)):
+    if together is None or (data is None and storage.of(file.path).has_slow_calls):
         return None
     try:
         with storage.open_input(file.path) if data is None else pa.BufferReader(data) as source:

@@ -1,0 +1,9 @@
+"""Writes a run as a self-contained HTML page.
+
+In goes a run below an output root: its manifest, its rejects and files, and its model card. Out
+comes one HTML file. Never imports Keras, and loads Beam only to read and write files.
+"""
+
+from pipelines.report.writer import write
+
+__all__ = ["write"]

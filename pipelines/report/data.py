@@ -19,7 +19,7 @@ import pyarrow as pa
 from penguin_model.card import ModelCard, Reference, card_path, read_card
 from pipelines import storage
 from pipelines.errors import CardError, DamagedError, UsageError
-from pipelines.report import examples as excerpts
+from pipelines.report import examples
 from pipelines.report.examples import Row
 from pipelines.runs import layout, ledger
 from pipelines.runs.layout import Layout
@@ -103,7 +103,7 @@ def gather(output: str, run_id: str | None = None, model: str | None = None) -> 
 
     def shards(dataset: str) -> list[str]:
         folder = storage.join(paths.held, dataset) if is_held else paths.published(dataset)
-        return excerpts.shards(folder, manifest, dataset)
+        return examples.shards(folder, manifest, dataset)
 
     find_card = functools.partial(_find_card, manifest.model, model)
     return Report(
@@ -111,12 +111,12 @@ def gather(output: str, run_id: str | None = None, model: str | None = None) -> 
         card=find_card() if model else trying("card", find_card, None),
         examples=trying(
             "rejects",
-            lambda: excerpts.examples(
+            lambda: examples.first_rejects(
                 shards(layout.REJECTS), manifest.rejects_by_reason, MOST_EXAMPLES
             ),
             {},
         ),
-        files=trying("files", lambda: excerpts.worst_files(shards(layout.FILES), MOST_FILES), []),
+        files=trying("files", lambda: examples.worst_files(shards(layout.FILES), MOST_FILES), []),
         history=history,
         replaced=_replaced(paths) if is_held else None,
         notes=notes,
@@ -176,11 +176,12 @@ def _find_card(about: Model, model: str | None) -> ModelCard:
         raise CardError("the manifest names no model")
     if not storage.exists(card_path(path)):
         raise CardError(f"model card {card_path(path)} doesn't exist")
-    if storage.is_local(path):
+    local = storage.local_path(path)
+    if local is not None:
         # Reading a named pipe would block forever.
-        if not os.path.isfile(storage.absolute(card_path(path))):
+        if not os.path.isfile(card_path(local)):
             raise CardError(f"model card {card_path(path)} is not a file")
-        card = read_card(storage.absolute(path))
+        card = read_card(local)
     else:
         try:
             card = ModelCard.from_json(storage.read_bytes(card_path(path)).decode())

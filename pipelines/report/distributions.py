@@ -80,8 +80,8 @@ def meaning(shift: Mapping[str, Any]) -> str:
 
 def features(report: Report) -> Content:
     """Each feature's histogram beside that of the training data."""
-    tonight, training = report.measured, report.training
-    if tonight is None:
+    this_run, training = report.measured, report.training
+    if this_run is None:
         return element("p", "This run's manifest has no histograms.")
     units = {each.name: each.unit for each in report.card.features} if report.card else {}
     intro = "Each bin holds about the same number of training rows and is drawn equally wide."
@@ -94,7 +94,7 @@ def features(report: Report) -> Content:
                     report, name, f"{name} ({units[name]})" if units.get(name) else name,
                     histogram, training.features.get(name) if training else None,
                 )
-                for name, histogram in tonight.features.items()
+                for name, histogram in this_run.features.items()
             ],
             class_="grid",
         ),
@@ -107,12 +107,12 @@ def predictions(report: Report) -> Content:
 
 
 def _confidence(report: Report) -> Markup | None:
-    tonight, training = report.measured, report.training
-    if tonight is None:
+    this_run, training = report.measured, report.training
+    if this_run is None:
         return None
     theirs = training.probability if training else None
     quantity = "probability of the predicted class"
-    return _compared(report, PROBABILITY, quantity, tonight.probability, theirs)
+    return _compared(report, PROBABILITY, quantity, this_run.probability, theirs)
 
 
 def _classes(report: Report) -> Markup:

@@ -49,7 +49,9 @@ def worst_files(paths: Collection[str], most: int) -> list[Row]:
     return [] if worst is None else list(worst.to_pylist())
 
 
-def examples(paths: Collection[str], counts: Mapping[str, int], most: int) -> dict[str, list[Row]]:
+def first_rejects(
+    paths: Collection[str], counts: Mapping[str, int], most: int
+) -> dict[str, list[Row]]:
     """The first rejects for each reason, in the order of the shards.
 
     Args:

@@ -8,9 +8,10 @@ from typing import Any
 from pipelines import formatting
 from pipelines.formatting import number, percent, psi
 from pipelines.report import charts, markup, svg
-from pipelines.report.data import Manifest, Report
+from pipelines.report.data import Report
 from pipelines.report.markup import Content, Markup, element, figure, tiles
 from pipelines.report.verdict import interval
+from pipelines.runs.manifest import Manifest
 
 # More charts would only fill the page.
 _MOST_CLASSES = 8

@@ -73,23 +73,22 @@ def interval(hits: int, rows: int, sigmas: float = 1.96) -> tuple[float, float]:
     return max(0.0, (middle - reach) / (1 + square)), min(1.0, (middle + reach) / (1 + square))
 
 
-def drifted(found: Mapping[str, Any], *, against: str = "") -> str:
-    """Names what has drifted, worst first.
+def name_drifted(found: Mapping[str, Any]) -> str:
+    """Names what has drifted from training or from the previous run, worst first.
 
     Args:
       found: a manifest's ``drift``.
-      against: ``training`` or ``previous``; empty for the larger drift of the two.
     """
-    sides = [against] if against else ["training", "previous"]
     worst: dict[str, float] = {}
-    for side in sides:
+    for side in ("training", "previous"):
         for name, shift in (found.get(side) or {}).items():
             if shift["drifted"]:
                 worst[name] = max(worst.get(name, 0.0), shift["psi"])
     named = sorted(worst, key=lambda name: -worst[name])
-    shown = ", ".join(f"{name} (PSI {psi(worst[name])})" for name in named[:_MOST_NAMED])
-    more = len(named) - _MOST_NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
+    shown = [f"{name} (PSI {psi(worst[name])})" for name in named[:_MOST_NAMED]]
+    if len(named) > _MOST_NAMED:
+        shown.append(f"{len(named) - _MOST_NAMED} more")
+    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
 
 
 def _publication(report: Report) -> str:
@@ -105,8 +104,8 @@ def _why_held(manifest: Manifest) -> str:
         share = percent(manifest.reject_fraction)
         return f"{share} of the rows were rejected, so nothing was published"
     found = manifest.drift
-    what = drifted(found) if found else ""
-    return f"the data have drifted in {what or 'more than one way'}, so nothing was published"
+    names = name_drifted(found) if found else ""
+    return f"the data have drifted{names and f' in {names}'}, so nothing was published"
 
 
 def _rejects(manifest: Manifest) -> str:
@@ -132,7 +131,7 @@ def _drift(manifest: Manifest) -> tuple[str, str]:
     if not found or not found["training"]:
         return "Drift wasn't measured.", "drift wasn't measured"
     if found["drifted"]:
-        what = drifted(found)
+        what = name_drifted(found)
         return f"Drifted beyond chance: {what}.", f"the data have drifted in {what}"
     if found["score"]:
         return f"Drift is beyond chance, but small (PSI {psi(found['score'])}).", ""

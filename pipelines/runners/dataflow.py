@@ -22,7 +22,7 @@ class Dataflow(Other):
         return completed
 
     def check_reach(self, paths: Sequence[str]) -> None:
-        local = [path for path in paths if storage.is_local(path)]
+        local = [path for path in paths if storage.local_path(path) is not None]
         if local:
             raise UsageError(
                 f"{local[0]}: Dataflow cannot reach this machine's files; give gs:// paths"

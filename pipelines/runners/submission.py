@@ -6,7 +6,6 @@ import contextlib
 import enum
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
 
 import apache_beam as beam
 import grpc
@@ -14,21 +13,8 @@ from apache_beam.metrics.metric import MetricResults
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
+from pipelines.counts import NAMESPACE, Metrics, Spread
 from pipelines.errors import PenguinError
-
-NAMESPACE = "penguin"
-
-
-class Spread(NamedTuple):
-    """What a Beam distribution keeps of many values."""
-
-    values: int
-    mean: float
-    least: int
-    most: int
-
-
-Metrics = dict[str, int | Spread]
 
 
 class Workers(enum.Enum):
@@ -50,8 +36,8 @@ class Submission:
 
     Attributes:
       workers: where they are.
-      waits: whether `run` waits for the job's end; it does not where it only makes a template, as
-        the launcher of a Dataflow Flex Template does.
+      waits_for_end: whether `run` waits for the job's end; it doesn't where it only makes a
+        template, as the launcher of a Dataflow Flex Template does.
     """
 
     def __init__(
@@ -66,14 +52,14 @@ class Submission:
         self.options = options
         self.close = close
         self.workers = workers
-        self.waits = not options.view_as(GoogleCloudOptions).template_location
+        self.waits_for_end = not options.view_as(GoogleCloudOptions).template_location
         self._stop = stop
         self._lock = threading.Lock()
         self._result: PipelineResult | None = None
         self._cancelled = False
 
     def run(self, label: str, transform: beam.PTransform) -> Metrics:
-        """Runs a transform as a whole pipeline, and waits for its end unless not `waits`.
+        """Runs a transform as a whole pipeline, and waits for its end unless not `waits_for_end`.
 
         Args:
           label: of the transform.
@@ -86,7 +72,7 @@ class Submission:
         pipeline = beam.Pipeline(runner=self.runner, options=self.options)
         _ = pipeline | label >> transform
         result = pipeline.run()
-        if not self.waits:
+        if not self.waits_for_end:
             return {}
         with self._lock:
             self._result = result

@@ -1,0 +1,39 @@
+"""What lies below the output root: paths, manifests, and the ledger of scored files.
+
+In goes an output root, out come typed manifests and the files that earlier runs have scored. The
+room never imports Beam itself, and publishes or deletes nothing.
+"""
+
+from __future__ import annotations
+
+from pipelines.runs.layout import DATASETS, FILES, PREDICTIONS, REJECTS, Layout
+from pipelines.runs.ledger import find_done, find_previous, published_runs
+from pipelines.runs.manifest import (
+    HeldBecause,
+    Manifest,
+    Model,
+    RunInfo,
+    Shards,
+    Status,
+    Totals,
+    read_manifest,
+)
+
+__all__ = [
+    "DATASETS",
+    "FILES",
+    "PREDICTIONS",
+    "REJECTS",
+    "HeldBecause",
+    "Layout",
+    "Manifest",
+    "Model",
+    "RunInfo",
+    "Shards",
+    "Status",
+    "Totals",
+    "find_done",
+    "find_previous",
+    "published_runs",
+    "read_manifest",
+]

@@ -1,4 +1,4 @@
-"""Where a run lies below the output root; the contract's folder names stand here alone."""
+"""The paths of a run below the output root; only this module names the contract's folders."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def check_run_id(run_id: str) -> str:
 
 
 def numbered_names(count: int, attempt: str = "") -> list[str]:
-    """Names for so many shards of a data set; their text sorts as their numbers do.
+    """Names of the shards of a data set; sorted as text they are in the order of their numbers.
 
     Args:
       count: how many.
-      attempt: an attempt, whose name all of them are to hold.
+      attempt: goes into each name; empty leaves it out.
     """
     digits = max(5, len(str(count - 1)))
     prefix = f"part-{attempt}-" if attempt else "part-"
@@ -79,12 +79,12 @@ class Layout:
 
     @property
     def progress(self) -> str:
-        """Where the workers of this attempt tell how far they are."""
+        """Where the workers of this attempt report their progress."""
         return storage.join(self.staging, "progress")
 
     @property
     def failures(self) -> str:
-        """Where steps of this attempt say why they failed."""
+        """Where the steps of this attempt record why they failed."""
         return storage.join(self.staging, "failures")
 
     @property
@@ -94,7 +94,7 @@ class Layout:
 
     @property
     def staging_folders(self) -> tuple[str, ...]:
-        """Every folder that workers of this attempt write into; nothing else makes them."""
+        """Every folder that workers of this attempt write into; they must exist before."""
         return (
             *map(self.staged, DATASETS),
             self.progress,
@@ -109,7 +109,7 @@ class Layout:
 
     @property
     def held(self) -> str:
-        """Keeps a run that was held back, for reading."""
+        """Keeps a held run, for people to read."""
         return storage.join(self.all_held, self.run_id)
 
     @property

@@ -1,7 +1,7 @@
 """The ledger of scored files: the `files` data sets of all published runs.
 
 A file is done when a published run's ledger has it with the same path, size and modification time
-and the same model. What is asked about is held in memory, the ledger only passes by.
+and the same model. Only the files asked about are held in memory; the ledger is streamed.
 """
 
 from __future__ import annotations

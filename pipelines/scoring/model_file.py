@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import tempfile
 import threading
 
 from penguin_model import bundle
 from penguin_model.card import ModelCard, card_path, read_verified
 from pipelines import storage
+from pipelines.datasets import schemas
 from pipelines.errors import CardError, ModelError
 
 # Metrics are counted inside a step, but the model may have been loaded before the first.
@@ -22,10 +20,20 @@ def read_card(model_path: str) -> ModelCard:
     """Reads the card beside a model, and checks that the two belong together.
 
     Raises:
-      CardError, ModelError: either is missing, or they do not fit.
+      CardError: the card is missing, malformed, or names a feature like a column of the output.
+      ModelError: the model is missing or doesn't fit its card.
     """
-    if storage.is_local(model_path):
-        return read_verified(storage.absolute(model_path))
+    local = storage.local_path(model_path)
+    card = _read_remote_card(model_path) if local is None else read_verified(local)
+    if taken := sorted(schemas.RESERVED_COLUMNS.intersection(card.feature_names)):
+        raise CardError(
+            f"model card {card_path(model_path)}: feature {taken[0]!r} has the name of a column "
+            "of the predictions"
+        )
+    return card
+
+
+def _read_remote_card(model_path: str) -> ModelCard:
     try:
         card = ModelCard.from_json(storage.read_bytes(card_path(model_path)).decode())
         found = hashlib.sha256(storage.read_bytes(model_path)).hexdigest()
@@ -45,13 +53,8 @@ def load_shared(model_path: str, card: ModelCard) -> bundle.Classifier:
       ModelError: it does not fit its card, or Keras refuses it.
     """
     global _loads
-    with contextlib.ExitStack() as stack:
-        path = storage.absolute(model_path)
-        if not storage.is_local(model_path):
-            # Keras reads local files, and goes by the suffix.
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            path = os.path.join(folder, os.path.basename(model_path))
-            storage.write_bytes(path, storage.read_bytes(model_path))
+    # Keras reads local files, and goes by the suffix.
+    with storage.local_copy(model_path) as path:
         classifier, loaded = bundle.load_shared(path, card)
     with _loads_lock:
         _loads += loaded

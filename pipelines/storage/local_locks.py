@@ -1,7 +1,7 @@
-"""The kernel's locks on files of ours: they end with their process, however it ends.
+"""Kernel locks on files: they end with their process, however it ends.
 
-A lock is held on a file that only those may open who may write the folder it guards: whoever can
-merely read the output can't hold its lock. The file is opened for writing, which NFS asks for.
+A lock is held on a file that only those who may write the folder it guards can open, so a process
+that may merely read the output can't hold its lock. It is opened for writing, as NFS requires.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from pipelines.errors import OutputError
 
-# The lock is held for milliseconds, or while shards are renamed: longer is worth a word.
+# The lock is held for milliseconds, or while shards are renamed; a longer wait is reported.
 _NOTE_SECONDS = 3.0
 _MOST_SECONDS = 600.0
 _PAUSE_SECONDS = 0.02
@@ -26,14 +26,14 @@ _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 @contextlib.contextmanager
 def hold(path: str, guarded: str) -> Iterator[None]:
-    """Holds a lock, waiting for it; its file and folder are gone afterwards if nothing is beside.
+    """Waits for a lock and holds it; removes its file afterwards, and its folder if that is empty.
 
     Args:
-      path: the lock's file, made where needed, and its folder as well.
-      guarded: the folder that the lock guards: who may write it may hold the lock.
+      path: the lock's file; it and its folder are made if they don't exist.
+      guarded: the folder that the lock guards: whoever may write it may hold the lock.
 
     Raises:
-      OutputError: another process has held it for ten minutes, or there can be none.
+      OutputError: another process has held it for ten minutes, or the filesystem has no locks.
     """
     with _refusals(path):
         descriptor = _wait(path, guarded)
@@ -51,7 +51,7 @@ def hold(path: str, guarded: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def keep(path: str, guarded: str) -> Iterator[None]:
-    """Holds the lock of a new file while the body lasts; the file stays."""
+    """Makes a lock's file and holds the lock while the body runs; the file stays."""
     with _refusals(path):
         descriptor = _create(path, guarded)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -63,14 +63,14 @@ def keep(path: str, guarded: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def try_to_hold(path: str) -> Iterator[bool]:
-    """Holds a lock if nobody else does, as with an absent file; yields whether nobody does."""
+    """Holds a lock if it is free; yields whether it is. An absent file counts as free."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         yield True
         return
     except OSError:
-        # Another user's, who alone can tell.
+        # Another user's: only that user can tell.
         yield False
         return
     try:
@@ -82,12 +82,12 @@ def try_to_hold(path: str) -> Iterator[bool]:
 
 
 def _wait(path: str, guarded: str) -> int:
-    """The descriptor of the locked file, which is the one at the path."""
+    """Waits until the file at the path is locked; returns its descriptor."""
     started = time.monotonic()
     noted = False
     while True:
         waited = time.monotonic() - started
-        # Another user's file has its mode only when it has been made.
+        # Another user's file gets its mode a moment after it is made.
         descriptor = _open(path, guarded, patient=waited < _NOTE_SECONDS)
         if descriptor is not None:
             if _try(descriptor) and _is_at(descriptor, path):
@@ -112,7 +112,7 @@ def _wait(path: str, guarded: str) -> int:
 
 
 def _open(path: str, guarded: str, *, patient: bool) -> int | None:
-    """Opens the file of a lock; None if it comes and goes just now."""
+    """Opens a lock's file; None if another process has just removed or made it."""
     # Another run may remove the folder while this one makes it.
     with contextlib.suppress(FileExistsError):
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -128,7 +128,7 @@ def _open(path: str, guarded: str, *, patient: bool) -> int | None:
 
 
 def _create(path: str, guarded: str) -> int:
-    """Makes the file of a lock, for those who may write what it guards."""
+    """Makes a lock's file, for those who may write what it guards."""
     about = os.stat(guarded)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     mode = 0o600
@@ -160,7 +160,7 @@ def _is_at(descriptor: int, path: str) -> bool:
 
 
 def _holder(found: os.stat_result) -> str:
-    """Who holds the lock of a file, where the system tells."""
+    """Names the process that holds a file's lock, where the system says."""
     device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     with contextlib.suppress(OSError, ValueError), open("/proc/locks") as locks:
         for line in locks:

@@ -1,21 +1,34 @@
-"""Objects of a store: whole ones, listed, copied, and written under a condition.
+"""Objects in a store: read, listed, copied, and written under a condition.
 
 A condition is what an object store has in place of a lock: *create* writes an object only if there
 is none of its name, *replace* only if it is still the version that was read. Beam's filesystems
-have neither. `of` picks what keeps both promises where the store does; elsewhere they look
-first and then write, and somebody else may come between.
+have neither. `of` picks a class that keeps both promises where the store does; elsewhere it looks
+first and then writes, and another writer may come between.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable
-from typing import NamedTuple
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
 
+import pyarrow as pa
+from apache_beam.io.aws.clients.s3.messages import S3ClientError
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from pipelines import storage
 from pipelines.storage import s3
+from pipelines.storage.store import FoundFile, Store, Version
+
+# Each takes a connection and, while it opens a file, some memory; stores take thousands.
+_CALLS_AT_ONCE = 16
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class Object(NamedTuple):
@@ -32,7 +45,7 @@ class Object(NamedTuple):
     modified: float
 
 
-class Version(NamedTuple):
+class ReadObject(NamedTuple):
     """An object as it was read.
 
     Attributes:
@@ -44,33 +57,94 @@ class Version(NamedTuple):
     etag: str
 
 
-class Objects:
+class Objects(Store):
     """The objects of any of Beam's filesystems, without conditions."""
 
+    has_locks = False
+    has_slow_calls = True
+    failures_pass = True
+
+    def absolute(self, path: str) -> str:
+        """Returns the path as it is: it depends on nothing."""
+        return path
+
+    def local_path(self, path: str) -> None:
+        """Returns None: programs on this machine can't open an object."""
+
+    @contextlib.contextmanager
+    def local_copy(self, path: str) -> Iterator[str]:
+        """Downloads an object into a temporary folder."""
+        with tempfile.TemporaryDirectory() as folder:
+            local = os.path.join(folder, os.path.basename(path))
+            content = self.read_bytes(path)
+            with open(local, "xb") as file:
+                file.write(content)
+            yield local
+
+    def match(self, pattern: str) -> list[FoundFile]:
+        (result,) = FileSystems.match([pattern])
+        return sorted(
+            FoundFile(
+                found.path,
+                Version.of(found.size_in_bytes, found.last_updated_in_seconds or 0),
+            )
+            for found in result.metadata_list
+        )
+
+    def list_files(self, folder: str) -> list[str]:
+        return [found.path for found in self.list(folder)]
+
+    def exists(self, path: str) -> bool:
+        return bool(FileSystems.exists(path))
+
+    def read_version(self, path: str) -> Version:
+        metadata = FileSystems.get_filesystem(path).metadata(path)
+        return Version.of(metadata.size_in_bytes, metadata.last_updated_in_seconds or 0)
+
+    def open_input(self, path: str) -> pa.NativeFile:
+        opened = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        # Beam's buffer fetches 16 MiB at each place that is read.
+        return pa.PythonFile(opened.detach() if isinstance(opened, io.BufferedReader) else opened)
+
+    def open_output(self, path: str) -> Any:
+        return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+    def make_folder(self, folder: str) -> None:
+        """Does nothing: an object needs no folder."""
+
+    def for_each(self, work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+        with ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="storage") as pool:
+            try:
+                return [*pool.map(work, items)]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
     def list(self, folder: str) -> list[Object]:
-        """All objects below a folder, by path; an absent folder has none."""
-        (result,) = FileSystems.match([storage.join(folder, "**")])
+        """Lists all objects below a folder, by path; an absent folder has none."""
+        (result,) = FileSystems.match([FileSystems.join(folder, "**")])
         return sorted(
             Object(found.path, found.size_in_bytes, found.last_updated_in_seconds or 0)
             for found in result.metadata_list
         )
 
-    def read(self, path: str) -> Version | None:
-        """Reads an object; None if there is none."""
-        if not storage.exists(path):
+    def read(self, path: str) -> ReadObject | None:
+        """Reads an object; None if it doesn't exist."""
+        if not self.exists(path):
             return None
-        content = storage.read_bytes(path)
-        return Version(content, hashlib.sha256(content).hexdigest())
+        content = self.read_bytes(path)
+        return ReadObject(content, hashlib.sha256(content).hexdigest())
 
     def put(self, path: str, content: bytes) -> None:
         """Writes an object over any older one."""
-        storage.put_bytes(path, content)
+        with self.open_output(path) as file:
+            file.write(content)
 
     def create(self, path: str, content: bytes) -> bool:
-        """Writes an object if there is none of this name.
+        """Writes an object unless one of this name exists.
 
         Returns:
-          Whether the object now holds just this content. A try whose answer was lost finds its own.
+          Whether the object now holds this content: a retry after a lost answer finds its own.
         """
         found = self.read(path)
         if found is not None:
@@ -89,10 +163,10 @@ class Objects:
         return self._replace(path, content, etag)
 
     def lacks_conditions(self, path: str) -> str | None:
-        """Says whether another could come between a look and a write; None if not.
+        """Says why another writer could come between a look and a write; None if it couldn't.
 
         Args:
-          path: an existing object, to try it with; what it holds is written again.
+          path: an existing object to try it on; its content is written again.
         """
         return "is written without conditions"
 
@@ -102,7 +176,7 @@ class Objects:
 
     def delete(self, paths: Iterable[str]) -> None:
         """Deletes objects; absent ones are fine."""
-        there = [path for path in paths if storage.exists(path)]
+        there = [path for path in paths if self.exists(path)]
         if there:
             FileSystems.delete(there)
 
@@ -116,14 +190,32 @@ class Objects:
 
 
 class S3Objects(Objects):
-    """The objects of S3, or of a store that speaks its protocol."""
+    """The objects of S3, or of another store with its protocol."""
+
+    def exists(self, path: str) -> bool:
+        try:
+            s3.find(path)
+        except S3ClientError as error:
+            if error.code == 404:
+                return False
+            raise
+        return True
+
+    def read_version(self, path: str) -> Version:
+        return Version.of(*s3.find(path))
+
+    def open_input(self, path: str) -> pa.NativeFile:
+        return pa.PythonFile(s3.open_input(path))
+
+    def open_output(self, path: str) -> Any:
+        return s3.open_output(path)
 
     def list(self, folder: str) -> list[Object]:
         return [Object(*found) for found in s3.list_objects(folder)]
 
-    def read(self, path: str) -> Version | None:
+    def read(self, path: str) -> ReadObject | None:
         found = s3.read(path)
-        return None if found is None else Version(*found)
+        return None if found is None else ReadObject(*found)
 
     def put(self, path: str, content: bytes) -> None:
         s3.put(path, content)
@@ -152,5 +244,5 @@ class S3Objects(Objects):
 
 
 def of(path: str) -> Objects:
-    """The objects of a path's store."""
+    """Picks the class for a path's store."""
     return S3Objects() if path.startswith("s3://") else Objects()

@@ -1,18 +1,19 @@
-"""S3: one client for all of Beam's operations there, and the operations that Beam lacks."""
+"""S3: Beam's readers and writers on one shared client, and the operations that Beam lacks."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import time
-import types
 from collections.abc import Iterable, Iterator
+from copy import copy as copy_object
 from typing import Any
 
 from apache_beam.io.aws import s3io
 from apache_beam.io.aws.clients.s3 import boto3_client
 from apache_beam.io.aws.clients.s3.messages import S3ClientError
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import S3Options
 
 try:
     import boto3
@@ -21,25 +22,48 @@ try:
 except ImportError:
     boto3 = None
 
-# Kept for the next call, so that several workers of one process find theirs open.
+# Beam's options, all of which its own client takes.
+_OPTIONS = (
+    "s3_access_key_id",
+    "s3_secret_access_key",
+    "s3_session_token",
+    "s3_endpoint_url",
+    "s3_region_name",
+    "s3_api_version",
+    "s3_verify",
+    "s3_disable_ssl",
+)
+
+# Kept open for the next call: the workers of one process share them.
 _CONNECTIONS = 64
-# S3 answers so while another writes or deletes the object; it wants the request again.
+# S3's answer while another request writes or deletes the object; a retry is expected.
 _CONFLICT = 409
 _CONFLICT_TRIES = 6
 _CONFLICT_SECONDS = 0.05
 _MOST_DELETED_AT_ONCE = 1000
 
 
-def share_client() -> None:
-    """Has Beam share a client where it makes a session, a client and a connection each time.
+def open_input(path: str) -> Any:
+    """Opens an object for random reads, each of which fetches what it asks for.
 
-    That takes it 0.1 s before an operation begins.
+    Raises:
+      S3ClientError: the store refused, as in all functions here.
     """
-    if boto3 is not None:
-        sessions = types.SimpleNamespace(client=_client)
-        vars(boto3_client)["boto3"] = types.SimpleNamespace(
-            session=types.SimpleNamespace(Session=lambda: sessions)
-        )
+    # Beam's buffer would fetch 16 MiB at each place that is read.
+    return s3io.S3IO(client=_beam_client(path)).open(path, "rb").detach()
+
+
+def open_output(path: str) -> Any:
+    """Opens a new object for writing, in parts; it appears when it is closed."""
+    return s3io.S3IO(client=_beam_client(path)).open(path, "wb")
+
+
+def find(path: str) -> tuple[int, float]:
+    """Returns an object's size in bytes, and when it last changed (seconds since the epoch)."""
+    bucket, key = s3io.parse_s3_path(path)
+    with _errors():
+        answer = _of(path).head_object(Bucket=bucket, Key=key)
+        return answer["ContentLength"], answer["LastModified"].timestamp()
 
 
 def list_objects(folder: str) -> list[tuple[str, int, float]]:
@@ -48,9 +72,6 @@ def list_objects(folder: str) -> list[tuple[str, int, float]]:
     Returns:
       Path, bytes and time of the last change (seconds since the epoch, the store's clock) of each,
       by path.
-
-    Raises:
-      S3ClientError: the store refused, as in all functions here.
     """
     bucket, prefix = s3io.parse_s3_path(f"{folder.rstrip('/')}/", object_optional=True)
     with _errors():
@@ -63,7 +84,7 @@ def list_objects(folder: str) -> list[tuple[str, int, float]]:
 
 
 def read(path: str) -> tuple[bytes, str] | None:
-    """Reads an object: its content and etag; None if there is none, or no bucket."""
+    """Reads an object's content and etag; None if the object or its bucket doesn't exist."""
     bucket, key = s3io.parse_s3_path(path)
     try:
         with _errors():
@@ -81,11 +102,11 @@ def put(path: str, content: bytes, *, absent: bool = False, etag: str | None = N
     Args:
       path: the object's.
       content: what it is to hold.
-      absent: only if there is none of this name.
-      etag: only if it still has this etag.
+      absent: write only if no object has this name.
+      etag: write only if the object still has this etag.
 
     Returns:
-      Whether it was written; False if the condition isn't met. A store may ignore conditions.
+      Whether it was written; False if the condition isn't met. Some stores ignore conditions.
     """
     bucket, key = s3io.parse_s3_path(path)
     condition = {"IfNoneMatch": "*"} if absent else {"IfMatch": etag} if etag else {}
@@ -93,10 +114,9 @@ def put(path: str, content: bytes, *, absent: bool = False, etag: str | None = N
         try:
             with _errors():
                 _of(path).put_object(Bucket=bucket, Key=key, Body=content, **condition)
-            return True
         except S3ClientError as error:
             if condition and error.code == 501:
-                # The store says that it knows no conditions.
+                # The store says that it doesn't support conditions.
                 condition = {}
             elif condition and (error.code == 412 or (error.code == 404 and etag)):
                 return False
@@ -104,6 +124,8 @@ def put(path: str, content: bytes, *, absent: bool = False, etag: str | None = N
                 raise
             else:
                 time.sleep(_CONFLICT_SECONDS * 2**attempt)
+        else:
+            return True
     raise AssertionError
 
 
@@ -133,13 +155,26 @@ def delete(paths: Iterable[str]) -> None:
 
 
 def _of(path: str) -> Any:
-    """The shared client that Beam itself uses for a path, with the job's ``--s3_*`` options."""
-    return boto3_client.Client(FileSystems.get_filesystem(path)._options).client
+    """Returns boto3's shared client for a path, with the job's ``--s3_*`` options."""
+    return _client(**_settings(path)).client
+
+
+def _beam_client(path: str) -> boto3_client.Client:
+    """Returns Beam's wrapper of the shared client: one for each file, as it keeps a position."""
+    return copy_object(_client(**_settings(path)))
+
+
+def _settings(path: str) -> dict[str, Any]:
+    # Beam 2.77 hands out the options that it gave the filesystem in no other way.
+    options = FileSystems.get_filesystem(path)._options.view_as(S3Options)
+    return {name: getattr(options, name) for name in _OPTIONS}
 
 
 @contextlib.contextmanager
 def _errors() -> Iterator[None]:
     """Turns boto3's errors into Beam's, which the rest of the job knows."""
+    if boto3 is None:
+        raise S3ClientError("boto3 is missing; install it with `pip install '.[aws]'`")
     try:
         yield
     except botocore.exceptions.ClientError as error:
@@ -150,7 +185,23 @@ def _errors() -> Iterator[None]:
 
 
 @functools.cache
-def _client(**settings: Any) -> Any:
-    """One client of boto3 for each setting, which may be called from many threads."""
-    config = botocore.config.Config(max_pool_connections=_CONNECTIONS)
-    return boto3.session.Session().client(**settings, config=config)
+def _client(**settings: Any) -> boto3_client.Client:
+    """Makes one client for each set of options; many threads may call it.
+
+    Beam itself makes a session, a client and a connection for each operation, which takes 0.1 s
+    before the operation begins.
+    """
+    made = boto3_client.Client(settings)
+    made.client = boto3.session.Session().client(
+        service_name="s3",
+        region_name=settings["s3_region_name"],
+        api_version=settings["s3_api_version"],
+        use_ssl=not settings["s3_disable_ssl"],
+        verify=settings["s3_verify"],
+        endpoint_url=settings["s3_endpoint_url"],
+        aws_access_key_id=settings["s3_access_key_id"],
+        aws_secret_access_key=settings["s3_secret_access_key"],
+        aws_session_token=settings["s3_session_token"],
+        config=botocore.config.Config(max_pool_connections=_CONNECTIONS),
+    )
+    return made

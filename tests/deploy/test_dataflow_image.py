@@ -4,7 +4,7 @@ import fnmatch
 import re
 import tomllib
 
-from pipelines.job import options
+from penguin_model.card import DEFAULT_MODEL
 from tests.support.locks import installed
 from tests.support.running import PROJECT
 
@@ -34,7 +34,7 @@ def test_image_copies_files_that_are_there_and_not_ignored() -> None:
         ), source
     (launched,) = re.findall(r"^ENV FLEX_TEMPLATE_PYTHON_PY_FILE=(.*)$", DOCKERFILE, re.MULTILINE)
     assert launched == "/template/main.py"
-    assert options.DEFAULT_MODEL.startswith("models/")  # beside it
+    assert DEFAULT_MODEL.startswith("models/")  # beside it
 
 
 def test_image_has_the_packages_of_the_tests() -> None:

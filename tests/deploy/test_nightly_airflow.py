@@ -81,7 +81,6 @@ def calls(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.registry
-@pytest.mark.xdist_group("airflow")
 def test_airflow_takes_the_dag(tmp_path: Path) -> None:
     script = str(PROJECT / "tests/support/airflow_look.py")
     ran = run(tmp_path, "python", script, "home/dags", "0", "1", "2", "3", "4", "130", "143")
@@ -101,7 +100,6 @@ def test_airflow_takes_the_dag(tmp_path: Path) -> None:
 
 
 @pytest.mark.registry
-@pytest.mark.xdist_group("airflow")
 def test_airflow_runs_the_dag_and_tells_of_a_held_night(tmp_path: Path) -> None:
     assert run(tmp_path, "airflow", "db", "migrate").returncode == 0
     held = run(tmp_path, "airflow", "dags", "test", "penguin_nightly", code=3)

@@ -40,14 +40,3 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", page.read_text()))
     assert named <= targets
-
-
-def test_every_module_has_its_place_in_the_design() -> None:
-    design = (PROJECT / "docs/design.md").read_text()
-    modules = [
-        path.stem
-        for package in ("penguin_model", "pipelines")
-        for path in (PROJECT / package).glob("*.py")
-        if path.stem != "__init__"
-    ]
-    assert [name for name in modules if f"`{name}`" not in design] == []

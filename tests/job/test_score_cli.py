@@ -214,7 +214,7 @@ def test_a_scheduler_sees_codes_1_and_3(tmp_path: Path, night: Path) -> None:
     assert ran.returncode == 3
     assert ran.stderr == (
         "penguin-score: error: 33.3% of the rows were rejected, more than "
-        "--max_reject_fraction 0.1; nothing is published, the rejects lie in "
+        "--max_reject_fraction 0.1; nothing is published, the rejects are in "
         f"{tmp_path / 'out/_held/n'}\n"
     )
 

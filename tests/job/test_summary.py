@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from pipelines.counts import Metrics, Spread
 from pipelines.job import summary
 from pipelines.report import verdict
 from pipelines.report.data import gather
-from pipelines.runners.submission import Metrics, Spread
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import from_json
 from tests.support.running import listing, manifest, run_here

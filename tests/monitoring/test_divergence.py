@@ -1,4 +1,4 @@
-"""How far two samples lie apart, and what chance makes of it."""
+"""The distance between two samples, and how much of it chance explains."""
 
 import math
 
@@ -72,10 +72,10 @@ def test_a_bin_that_both_lack_does_not_count() -> None:
 @given(SIDES)
 def test_chance_is_the_same_for_the_same_counts(sides: tuple[list[int], list[int]]) -> None:
     ours, theirs = arrays(sides)
-    found = divergence.chance(ours, theirs, 30)
+    found = divergence.simulate_chance(ours, theirs, 30)
     assert np.isfinite(found).all()
     assert (found >= 0).all()
-    np.testing.assert_array_equal(divergence.chance(ours, theirs, 10), found[:10])
+    np.testing.assert_array_equal(divergence.simulate_chance(ours, theirs, 10), found[:10])
 
 
 @pytest.mark.parametrize("rows", [10, 30, 300])
@@ -84,18 +84,18 @@ def test_the_threshold_is_exceeded_as_seldom_as_it_says(rows: int) -> None:
     shares = np.array(TEN) / sum(TEN)
     alarms = 0
     for _ in range(600):
-        tonight, reference = (
+        this_run, reference = (
             tuple(random.multinomial(size, shares).tolist()) for size in (rows, 239)
         )
-        alarms += compare(tonight, reference, limit=0).drifted
+        alarms += compare(this_run, reference, limit=0).drifted
     # FALSE_ALARMS makes six due; chance makes more than 14 in one test of a thousand.
     assert alarms <= 14
 
 
 def test_rounds_share_out_the_false_alarms() -> None:
-    for things in (1, 6, 12, 200):
-        level = divergence.RANK / (divergence.rounds_for(things) + 1)
-        assert level == pytest.approx(divergence.FALSE_ALARMS / things)
+    for comparisons in (1, 6, 12, 200):
+        level = divergence.RANK / (divergence.rounds_for(comparisons) + 1)
+        assert level == pytest.approx(divergence.FALSE_ALARMS / comparisons)
 
 
 def test_few_birds_must_differ_more() -> None:

@@ -1,4 +1,4 @@
-"""The verdict on a night: against training and the last run, in words and as JSON."""
+"""A run compared with training and the previous run, in words and as JSON."""
 
 import dataclasses
 import json
@@ -107,7 +107,7 @@ def test_nights_of_real_birds(birds: str, drifts: bool, project: Path, shipped_m
     raw = {"held out": held_out.raw, "all": everybody.raw, "Adelie": adelie}[birds]
     counts = histograms.count_features(list(raw.T), card.features, card.reference)
     compared = [
-        compare(counts[name], each.counts, things=6)
+        compare(counts[name], each.counts, comparisons=6)
         for name, each in card.reference.features.items()
     ]
     assert [shift.drifted for shift in compared] == [drifts] * 4

@@ -1,4 +1,4 @@
-"""Drift through the whole job: what the manifest says, what is held back, what is compared."""
+"""Drift in the whole job: the manifest, which runs are held back, and what is compared."""
 
 import json
 from collections.abc import Iterator
@@ -98,7 +98,7 @@ def test_a_drifted_night_is_held(
     assert err.startswith("penguin-score: error: the data have drifted: PSI species ")
     assert " against training" in err
     assert err.endswith(
-        "more than --max_drift 0.2; nothing is published, what was found lies in "
+        "more than --max_drift 0.2; nothing is published, the details are in "
         f"{output / '_held/n1'}\n"
     )
     held = output / "_held/n1"

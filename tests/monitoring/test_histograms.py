@@ -1,4 +1,4 @@
-"""Counting into bins, adding up by the chunk, and reading a run's histograms back."""
+"""Counting into bins, adding up chunks, and rebuilding a run's histograms."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ def values_and_edges(
 @given(values_and_edges(NUMBERS))
 def test_counts_are_those_of_the_card(drawn: tuple[list[float], list[float]]) -> None:
     values, edges = drawn
-    found = histograms.count(np.array(values, np.float64), edges)
+    found = histograms.count_values(np.array(values, np.float64), edges)
     assert Histogram(edges=tuple(edges), counts=found) == evaluation.histogram(values, edges)
     lows, highs = [-np.inf, *edges], [*edges, np.inf]
     for count, low, high in zip(found, lows, highs, strict=True):
@@ -46,7 +46,7 @@ def test_counts_are_those_of_the_card(drawn: tuple[list[float], list[float]]) ->
 @given(values_and_edges(NARROW))
 def test_narrow_values_fall_where_wide_ones_do(drawn: tuple[list[float], list[float]]) -> None:
     values = np.array(drawn[0], np.float32)
-    assert histograms.count(values, drawn[1]) == histograms.count(
+    assert histograms.count_values(values, drawn[1]) == histograms.count_values(
         values.astype(np.float64), drawn[1]
     )
 
@@ -57,13 +57,13 @@ def test_a_probability_at_an_edge(edge: float) -> None:
     at = np.float32(edge)
     values = np.array([np.nextafter(at, np.float32(0)), at, np.nextafter(at, np.float32(1))])
     expected = evaluation.histogram(values, (edge,)).counts
-    assert histograms.count(values, (edge,)) == expected
+    assert histograms.count_values(values, (edge,)) == expected
 
 
 def test_no_values_and_no_edges() -> None:
-    assert histograms.count(np.empty(0), [1.0, 2.0]) == (0, 0, 0)
-    assert histograms.count(np.array([3.0, 4.0]), []) == (2,)
-    assert histograms.count(np.array([-np.inf, np.inf]), [0.0]) == (1, 1)
+    assert histograms.count_values(np.empty(0), [1.0, 2.0]) == (0, 0, 0)
+    assert histograms.count_values(np.array([3.0, 4.0]), []) == (2,)
+    assert histograms.count_values(np.array([-np.inf, np.inf]), [0.0]) == (1, 1)
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 10**12)] * 3), min_size=1, max_size=6), st.randoms())

@@ -1,4 +1,4 @@
-"""Labels through the whole job: they judge the predictions, and change nothing else."""
+"""Labels in the whole job: they measure accuracy and change nothing else."""
 
 import dataclasses
 import gzip

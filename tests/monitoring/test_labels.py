@@ -1,4 +1,4 @@
-"""Labels read from any column, and what they say of the predictions; scikit-learn agrees."""
+"""Labels from columns of any type, and accuracy, checked against scikit-learn."""
 
 import datetime
 import decimal
@@ -52,22 +52,22 @@ COLUMNS: list[tuple[pa.Array, list[int]]] = [
 
 @pytest.mark.parametrize(("column", "codes"), COLUMNS, ids=[str(each.type) for each, _ in COLUMNS])
 def test_labels_of_any_type(column: pa.Array, codes: list[int]) -> None:
-    found = labels.read(column, CLASSES)
+    found = labels.to_codes(column, CLASSES)
     assert found.dtype == np.int32
     assert found.tolist() == codes
 
 
 def test_a_class_named_by_a_number_goes_by_its_name() -> None:
-    assert labels.read(pa.array(["1", "2", "0"]), ("2", "1")).tolist() == [1, 0, 0]
+    assert labels.to_codes(pa.array(["1", "2", "0"]), ("2", "1")).tolist() == [1, 0, 0]
     for numbers in (pa.array([1, 0, 2, 3]), pa.array(["1.0", "0", "2.00", "3"])):
-        assert labels.read(numbers, ("2", "1")).tolist() == [1, 0, 0, UNKNOWN]
+        assert labels.to_codes(numbers, ("2", "1")).tolist() == [1, 0, 0, UNKNOWN]
 
 
 def test_more_spellings_than_a_narrow_dictionary_counts() -> None:
     names = [f"class {n}" for n in range(127)]
     indices = pa.array([126, None, 0], pa.int8())
     column = pa.DictionaryArray.from_arrays(indices, pa.array(names))
-    assert labels.read(column, names).tolist() == [126, MISSING, 0]
+    assert labels.to_codes(column, names).tolist() == [126, MISSING, 0]
 
 
 Answers = tuple[Any, Any]
@@ -88,7 +88,7 @@ def winners(probabilities: Any) -> Any:
 
 def figures(*chunks: Answers) -> dict[tuple[str, str], int | Counts]:
     """The sums over chunks as the pipeline adds them up."""
-    counted = [labels.count(codes, winners(p), p.max(axis=1), p) for codes, p in chunks]
+    counted = [labels.count_hits(codes, winners(p), p.max(axis=1), p) for codes, p in chunks]
     names = {name for each in counted for name in each}
     return {
         (labels.GROUP, name): histograms.add_up(each[name] for each in counted if name in each)
@@ -97,7 +97,7 @@ def figures(*chunks: Answers) -> dict[tuple[str, str], int | Counts]:
 
 
 def report(*chunks: Answers, classes: tuple[str, ...] = CLASSES) -> dict[str, Any]:
-    found = labels.report(figures(*chunks), classes, sum(len(codes) for codes, _ in chunks))
+    found = labels.summarize(figures(*chunks), classes, sum(len(codes) for codes, _ in chunks))
     assert found is not None
     assert json.loads(json.dumps(found)) == found
     return found
@@ -162,7 +162,7 @@ def test_the_order_of_chunks_makes_no_difference(chunks: list[Answers], random: 
 @given(CODES)
 def test_every_row_is_counted_once(chunk: Answers) -> None:
     codes, _ = chunk
-    found = labels.report(figures(chunk), CLASSES, len(codes))
+    found = labels.summarize(figures(chunk), CLASSES, len(codes))
     if (codes == MISSING).all():
         assert found is None
         return
@@ -190,8 +190,10 @@ def test_labels_of_no_known_class_alone() -> None:
 def test_without_labels_there_is_no_report() -> None:
     chunk = (np.full(3, MISSING, np.int32), np.full((3, 3), 1 / 3, np.float32))
     codes, probabilities = chunk
-    assert labels.count(codes, winners(probabilities), probabilities[:, 0], probabilities) == {}
-    assert labels.report({("species", "Adelie"): 3}, CLASSES, 3) is None
+    assert (
+        labels.count_hits(codes, winners(probabilities), probabilities[:, 0], probabilities) == {}
+    )
+    assert labels.summarize({("species", "Adelie"): 3}, CLASSES, 3) is None
 
 
 @pytest.mark.parametrize(
@@ -201,6 +203,6 @@ def test_bins_of_the_calibration(probability: float, place: int) -> None:
     # As float32, 0.9 is less than 0.9, and 0.3 more than 0.3.
     row = np.array([[0, np.float32(probability), 0]], np.float32)
     one = np.array([1], np.int32)
-    counted = labels.count(one, one, row[:, 1], row)
+    counted = labels.count_hits(one, one, row[:, 1], row)
     assert counted["bin_rows"][place] == counted["bin_hits"][place] == 1
     assert counted["bin_probability"][place] == round(float(np.float32(probability)) * 1e9)

@@ -52,7 +52,6 @@ MALFORMED = {
     "a feature without unit": lambda fields: fields["features"][0].pop("unit"),
     "a feature with an unknown field": change_feature(colour="red"),
     "a feature without a name": change_feature(name=""),
-    "a feature named like an output column": change_feature(name="source_row"),
     "scale 0": change_feature(scale=0),
     "scale NaN": change_feature(scale=float("nan")),
     "scale infinite": change_feature(scale=float("inf")),

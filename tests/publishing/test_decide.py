@@ -9,8 +9,8 @@ import pytest
 from pipelines import publishing, storage
 from pipelines.datasets.shard_writer import Shard
 from pipelines.errors import OutputError, ReconcileError, RunExistsError
-from pipelines.publishing import decide
-from pipelines.publishing import door as commit
+from pipelines.publishing import publish
+from pipelines.publishing.publisher import verify_and_decide
 from pipelines.runs import layout
 from pipelines.runs.manifest import Status, read_manifest
 from tests.support import samples
@@ -40,9 +40,9 @@ def test_published_shards_are_ordered_and_staging_is_gone(tmp_path: Path) -> Non
 
 def test_orphans_of_failed_bundles_are_not_published(tmp_path: Path) -> None:
     publication = new(tmp_path)
-    with commit.attempt(publication.layout):
+    with publishing.of(publication.layout).attempt():
         stage(publication.layout, layout.PREDICTIONS, [("orphan", 0)])
-        decide.publish(publication, *staged(publication.layout))
+        publish(publication, *staged(publication.layout))
     assert listing(tmp_path) == PUBLISHED_LISTING
 
 
@@ -68,9 +68,9 @@ def test_a_shard_that_lost_rows_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("rejects", "status"), [(1, Status.PUBLISHED), (2, Status.HELD)])
 def test_the_budget_decides(tmp_path: Path, rejects: int, status: str) -> None:
     publication = new(tmp_path, max_reject_fraction=0.1)
-    with commit.attempt(publication.layout):
+    with publishing.of(publication.layout).attempt():
         made = staged(publication.layout, 9, rejects)
-        assert decide.publish(publication, *made).status == status
+        assert publish(publication, *made).status == status
     seen = listing(tmp_path)
     assert ("runs/r.json" in seen) == (status == Status.PUBLISHED)
     assert ("_held/r/manifest.json" in seen) == (status == Status.HELD)
@@ -80,8 +80,8 @@ def test_the_budget_decides(tmp_path: Path, rejects: int, status: str) -> None:
 
 def test_a_held_run_goes_when_it_is_published_at_last(tmp_path: Path) -> None:
     held = new(tmp_path, max_reject_fraction=0.0)
-    with commit.attempt(held.layout):
-        decide.publish(held, *staged(held.layout, 9, 1))
+    with publishing.of(held.layout).attempt():
+        publish(held, *staged(held.layout, 9, 1))
     publish_new(new(tmp_path))
     assert listing(tmp_path) == PUBLISHED_LISTING
 
@@ -100,18 +100,18 @@ def test_a_decision_is_made_once(tmp_path: Path) -> None:
     """Two publishing steps at the same time, as when a runner takes one for dead."""
     publication = new(tmp_path)
     other = new(tmp_path, max_reject_fraction=0.0, layout=publication.layout)
-    with commit.attempt(publication.layout):
+    with publishing.of(publication.layout).attempt():
         made = staged(publication.layout, 90, 1)
         ways = publishing.of(publication.layout)
 
         def decide_late() -> publishing.Decision:
-            quick = ways.decide(lambda: decide._decide(publication, *made))
+            quick = ways.decide(lambda: verify_and_decide(publication, ways, *made))
             assert quick.manifest.status == Status.PUBLISHED
-            return decide._decide(other, *made)
+            return verify_and_decide(other, ways, *made)
 
         late = ways.decide(decide_late)
         assert late.manifest.status == Status.PUBLISHED
-        assert decide.publish(other, *made) == late.manifest
+        assert publish(other, *made) == late.manifest
     assert check_whole(tmp_path) == 90
 
 
@@ -151,9 +151,9 @@ def test_what_outlives_its_attempt_brings_nothing_back(tmp_path: Path) -> None:
     """A worker that goes on after its job has ended writes into a folder that has gone."""
     publication = new(tmp_path)
     paths = publication.layout
-    with commit.attempt(paths):
+    with publishing.of(paths).attempt():
         made = staged(paths)
-        decision = decide._decide(publication, *made)
+        decision = verify_and_decide(publication, publishing.of(paths), *made)
     assert listing(tmp_path) == []
     with pytest.raises(OutputError, match="No such file"):
         stage(paths, layout.PREDICTIONS, [("late", 0)])
@@ -178,9 +178,9 @@ def test_replace_leaves_nothing_of_the_old_run(tmp_path: Path) -> None:
 
 def test_the_step_may_run_again_after_its_end(tmp_path: Path) -> None:
     publication = new(tmp_path)
-    with commit.attempt(publication.layout):
+    with publishing.of(publication.layout).attempt():
         made = staged(publication.layout)
-        assert decide.publish(publication, *made) == decide.publish(publication, *made)
+        assert publish(publication, *made) == publish(publication, *made)
     assert listing(tmp_path) == PUBLISHED_LISTING
 
 
@@ -198,17 +198,17 @@ def test_a_step_that_was_interrupted_is_tried_again(
         if replace:
             publish_new(new(output), rows=8, rejects=0)
         publication = new(output, replace=replace)
-        with commit.attempt(publication.layout):
+        with publishing.of(publication.layout).attempt():
             made = staged(publication.layout)
             with pytest.MonkeyPatch.context() as patched:
                 steps = at_step(patched, stop, crash, after=after)
                 try:
-                    decide.publish(publication, *made)
+                    publish(publication, *made)
                 except Crash:
                     if exchanges:
                         # A reader in between sees one of the two runs, or none.
                         assert rows_seen(output) in ({8, 5} if replace else {0, 5})
-            decide.publish(publication, *made)
+            publish(publication, *made)
         assert check_whole(output) == 5
         assert listing(output) == PUBLISHED_LISTING
         if steps() < stop:

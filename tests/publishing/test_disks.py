@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import publishing
 from pipelines.errors import OutputError
-from pipelines.publishing import decide
-from pipelines.publishing import door as commit
+from pipelines.publishing import publish
 from tests.support.publication import check_whole, new, publish_new, rows_seen, staged
 from tests.support.running import listing
 
@@ -46,7 +46,7 @@ def test_a_disk_that_runs_out_while_publishing(tmp_path: Path, replace: bool, wh
             found = os.statvfs(disk)
             failure = None
             try:
-                with commit.attempt(publication.layout):
+                with publishing.of(publication.layout).attempt():
                     made = staged(publication.layout, 50, 1)
                     found = os.statvfs(disk)
                     limit = {
@@ -54,7 +54,7 @@ def test_a_disk_that_runs_out_while_publishing(tmp_path: Path, replace: bool, wh
                         "size": (found.f_blocks - found.f_bfree) * found.f_bsize + (room << 10),
                     }[what]
                     remount(disk, f"{what}={limit}")
-                    decide.publish(publication, *made)
+                    publish(publication, *made)
             except OutputError as error:
                 failure = str(error)
             remount(disk, "size=8m,nr_inodes=10000")
@@ -93,9 +93,9 @@ def test_a_place_on_another_disk_is_refused_early(tmp_path: Path, name: str, way
 def try_to_publish(output: Path) -> None:
     """As the job does it."""
     publication = new(output, run_id="x")
-    with commit.attempt(publication.layout):
-        commit.refuse_published(publication.layout)
-        decide.publish(publication, *staged(publication.layout))
+    with publishing.of(publication.layout).attempt():
+        publishing.of(publication.layout).refuse_published()
+        publish(publication, *staged(publication.layout))
 
 
 def check_refused(output: Path, words: str, left: list[str] | None = None) -> None:

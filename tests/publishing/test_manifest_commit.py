@@ -57,12 +57,13 @@ class Run:
 
     def __init__(
         self, store: Memory, run_id: str = "r", *, shards: int = 2, replace: bool = False,
-        held: bool = False, hands_over: bool = False,
+        held: bool = False, waits_for_end: bool = True,
     ) -> None:  # fmt: skip
         self.store = store
         self.paths = Layout(output=OUTPUT, run_id=run_id, attempt=uuid.uuid4().hex)
         self.commit = ManifestCommit(self.paths)
-        self.shards, self.replace, self.held, self.hands_over = shards, replace, held, hands_over
+        self.shards, self.replace, self.held = shards, replace, held
+        self.waits_for_end = waits_for_end
         self.opened = contextlib.ExitStack()
         begun.append(self)
 
@@ -96,7 +97,7 @@ class Run:
 
     def begin(self) -> None:
         """Up to the publishing step."""
-        self.opened.enter_context(self.commit.attempt(hands_over=self.hands_over))
+        self.opened.enter_context(self.commit.attempt(waits_for_end=self.waits_for_end))
         if not self.replace:
             self.commit.refuse_published()
         self.stage()
@@ -325,7 +326,7 @@ def test_an_attempt_elsewhere_is_dead_when_its_lease_is_old(
         patched.setattr(
             leases, "this_process", lambda: {"machine": "other", "pid": 1, "started": 1}
         )
-        run = Run(store, hands_over=not watched)
+        run = Run(store, waits_for_end=watched)
         run.begin()
     store.now += seconds
     Run(store, run_id="s").run()
@@ -454,7 +455,7 @@ def test_shards_that_nobody_owns_are_swept_in_time(store: Memory) -> None:
     Run(store, run_id="s").run()
     assert orphans | others < set(store.content)
     store.now += HOUR
-    alive = Run(store, run_id="alive", hands_over=True)
+    alive = Run(store, run_id="alive", waits_for_end=False)
     alive.begin()
     its = put_orphan(store, "alive", f"part-{alive.paths.attempt[:12]}-00000.parquet")
     store.now += HOUR

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import publishing
 from pipelines.errors import OutputError, RunExistsError
-from pipelines.publishing import decide
-from pipelines.publishing import door as commit
+from pipelines.publishing import publish
 from pipelines.runs import layout, ledger
 from tests.support.publication import (
     PUBLISHED_LISTING,
@@ -36,20 +36,20 @@ def next_run(output: Path, kind: str) -> None:
     elif kind == "the same id":
         publication = new(output)
         # Where the dead one is finished, its id is taken.
-        with suppress(RunExistsError), commit.attempt(publication.layout):
-            commit.refuse_published(publication.layout)
-            decide.publish(publication, *staged(publication.layout, 4))
+        with suppress(RunExistsError), publishing.of(publication.layout).attempt():
+            publishing.of(publication.layout).refuse_published()
+            publish(publication, *staged(publication.layout, 4))
     elif kind == "the same id replaced":
         publish_new(new(output, replace=True), rows=4)
         assert check_whole(output) == 4
     else:
         publication = new(output, run_id="s", new_only=True)
-        with commit.attempt(publication.layout):
+        with publishing.of(publication.layout).attempt():
             asked = [("a", 1, 0), ("b", 1, 0)]
             done = ledger.find_done(str(output), "0" * 64, asked)
             assert len(done) in (0, 2)
             if not done:
-                decide.publish(publication, *staged(publication.layout, 4))
+                publish(publication, *staged(publication.layout, 4))
 
 
 def check_output(output: Path) -> None:
@@ -103,10 +103,10 @@ def test_a_run_that_is_alive_beside_a_dead_one_of_its_id(tmp_path: Path) -> None
     for stop in range(1, 1000):
         output = tmp_path / str(stop)
         living, dead = new(output, replace=True), new(output, replace=True)
-        with commit.attempt(living.layout):
+        with publishing.of(living.layout).attempt():
             made = staged(living.layout, 70)
             died = die_at(dead, stop, rows=50, rejects=2)
-            decide.publish(living, *made)
+            publish(living, *made)
             assert check_whole(output) == 70
         publish_new(new(output, run_id="s"), rows=4)
         assert check_whole(output) == 70
@@ -225,14 +225,14 @@ def test_a_failure_after_the_journal_is_undone(tmp_path: Path) -> None:
             refused = []
             with pytest.MonkeyPatch.context() as patched:
                 try:
-                    with commit.attempt(publication.layout):
+                    with publishing.of(publication.layout).attempt():
                         made = staged(publication.layout, 50)
                         steps = at_step(patched, stop, refuse)
-                        decide.publish(publication, *made)
+                        publish(publication, *made)
                 except OutputError as error:
                     refused.append(str(error))
             assert all("No space left on device" in each for each in refused)
-            if refused and decide.read_outcome(publication.layout) is None:
+            if refused and publishing.read_outcome(publication.layout) is None:
                 assert listing(output) == before
             check_output(output)
             if steps() < stop:

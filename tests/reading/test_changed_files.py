@@ -16,6 +16,7 @@ import pytest
 from pipelines import job, storage
 from pipelines.errors import PenguinError
 from pipelines.reading.settings import Sizes
+from pipelines.storage.local import LocalStore
 from tests.support.running import (
     ONE_WORKER,
     listing,
@@ -94,7 +95,7 @@ class Changer:
         self._path, self._moment, self._change = str(path), moment, change
 
     def install(self, patched: pytest.MonkeyPatch) -> None:
-        opening = storage.open_input
+        opening = LocalStore().open_input
 
         def open_input(path: str) -> Any:
             if path != self._path:
@@ -109,7 +110,7 @@ class Changer:
             self._change()
             return opening(path)
 
-        patched.setattr(storage, "open_input", open_input)
+        patched.setattr(LocalStore, "open_input", staticmethod(open_input))
 
 
 def attempt(prepared: job.Plan) -> PenguinError | None:
@@ -157,14 +158,14 @@ def test_a_file_that_changes_is_never_a_mixture(
 
 
 def fail(path: Path, patched: pytest.MonkeyPatch, number: int) -> None:
-    opening = storage.open_input
+    opening = LocalStore().open_input
 
     def open_input(opened: str) -> Any:
         if opened == str(path):
             raise OSError(number, os.strerror(number), opened)
         return opening(opened)
 
-    patched.setattr(storage, "open_input", open_input)
+    patched.setattr(LocalStore, "open_input", staticmethod(open_input))
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
@@ -234,15 +235,15 @@ def test_a_disk_that_fails_half_way_loses_and_doubles_nothing(
     path = folder / name
     path.write_bytes(content(name, NAMES[name]))
     (folder / "another.csv").write_bytes(content("another.csv", 3))
-    opening = storage.open_input
+    opening = LocalStore().open_input
     for limit in range(0, path.stat().st_size, max(1, path.stat().st_size // 3)):
         output = tmp_path / f"out{limit}"
         flags = ("--input", folder, "--model", shipped_model, "--new_only", *ONE_WORKER)
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(
-                storage,
+                LocalStore,
                 "open_input",
-                lambda opened, limit=limit: (
+                lambda _, opened, limit=limit: (
                     pa.PythonFile(Failing(opened, limit), mode="r")
                     if opened == str(path)
                     else opening(opened)

@@ -332,8 +332,9 @@ def checked(found: Outcome) -> list[Any]:
         if row[1] in ("missing_value", "not_a_number", "out_of_range", "bad_encoding"):
             shown = json.loads(row[-1], parse_constant=pytest.fail)
             assert {"id", "length", "mass", "extra"} <= set(shown)
-            row = (*row[:-1], None)
-        rows.append(row)
+            rows.append((*row[:-1], None))
+        else:
+            rows.append(row)
     return rows
 
 

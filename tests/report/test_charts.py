@@ -1,4 +1,4 @@
-"""Charts: round ticks, lengths in proportion, nothing outside the frame, whatever the numbers."""
+"""Charts: round ticks, proportional lengths and nothing outside the frame, for any numbers."""
 
 import itertools
 import math

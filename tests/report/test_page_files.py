@@ -1,4 +1,4 @@
-"""The page's template and style sheet travel with the package, and fit the page's policy."""
+"""The page's template and style sheet: packaged, and allowed by the page's policy."""
 
 import base64
 import hashlib
@@ -11,9 +11,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import pytest
-
-from pipelines.report import markup, page
+from pipelines.report import page
 from pipelines.report.data import Report, gather
 from pipelines.runs.manifest import from_json
 from tests.support.pages import Page
@@ -44,13 +42,6 @@ def test_the_style_sheet_knows_every_level_of_the_verdict() -> None:
     style = (PROJECT / "pipelines/report/style.css").read_text(encoding="utf-8")
     for level in page._SIGNS:
         assert f"\n.{level} {{" in style
-
-
-def test_a_template_is_filled_with_escaped_text() -> None:
-    filled = markup.fill("<p>$text</p>$more", text="<b>$more</b>", more=markup.element("i", "&"))
-    assert filled == "<p>&lt;b&gt;$more&lt;/b&gt;</p><i>&amp;</i>"
-    with pytest.raises(KeyError):
-        markup.fill("$missing")
 
 
 def build(folder: Path, command: str) -> Path:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from pipelines.report import __main__ as report
-from tests.support import browser, reports
-from tests.support.browser import Browser
+from scripts import browser
+from scripts.browser import Browser
+from tests.support import reports
 from tests.support.reports import HOSTILE, file, manifest, measured, publish, reject
 
 PROGRAM = browser.find()

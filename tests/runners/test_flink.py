@@ -20,9 +20,6 @@ pytestmark = [
     pytest.mark.flink,
     pytest.mark.skipif(bool(flink.why_not()), reason=f"no Flink: {flink.why_not()}"),
 ]
-# All of them in one process of pytest: there is one cluster.
-in_cluster = pytest.mark.xdist_group("cluster")
-ENGINES = ["embedded", pytest.param("cluster", marks=in_cluster)]
 FILES, ROWS = 6, 1_600_000
 
 
@@ -66,7 +63,6 @@ def test_embedded_gives_the_same(tmp_path: Path) -> None:
     assert "model loads 1)" in ran.stdout
 
 
-@in_cluster
 def test_a_cluster_gives_the_same(tmp_path: Path, cluster: Cluster) -> None:
     ran = run_command(
         "--output", tmp_path, *samples.FLAGS, *staged(cluster), timeout=flink.RUN_SECONDS
@@ -86,7 +82,6 @@ def test_a_cluster_gives_the_same(tmp_path: Path, cluster: Cluster) -> None:
 
 
 @ports.LINUX
-@in_cluster
 def test_a_cluster_lets_no_stranger_in(tmp_path: Path, cluster: Cluster) -> None:
     pids = set().union(*map(ports.descendants, cluster.alive().values()))
     found = ports.listeners(pids)
@@ -95,7 +90,6 @@ def test_a_cluster_lets_no_stranger_in(tmp_path: Path, cluster: Cluster) -> None
     assert [each for each in found if not strangers.refuses(each.port)] == []
 
 
-@in_cluster
 def test_a_cluster_tells_nobody_its_secrets(cluster: Cluster) -> None:
     """Not on Flink's pages, not to who lists processes; after the tests above."""
     secret = (cluster.folder / "pool.secret").read_text().strip()
@@ -110,7 +104,6 @@ def test_a_cluster_tells_nobody_its_secrets(cluster: Cluster) -> None:
     assert not [text for text in shown if secret in text]
 
 
-@in_cluster
 def test_both_workers_share_the_work_and_load_the_model_once(
     tmp_path: Path, cluster: Cluster, observations: Path
 ) -> None:
@@ -127,7 +120,7 @@ def test_both_workers_share_the_work_and_load_the_model_once(
     flink.assert_all_rows_once(tmp_path, FILES, ROWS)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["embedded", "cluster"])
 def test_too_many_rejects_are_held_back(
     tmp_path: Path, engine: str, request: pytest.FixtureRequest
 ) -> None:
@@ -145,7 +138,7 @@ def test_too_many_rejects_are_held_back(
     assert not (output / "runs").exists()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["embedded", "cluster"])
 def test_a_job_that_fails_for_good_publishes_nothing(
     tmp_path: Path, engine: str, request: pytest.FixtureRequest
 ) -> None:
@@ -174,7 +167,6 @@ def test_a_job_that_fails_for_good_publishes_nothing(
         assert flink.newest_job(cluster)["state"] == "FAILED"
 
 
-@in_cluster
 def test_the_workers_environment_lacks_the_project(tmp_path: Path, cluster: Cluster) -> None:
     code = "import apache_beam, keras, pipelines"
     ran = subprocess.run(
@@ -183,7 +175,6 @@ def test_the_workers_environment_lacks_the_project(tmp_path: Path, cluster: Clus
     assert "No module named 'pipelines'" in ran.stderr
 
 
-@in_cluster
 def test_a_killed_taskmanager_costs_no_row(
     tmp_path: Path, cluster: Cluster, observations: Path
 ) -> None:
@@ -199,7 +190,6 @@ def test_a_killed_taskmanager_costs_no_row(
     assert_recovered(cluster, tmp_path)
 
 
-@in_cluster
 def test_a_killed_worker_pool_costs_no_row(
     tmp_path: Path, cluster: Cluster, observations: Path
 ) -> None:
@@ -226,7 +216,6 @@ def assert_recovered(cluster: Cluster, output: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-@in_cluster
 def test_a_signal_cancels_the_job(
     tmp_path: Path, cluster: Cluster, observations: Path, number: int
 ) -> None:
@@ -239,7 +228,6 @@ def test_a_signal_cancels_the_job(
     assert listing(tmp_path) == []
 
 
-@in_cluster
 def test_a_killed_job_server_ends_the_run(
     tmp_path: Path, cluster: Cluster, observations: Path
 ) -> None:
@@ -259,14 +247,12 @@ def test_a_killed_job_server_ends_the_run(
     assert listing(tmp_path) == []
 
 
-@in_cluster
 def test_a_cluster_that_runs_is_not_started_again(cluster: Cluster) -> None:
     with pytest.raises(ClusterError, match="already running"):
         cluster.start()
     assert len(cluster.alive()) == 4
 
 
-@in_cluster
 def test_parallelism_is_the_clusters(cluster: Cluster) -> None:
     master = f"--flink_master=localhost:{cluster.rest_port}"
     assert "--parallelism=4" in runner.Flink().complete([master], "job")

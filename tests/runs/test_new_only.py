@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from penguin_model import bundle
-from pipelines.publishing import decide as publish
+from pipelines.publishing import publisher
 from pipelines.reading import matching as files
 from pipelines.reading.matching import Matching
 from pipelines.runs import ledger
@@ -118,7 +118,7 @@ def test_a_file_that_another_run_published_meanwhile_fails_the_later_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = tmp_path / "out"
-    decide = publish._decide
+    decide = publisher.verify_and_decide
 
     def decide_late(publication: Any, *others: Any) -> Any:
         """Another run begins and ends between this one's reading and its publication."""
@@ -126,7 +126,7 @@ def test_a_file_that_another_run_published_meanwhile_fails_the_later_one(
             run_night(output, night, "quick", shipped_model)
         return decide(publication, *others)
 
-    monkeypatch.setattr(publish, "_decide", decide_late)
+    monkeypatch.setattr(publisher, "verify_and_decide", decide_late)
     arguments = ("--input", night, "--model", shipped_model, "--run_id", "slow", "--new_only")
     assert run_here(output, *arguments) == 1
     err = capsys.readouterr().err

@@ -50,5 +50,6 @@ def test_the_first_failure_is_told_and_the_rest_left() -> None:
     ("path", "local"), [("/a", True), ("a/b", True), ("file:///a", True), ("s3://b/a", False)]
 )
 def test_what_is_local(path: str, local: bool) -> None:
-    assert storage.is_local(path) == local
+    assert (storage.local_path(path) is not None) == local
+    assert storage.of(path).has_locks == local
     assert storage.absolute(path).startswith("/") == local

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import publishing
 from pipelines.errors import OutputError
-from pipelines.publishing import door as commit
 from pipelines.storage import local_locks
 from tests.support.publication import check_whole, new, publish_new
 from tests.support.running import PROJECT, listing
@@ -152,7 +152,7 @@ def test_who_may_only_read_holds_nobody_up() -> None:
         output = Path(folder) / "out"
         publish_new(new(output))
         publication = new(output, run_id="s")
-        with commit.attempt(publication.layout):
+        with publishing.of(publication.layout).attempt():
             places = [str(output), *map(str, output.rglob("*"))]
             with running(*AS_NOBODY, sys.executable, "-c", FLOCK, *places) as other:
                 told = []

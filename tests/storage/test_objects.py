@@ -13,20 +13,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines import storage
 from pipelines.storage import objects, s3
 from pipelines.storage.objects import Objects, S3Objects
-from tests.support.stores import servers
 from tests.support.stores.servers import Server
 
 PATH = "s3://results/a/object"
 STORE = objects.of(PATH)
-
-
-@pytest.fixture(scope="module", params=["moto", "versitygw", "s3rver"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Server]:
-    reason = servers.why_not(request.param)
-    if reason:
-        pytest.skip(reason)
-    with servers.start(request.param, tmp_path_factory.mktemp("store")) as started:
-        yield started
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """The job on a real second filesystem: Beam's S3 against a local S3 server, input and output."""
 
+import argparse
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.io.aws import s3io
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, S3Options
 from pyarrow import fs
 
 from penguin_model.card import card_path
@@ -153,6 +155,20 @@ def test_one_client_serves_a_whole_run(client: Any, flags: list[str]) -> None:
     assert found.hits > 20
 
 
+def test_the_client_takes_every_option_that_beam_has_for_s3(flags: list[str]) -> None:
+    """Fails when a new Beam has another option, or another way to hold the client."""
+    parser = argparse.ArgumentParser()
+    S3Options._add_argparse_args(parser)
+    assert set(s3._OPTIONS) == set(vars(parser.parse_args([])))
+    names = set(inspect.signature(s3io.S3IO).parameters)
+    assert names >= {"client"}
+    storage.use_options(PipelineOptions(flags))
+    first, second = s3._beam_client("s3://b/k"), s3._beam_client("s3://b/k")
+    assert first is not second
+    assert first.client is second.client
+    assert first.client.meta.region_name == KEYS["region_name"]
+
+
 def test_a_reader_fetches_what_it_asks_for(
     client: Any, flags: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +221,7 @@ def test_the_model_may_lie_there_too(
 def test_a_failed_run_leaves_no_objects(
     client: Any, flags: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.publishing.decide._decide", lambda *_: 1 / 0)
+    monkeypatch.setattr("pipelines.publishing.publisher.verify_and_decide", lambda *_: 1 / 0)
     assert run(flags, *INPUT) == 1
     assert objects(client) == []
 

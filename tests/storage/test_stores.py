@@ -20,17 +20,7 @@ from pipelines.storage import objects
 from pipelines.storage.objects import Objects, S3Objects
 from tests.publishing import test_manifest_commit as steps
 from tests.support.running import ONE_WORKER, PROJECT, command
-from tests.support.stores import servers
 from tests.support.stores.servers import Server
-
-
-@pytest.fixture(scope="module", params=["moto", "versitygw", "s3rver"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Server]:
-    reason = servers.why_not(request.param)
-    if reason:
-        pytest.skip(reason)
-    with servers.start(request.param, tmp_path_factory.mktemp("store")) as started:
-        yield started
 
 
 @pytest.fixture

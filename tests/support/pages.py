@@ -1,4 +1,4 @@
-"""Reads a page as a browser's parser does, strictly: what is open must be closed."""
+"""Parses a page like a browser, but strictly: every element must be closed."""
 
 import dataclasses
 from html.parser import HTMLParser
@@ -10,7 +10,7 @@ _EMPTY = ("meta", "rect", "line", "circle")
 
 @dataclasses.dataclass
 class Element:
-    """One element: its name, attributes, the elements around it, and all text inside it."""
+    """One element: its tag, attributes, ancestors, and all text inside it."""
 
     tag: str
     attributes: dict[str, str | None]
@@ -19,7 +19,7 @@ class Element:
 
 
 class Page(HTMLParser):
-    """A page's elements, in order."""
+    """A page's elements, in document order."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -39,7 +39,7 @@ class Page(HTMLParser):
 
     @property
     def words(self) -> str:
-        """All that a person reads, with plain spaces, also between any two elements."""
+        """All visible text, with single plain spaces, one between any two elements."""
         return " ".join(" ".join(self._words).replace(NO_BREAK, " ").split())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

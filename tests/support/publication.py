@@ -12,10 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines import publishing
 from pipelines.datasets.shard_writer import Shard, ShardWriter
-from pipelines.publishing import decide, disk, proof
-from pipelines.publishing import door as commit
-from pipelines.publishing.decide import Publication
+from pipelines.publishing import Publication, disk, proof, publish
 from pipelines.publishing.recovery import Attempt
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
@@ -119,9 +118,9 @@ def publish_new(
     rejects: int = 0,
     change: Callable[[list[Shard], dict[Any, int]], Any] = lambda *made: made,
 ) -> Manifest:
-    with commit.attempt(publication.layout):
+    with publishing.of(publication.layout).attempt():
         made = change(*staged(publication.layout, rows, rejects))
-        return decide.publish(publication, *made)
+        return publish(publication, *made)
 
 
 def rows_seen(output: Path, run_id: str = "*", dataset: str = layout.PREDICTIONS) -> int:
@@ -189,8 +188,9 @@ def die_at(
     publication: Publication, stop: int, *, after: bool = False, rows: int = 5, rejects: int = 0
 ) -> bool:
     """Publishes a run whose process dies at a step; False if it has fewer steps."""
-    with pytest.MonkeyPatch.context() as patched, dying(), commit.attempt(publication.layout):
+    commit = publishing.of(publication.layout)
+    with pytest.MonkeyPatch.context() as patched, dying(), commit.attempt():
         made = staged(publication.layout, rows, rejects)
         steps = at_step(patched, stop, crash, after=after)
-        decide.publish(publication, *made)
+        publish(publication, *made)
     return steps() >= stop

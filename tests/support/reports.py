@@ -1,4 +1,4 @@
-"""Made-up nights for the report: published and held runs below an output root, without the job."""
+"""Invented runs for the report, published or held, written without running the job."""
 
 import dataclasses
 import datetime
@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from penguin_model.card import Histogram, ModelCard, Reference, read_card
 from pipelines.datasets import schemas
 from pipelines.monitoring import drift, labels
+from pipelines.report import data, page
+from tests.support.pages import Page
 from tests.support.running import PROJECT, totals
 
 MODEL = PROJECT / "models/penguin-classifier.keras"
@@ -28,13 +30,18 @@ HOSTILE = (
     "lone \udcff.csv",
 )
 
+SECTIONS = [
+    "Drift", "Accuracy", "Predictions", "Features", "Rejects", "Files", "Recent runs", "Model",
+    "Run",
+]  # fmt: skip
+
 
 def card() -> ModelCard:
     return read_card(str(MODEL))
 
 
 def manifest(run_id: str, *, night: int = 0, rows: int = 342, **known: Any) -> dict[str, Any]:
-    """A manifest as the first release wrote it; ``known`` goes over what is made up."""
+    """A manifest as the first release wrote it, with the fields in ``known`` replaced."""
     start = datetime.datetime(2026, 11, 1, 20, 37, 12, tzinfo=datetime.UTC)
     start += datetime.timedelta(days=night)
     species = dict(zip(("Adelie", "Gentoo", "Chinstrap"), split(rows, (44, 36, 20)), strict=True))
@@ -65,7 +72,7 @@ def measured(
     found: Mapping[str, Any], *, shift: float = 0, seed: int = 0, previous: Any = None,
     max_drift: float | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Adds histograms and drift to a manifest: the training's bins, the first feature shifted."""
+    """Adds histograms and drift to a manifest; `shift` moves the first feature."""
     reference = card().reference
     assert reference is not None
     rows, random = found["totals"]["rows_scored"], np.random.default_rng(seed)
@@ -76,7 +83,7 @@ def measured(
         counts = random.multinomial(rows, shares)
         return Histogram(edges=histogram.edges, counts=tuple(counts.tolist()))
 
-    tonight = Reference(
+    this_run = Reference(
         features={
             name: drawn(histogram, shift if place == 0 else 0)
             for place, (name, histogram) in enumerate(reference.features.items())
@@ -84,16 +91,16 @@ def measured(
         classes=found["species"],
         probability=drawn(reference.probability),
     )
-    verdict = drift.measure(tonight, reference, previous=previous, max_drift=max_drift)
+    verdict = drift.measure(this_run, reference, previous=previous, max_drift=max_drift)
     return dict(found) | {
-        "histograms": dataclasses.asdict(tonight),
+        "histograms": dataclasses.asdict(this_run),
         "drift": verdict.to_json(),
         "labels": None,
     }
 
 
 def labelled(found: Mapping[str, Any], *, wrong: int, seed: int = 0) -> dict[str, Any]:
-    """Adds labels to a manifest: all rows but 20 have one, some of them another than predicted."""
+    """Adds labels to a manifest, for all rows but 20; about `wrong` contradict the model."""
     random, rows = np.random.default_rng(seed), found["totals"]["rows_scored"]
     classes = card().classes
     winners = np.repeat(np.arange(3, dtype=np.int32), [found["species"][name] for name in classes])
@@ -105,9 +112,14 @@ def labelled(found: Mapping[str, Any], *, wrong: int, seed: int = 0) -> dict[str
     codes[unsure] = (codes[unsure] + 1 + unsure % 2) % 3
     codes[random.permutation(rows)[:20]] = labels.MISSING
     codes[random.permutation(rows)[:3]] = labels.UNKNOWN
-    sums = labels.count(codes, winners, best, chances)
+    sums = labels.count_hits(codes, winners, best, chances)
     figures = {(labels.GROUP, name): counts for name, counts in sums.items()}
-    return dict(found) | {"labels": labels.report(figures, classes, rows)}
+    return dict(found) | {"labels": labels.summarize(figures, classes, rows)}
+
+
+def read_page(root: Path, run_id: str | None = None) -> Page:
+    """The page on a run below an output root, without writing it."""
+    return Page(page.render(data.gather(str(root), run_id)))
 
 
 def publish(
@@ -118,7 +130,7 @@ def publish(
     files: Sequence[Mapping[str, Any]] = (),
     row_group_rows: int = 1000,
 ) -> dict[str, Any]:
-    """Puts a run below an output root, where its status says; the manifest as it was written."""
+    """Writes a published or held run below an output root, and returns its manifest."""
     run_id, is_held = found["run_id"], found["status"] == "held"
     shards = {}
     for dataset, schema, rows in (
@@ -160,13 +172,13 @@ def file(path: str, read: int, rejected: int) -> dict[str, Any]:
 
 
 def split(rows: int, parts: Sequence[float]) -> list[int]:
-    """Whole numbers that add up to ``rows``, nearly in the proportions of ``parts``."""
+    """Whole numbers that add up to ``rows``, roughly in the proportions of ``parts``."""
     ends = np.rint(np.cumsum(parts) / sum(parts) * rows).astype(int)
     return [int(n) for n in np.diff(ends, prepend=0)]
 
 
 def make_nights(root: Path, nights: int = 24) -> str:
-    """A root with many nights; the last one has drifted, has rejects and labels. Its run id."""
+    """Writes many nights, the last one with drift, rejects and labels; returns its run id."""
     random = np.random.default_rng(2)
     previous: Any = None
     for night in range(nights):

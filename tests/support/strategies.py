@@ -4,7 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from penguin_model.card import RESERVED_COLUMNS, Feature, Histogram, ModelCard, Reference
+from penguin_model.card import Feature, Histogram, ModelCard, Reference
+from pipelines.datasets.schemas import RESERVED_COLUMNS
 
 NAMES = st.text(min_size=1, max_size=12).filter(lambda name: name not in RESERVED_COLUMNS)
 NUMBERS = st.floats(-1e9, 1e9)

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import publishing
 from pipelines.errors import PenguinError
-from pipelines.publishing import decide
-from pipelines.publishing import door as commit
+from pipelines.publishing import publish
 from pipelines.publishing.recovery import Attempt
 from pipelines.runs import ledger
 from tests.support.publication import at_step, check_whole, new, publish_new, staged
@@ -93,11 +93,11 @@ def cut_while_publishing(disk: Disk, root: str, stop: int, how: int, kind: str) 
     with (
         pytest.MonkeyPatch.context() as patched,
         contextlib.suppress(PenguinError, OSError),
-        commit.attempt(publication.layout),
+        publishing.of(publication.layout).attempt(),
     ):
         made = staged(publication.layout, 50, 1)
         steps = at_step(patched, stop, lambda: disk.cut_power(how))
-        decide.publish(publication, *made)
+        publish(publication, *made)
         patched.setattr(Attempt, "end", lambda _: None)
     came = steps() >= stop
     if not came:

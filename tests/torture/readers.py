@@ -9,10 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines import publishing
 from pipelines.datasets.shard_writer import ShardWriter
-from pipelines.publishing import decide
-from pipelines.publishing import door as commit
-from pipelines.publishing.decide import Publication
+from pipelines.publishing import Publication, publish
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import Model, RunInfo
@@ -123,7 +122,7 @@ def _publish(output: Path, rows: int) -> None:
         layout=paths, replace=True, card=toy_card(), max_reject_fraction=0.1,
         run_info=RunInfo(start="now", model=Model()),
     )  # fmt: skip
-    with commit.attempt(paths):
+    with publishing.of(paths).attempt():
         shards = []
         metadata = {"run_id": paths.run_id, "attempt": paths.attempt}
         for dataset, counts in ((layout.PREDICTIONS, (rows - 3, 3)), (layout.FILES, (1,))):
@@ -135,4 +134,4 @@ def _publish(output: Path, rows: int) -> None:
                 made = [{"source_file": f"f{number}", "source_row": n} for n in range(count)]
                 writer.write(pa.RecordBatch.from_pylist(made, schema=SCHEMA))
                 shards += writer.finish()
-        decide.publish(publication, shards, figures_of(files=1, scored=rows))
+        publish(publication, shards, figures_of(files=1, scored=rows))

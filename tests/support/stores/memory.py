@@ -4,7 +4,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable
 
-from pipelines.storage.objects import Object, Objects, Version
+from pipelines.storage.objects import Object, Objects, ReadObject
 
 
 class Memory(Objects):
@@ -34,9 +34,9 @@ class Memory(Objects):
                 if path.startswith(f"{folder.rstrip('/')}/")
             )
 
-    def read(self, path: str) -> Version | None:
+    def read(self, path: str) -> ReadObject | None:
         content = self.content.get(path)
-        return None if content is None else Version(content, _etag(content))
+        return None if content is None else ReadObject(content, _etag(content))
 
     def put(self, path: str, content: bytes) -> None:
         self._change(path, content, lambda _: True)

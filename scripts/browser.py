@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over a pipe by its DevTools protocol: no package, no port."""
+"""A headless Chromium, driven over a pipe by its DevTools protocol; needs no package, no port."""
 
 import base64
 import contextlib
@@ -21,7 +21,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-pipe",
 )  # fmt: skip
-# Chromium reads commands from descriptor 3 and writes answers and events to 4, a NUL after each.
+# Chromium reads commands from descriptor 3 and writes replies and events to 4, each NUL-terminated.
 _LAUNCH = (
     "import fcntl, os, sys\n"
     "reads, writes = (fcntl.fcntl(int(each), fcntl.F_DUPFD, 10) for each in sys.argv[1:3])\n"
@@ -31,7 +31,7 @@ _LAUNCH = (
 
 
 def find() -> str | None:
-    """The program, None where there is none."""
+    """The path of an installed Chromium, or None."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
@@ -39,7 +39,7 @@ class Browser:
     """One browser with one page.
 
     Attributes:
-      events: all that the page reported, in order: ``(method, parameters)``.
+      events: everything that the page reported, in order, as ``(method, parameters)``.
     """
 
     def __init__(self, reads: int, writes: int, timeout: float) -> None:
@@ -55,7 +55,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Sends a command and waits for its answer."""
+        """Sends a command and returns its result."""
         number = next(self._numbers)
         message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
         if self._session:
@@ -69,7 +69,7 @@ class Browser:
                 return dict(answer["result"])
 
     def show(self, page: Path, *, width: int = 1000, height: int = 800, dark: bool = False) -> None:
-        """Opens a file in a window of some size, and waits until it is loaded."""
+        """Opens a file in a window of the given size, and waits until it has loaded."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media="screen", features=[scheme])
         self.call(
@@ -82,18 +82,18 @@ class Browser:
             self._next()
 
     def ask(self, expression: str) -> Any:
-        """The value of a JavaScript expression; the page's own policy does not hold for it."""
+        """Evaluates a JavaScript expression, which the page's own policy doesn't restrict."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
     def print_media(self) -> None:
-        """From now on the page looks as it would on paper."""
+        """Shows the page as it would be printed."""
         self.call("Emulation.setEmulatedMedia", media="print", features=[])
 
     def picture(self, *, top: float = 0, height: float | None = None) -> bytes:
-        """A PNG of the whole page, or of a part over its whole width."""
+        """Takes a PNG of the whole page, or of a part of it at full width."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": top, "width": size["width"], "height": height or size["height"]}
         answer = self.call(
@@ -110,7 +110,9 @@ class Browser:
             ready, _, _ = select.select([self._reads], [], [], max(0, end - time.monotonic()))
             data = os.read(self._reads, 1 << 20) if ready else b""
             if not data:
-                raise TimeoutError("the browser does not answer" if not ready else "it has ended")
+                raise TimeoutError(
+                    "the browser doesn't reply" if not ready else "the browser has exited"
+                )
             self._unread += data
         line, _, self._unread = self._unread.partition(b"\0")
         message: dict[str, Any] = json.loads(line)
@@ -121,7 +123,7 @@ class Browser:
 
 @contextlib.contextmanager
 def opened(program: str, profile: Path, *, timeout: float = 60) -> Iterator[Browser]:
-    """Starts a browser with a new profile, and ends it with all its processes."""
+    """Starts a browser with a new profile, and kills all its processes at the end."""
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
     command = [
