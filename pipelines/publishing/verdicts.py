@@ -66,7 +66,7 @@ def carry_out(
         owner = read_owner(visible, store)
         if owner is not None and owner != paths.attempt and not (held or verdict.replace):
             # Found out before readers that go by folders see any copy.
-            raise _Lost(exists_already(paths))
+            raise _Lost(exists_already(paths))  # noqa: TRY301 - lost here or while copying: one end
         if owner != paths.attempt:
             folders = {copy.target.rpartition("/")[0] for copy in copies}
             _copy(paths, folders, copies, store)

@@ -15,7 +15,7 @@ NOTEBOOK = PROJECT / "docs/lab.ipynb"
 
 
 def read(path: Path) -> Any:
-    return nbformat.read(path, as_version=4)
+    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
 
 
 def shown(notebook: Any) -> str:

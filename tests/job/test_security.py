@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from penguin_model import cli, describe, predict
 from penguin_model.card import card_path, read_card
+from pipelines import report
 from pipelines.errors import PenguinError
-from pipelines.report import __main__ as report
+from pipelines.report import __main__ as command
 from tests.support import samples
 from tests.support.running import PLAIN, run_here
 
@@ -235,7 +236,7 @@ def test_a_manifests_run_id_is_never_a_path(
     damage(output, run_id)
     before = everything(tmp_path)
     capfd.readouterr()
-    assert report.main(["--output", str(output), *flags]) == 2
+    assert command.main(["--output", str(output), *flags]) == 2
     out, err = capfd.readouterr()
     assert everything(tmp_path) == before
     assert out == ""
@@ -246,7 +247,7 @@ def test_a_manifests_run_id_is_never_a_path(
 @pytest.mark.parametrize("run_id", ["../../x", "/tmp/x", "x\n"])
 def test_a_run_ids_flag_is_never_a_path(tmp_path: Path, output: Path, run_id: str) -> None:
     before = everything(tmp_path)
-    assert report.main(["--output", str(output), "--run_id", run_id]) == 2
+    assert command.main(["--output", str(output), "--run_id", run_id]) == 2
     assert everything(tmp_path) == before
 
 
@@ -256,7 +257,7 @@ def test_a_link_among_the_reports_is_not_followed(tmp_path: Path, output: Path, 
     precious.write_text("mine")
     (output / "reports").mkdir()
     (output / "reports" / name).symlink_to(precious)
-    assert report.main(["--output", str(output)]) == 0
+    assert command.main(["--output", str(output)]) == 0
     assert precious.read_text() == "mine"
     assert (output / "reports/test.html").read_text().startswith("<!DOCTYPE html>")
     assert not (output / "reports/test.html").is_symlink()
@@ -265,8 +266,8 @@ def test_a_link_among_the_reports_is_not_followed(tmp_path: Path, output: Path, 
 def test_a_pipe_in_place_of_a_card_does_not_hang_the_report(tmp_path: Path, output: Path) -> None:
     os.mkfifo(tmp_path / "m.keras.card.json")
     damage(output, "test", model={"path": str(tmp_path / "m.keras"), "sha256": "0"})
-    command = [sys.executable, "-m", "pipelines.report", "--output", str(output)]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    line = [sys.executable, "-m", "pipelines.report", "--output", str(output)]
+    ran = subprocess.run(line, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from penguin_model import bundle
-from penguin_model.card import ModelCard, card_path
+from penguin_model.card import ModelCard, card_path, read_verified
 from penguin_model.errors import CardError, ModelError
 from tests.support.toy import toy_bundle, toy_card
 
@@ -77,7 +77,7 @@ def test_any_number_of_rows_is_traced_once() -> None:
 
 def test_threads_share_one_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = toy_bundle(tmp_path)
-    card = bundle.read_verified(path)
+    card = read_verified(path)
     loads = []
     really_load = bundle.load_with_card
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from penguin_model import bundle, describe
+from penguin_model.card import read_verified
 from tests.support.toy import toy_bundle
 
 PROJECT = Path(__file__).parents[2]
@@ -20,7 +21,7 @@ def test_the_shipped_model() -> None:
         cwd=PROJECT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")
-    sha256 = bundle.read_verified(str(PROJECT / "models/penguin-classifier.keras")).sha256
+    sha256 = read_verified(str(PROJECT / "models/penguin-classifier.keras")).sha256
     for expected in (
         f"{sha256}, verified", "FlipperLength  mm       10", "Chinstrap", "penguins.csv",
         "kernel 4 × 10, bias 10", "193 parameters in all", "tensorflow", "softmax",

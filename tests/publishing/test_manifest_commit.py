@@ -14,7 +14,7 @@ import pytest
 
 from pipelines.errors import ConflictError, PenguinError, RunExistsError
 from pipelines.publishing import claims, leases, manifest_commit, verdicts
-from pipelines.publishing.attempts import Verdict
+from pipelines.publishing.attempts import Verdict, list_attempts
 from pipelines.publishing.commit import Decision, PlacedShard, describe
 from pipelines.publishing.manifest_commit import ManifestCommit
 from pipelines.runs import layout
@@ -482,7 +482,7 @@ def test_a_run_that_was_replaced_meanwhile_sweeps_nothing_of_the_new_one(
     late.begin()
     late.step()
     new.begin()
-    attempts = verdicts.list_attempts
+    attempts = list_attempts
 
     def meanwhile(*arguments: Any) -> Any:
         monkeypatch.setattr(verdicts, "list_attempts", attempts)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.report import __main__ as report
+from pipelines import report
 from scripts import browser
 from scripts.browser import Browser
 from tests.support import reports

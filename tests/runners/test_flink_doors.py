@@ -25,6 +25,7 @@ from apache_beam.portability.api import (
 )
 from apache_beam.runners.portability import portable_runner
 from apache_beam.runners.worker import worker_pool_main
+from apache_beam.utils import thread_pool_executor
 
 from deploy.flink import boot, parts, sockets
 from deploy.flink import pool as worker_pool
@@ -253,7 +254,7 @@ if sys.argv[2] == "direct":
 channel = grpc.insecure_channel(sys.argv[1])
 grpc.channel_ready_future(channel).result(timeout=10)
 """
-    server = grpc.server(beam_private.thread_pool_executor.shared_unbounded_instance())
+    server = grpc.server(thread_pool_executor.shared_unbounded_instance())
     served = server.add_insecure_port("127.0.0.1:0")
     server.start()
     environment = {**os.environ, "http_proxy": f"http://127.0.0.1:{port}"}
