@@ -1,6 +1,7 @@
 """What the workers tell, and the facts that are made of it."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,7 @@ def test_telling_takes_half_a_percent_of_the_time(
         now += takes
         writes.append(now)
 
-    monkeypatch.setattr(reporter.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     monkeypatch.setattr(storage, "put_bytes", put)
     teller = ProgressReporter(folder)
     while now < 10_000:
