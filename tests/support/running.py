@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipelines import job, score
 from pipelines.reading.settings import Sizes
+from pipelines.runs.manifest import to_json
 
 PROJECT = Path(__file__).parents[2]
 _PROGRESS = re.compile(r"^penguin-score: (planning|scoring|publishing|done)\b.*\n", re.M)
@@ -42,9 +43,9 @@ def run_small_pieces(output: Path, *arguments: object) -> Any:
 
 
 def run_sized(sizes: Sizes, output: Path, *arguments: object) -> Any:
-    """Runs the job in pieces of other sizes; its manifest."""
+    """Runs the job in pieces of other sizes; its manifest, as JSON values."""
     found, _ = job.execute(prepare_sized(sizes, output, *arguments))
-    return found
+    return json.loads(json.dumps(to_json(found)))
 
 
 def prepare_sized(sizes: Sizes, output: Path, *arguments: object) -> job.Plan:
