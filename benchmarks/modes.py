@@ -23,12 +23,11 @@ def run(mode: str, source: Path, output: Path) -> None:
     from apache_beam.options.pipeline_options import DirectOptions
 
     from penguin_model import cli
-    from pipelines.job import options
-    from pipelines.job import run as job
+    from pipelines import job
 
     cli.quiet_libraries(verbose=False)
     flags = ["--input", str(source), "--output", str(output), "--no-progress"]
-    prepared = job.prepare(options.parse_arguments("modes", flags), flags)
+    prepared = job.prepare(job.parse_arguments("modes", flags), flags)
     prepared.submission.options.view_as(DirectOptions).direct_running_mode = mode
     manifest, _ = job.execute(prepared)
     print(manifest.totals.rows_scored)

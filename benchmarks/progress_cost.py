@@ -19,8 +19,8 @@ from pathlib import Path
 from benchmarks import generate, report
 from benchmarks.meter import Cost, measure
 from pipelines.progress import display, reporter
-from pipelines.progress.rate import Pace
-from pipelines.progress.reporter import Teller
+from pipelines.progress.rate import RateEstimator
+from pipelines.progress.reporter import ProgressReporter
 
 LIMIT_SECONDS = 600
 FILES = 8
@@ -69,7 +69,7 @@ def compare(folder: Path, form: str, rows: int, repeats: int) -> None:
 
 def measure_parts(folder: Path, times: int = 1000) -> None:
     """What one write of a worker costs, and one frame of the bar with two workers."""
-    tellers = [Teller(str(folder)) for _ in range(2)]
+    tellers = [ProgressReporter(str(folder)) for _ in range(2)]
     started = time.thread_time()
     for row in range(times):
         for teller in tellers:
@@ -78,7 +78,7 @@ def measure_parts(folder: Path, times: int = 1000) -> None:
     write = (time.thread_time() - started) / times / len(tellers)
     ours, theirs = pty.openpty()
     threading.Thread(target=_swallow, args=(ours,), daemon=True).start()
-    bar, pace = display.Bar(theirs), Pace()
+    bar, pace = display.Bar(theirs), RateEstimator()
     started = time.thread_time()
     for moment in range(times):
         bar.show(pace.see(reporter.read(str(folder))._replace(files=1, bytes=10**9), moment))

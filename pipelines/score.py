@@ -26,9 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     def body() -> int:
         # Beam warns while it is imported, so the silence comes first.
         cli.quiet_libraries(verbose)
-        from pipelines.job import run as job
+        from pipelines import job
 
-        return job.run(PROGRAM, arguments, verbose)
+        return job.run_command(PROGRAM, arguments, verbose)
 
     return cli.run(PROGRAM, body, verbose=verbose)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model import cli
 from penguin_model.card import DEFAULT_MODEL
 from pipelines.reading import FORMATS
+from pipelines.runners.beam_private import BeamArgumentParser
 
 
 class ScoreOptions(PipelineOptions):
@@ -175,14 +176,7 @@ def parse_arguments(program: str, arguments: Sequence[str]) -> argparse.Namespac
     return parser.parse_args(arguments)
 
 
-def add_defaults(arguments: Sequence[str], defaults: Mapping[str, str]) -> list[str]:
-    """Adds those flags to a command line that are not given there."""
-    given = {each.split("=")[0] for each in arguments}
-    added = [f"{flag}={value}" for flag, value in defaults.items() if flag not in given]
-    return [*arguments, *added]
-
-
-class _Parser(cli.ArgumentParser, _BeamArgumentParser):
+class _Parser(cli.ArgumentParser, BeamArgumentParser):
     """Beam's parser, which knows its value providers, with one-line errors."""
 
 

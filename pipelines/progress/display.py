@@ -12,8 +12,15 @@ from typing import Any, Protocol
 
 from pipelines import storage
 from pipelines.progress import reporter
-from pipelines.progress.rate import STARTING, Facts, Pace, as_line, describe, outcome
-from pipelines.progress.reporter import Work
+from pipelines.progress.rate import (
+    STARTING,
+    ProgressSnapshot,
+    RateEstimator,
+    as_line,
+    describe,
+    outcome,
+)
+from pipelines.progress.reporter import ProgressCounts
 
 _BAR_SECONDS = 0.5
 _LINE_SECONDS = 5.0
@@ -32,21 +39,21 @@ class Display(Protocol):
 
     interval: float
 
-    def show(self, facts: Facts) -> None: ...
+    def show(self, facts: ProgressSnapshot) -> None: ...
 
-    def end(self, facts: Facts, seconds: float, *, well: bool) -> None: ...
+    def end(self, facts: ProgressSnapshot, seconds: float, *, well: bool) -> None: ...
 
 
 @contextlib.contextmanager
 def shown(program: str, folder: str, *, verbose: bool) -> Iterator[None]:
-    """Shows on standard error what the workers tell, while the body runs.
+    """Shows on standard error what the workers report, while the body runs.
 
     A thread shows it, and the body never waits for that: neither for a slow store nor for a
     terminal that takes no more.
 
     Args:
       program: the command's name, for the lines.
-      folder: where the workers tell.
+      folder: where the workers report.
       verbose: whether logs come between; they would tear a bar.
     """
     descriptor = _descriptor()
@@ -65,7 +72,7 @@ def shown(program: str, folder: str, *, verbose: bool) -> Iterator[None]:
 
 
 class _Watch(threading.Thread):
-    """Reads what the workers tell, and shows it.
+    """Reads what the workers report, and shows it.
 
     Attributes:
       ended: set when the run has ended.
@@ -81,14 +88,14 @@ class _Watch(threading.Thread):
         self._program = program
         self._descriptor = descriptor
         self._bar = bar
-        self._found = Work()
+        self._found = ProgressCounts()
 
     def run(self) -> None:
         # Nobody is left to show it to.
         with contextlib.suppress(OSError):
             started = time.monotonic()
             display = self._display()
-            pace = Pace()
+            pace = RateEstimator()
             pause = display.interval
             while not self.ended.wait(pause):
                 looked = time.monotonic()
@@ -102,8 +109,8 @@ class _Watch(threading.Thread):
     def _display(self) -> Display:
         return Bar(self._descriptor) if self._bar else Lines(self._program, self._descriptor)
 
-    def _look(self) -> Work:
-        """What is told, or was told last where a store does not answer."""
+    def _look(self) -> ProgressCounts:
+        """What is reported, or was last where a store doesn't answer."""
         with contextlib.suppress(*storage.ERRORS):
             self._found = reporter.read(self._folder)
         return self._found
@@ -118,11 +125,11 @@ class Lines:
         self._descriptor = descriptor
         self._has_shown = False
 
-    def show(self, facts: Facts) -> None:
+    def show(self, facts: ProgressSnapshot) -> None:
         if facts.phase != STARTING:
             self._write(as_line(facts))
 
-    def end(self, facts: Facts, seconds: float, *, well: bool) -> None:
+    def end(self, facts: ProgressSnapshot, seconds: float, *, well: bool) -> None:
         if self._has_shown and well:
             self._write(f"done: {outcome(facts, seconds)}")
 
@@ -155,17 +162,17 @@ class Bar:
         self._fit([])
         self._progress.start()
 
-    def show(self, facts: Facts) -> None:
+    def show(self, facts: ProgressSnapshot) -> None:
         self._update(facts.phase, facts, describe(facts))
 
-    def end(self, facts: Facts, seconds: float, *, well: bool) -> None:
+    def end(self, facts: ProgressSnapshot, seconds: float, *, well: bool) -> None:
         if well:
             whole = max(facts.total, 1)
             done = facts._replace(done=whole, total=whole)
             self._update("done", done, [outcome(facts, seconds)])
         self._progress.stop()
 
-    def _update(self, phase: str, facts: Facts, said: list[str]) -> None:
+    def _update(self, phase: str, facts: ProgressSnapshot, said: list[str]) -> None:
         self._progress.update(
             self._task,
             description=phase,

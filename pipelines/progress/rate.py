@@ -1,4 +1,4 @@
-"""How fast a run goes and how much is left, from what its workers tell."""
+"""How fast a run goes and how much is left, from what its workers report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import collections
 from typing import NamedTuple
 
 from pipelines import formatting
-from pipelines.progress.reporter import Work
+from pipelines.progress.reporter import ProgressCounts
 
 STARTING, PLANNING, SCORING, PUBLISHING = "starting", "planning", "scoring", "publishing"
 
@@ -14,7 +14,7 @@ STARTING, PLANNING, SCORING, PUBLISHING = "starting", "planning", "scoring", "pu
 _WINDOW_SECONDS = 30.0
 
 
-class Facts(NamedTuple):
+class ProgressSnapshot(NamedTuple):
     """What is shown at one moment.
 
     Attributes:
@@ -40,13 +40,13 @@ class Facts(NamedTuple):
         return self.done / self.total if self.total else None
 
 
-class Pace:
+class RateEstimator:
     """Makes facts of the counts of several moments."""
 
     def __init__(self) -> None:
-        self._seen: collections.deque[tuple[float, Work]] = collections.deque()
+        self._seen: collections.deque[tuple[float, ProgressCounts]] = collections.deque()
 
-    def see(self, found: Work, now: float) -> Facts:
+    def see(self, found: ProgressCounts, now: float) -> ProgressSnapshot:
         """Takes the counts of a moment.
 
         Args:
@@ -65,10 +65,10 @@ class Pace:
                 speed = (found.read - first.read) / (now - since)
                 if phase == SCORING and speed > 0:
                     seconds_left = (total - done) / speed
-        return Facts(phase, done, total, found.rows, found.rejected, rate, seconds_left)
+        return ProgressSnapshot(phase, done, total, found.rows, found.rejected, rate, seconds_left)
 
 
-def _phase(found: Work) -> tuple[str, int, int]:
+def _phase(found: ProgressCounts) -> tuple[str, int, int]:
     """The phase, and how much of it is done of what; tries that failed may count twice."""
     if not found.files:
         return STARTING, 0, 0
@@ -78,7 +78,7 @@ def _phase(found: Work) -> tuple[str, int, int]:
     return phase, min(found.read, found.bytes), found.bytes
 
 
-def describe(facts: Facts) -> list[str]:
+def describe(facts: ProgressSnapshot) -> list[str]:
     """The facts beside the bar, the most important first."""
     if facts.phase in (STARTING, PLANNING):
         return []
@@ -90,7 +90,7 @@ def describe(facts: Facts) -> list[str]:
     return [*said, f"{formatting.count(facts.rejected)} rejected"]
 
 
-def as_line(facts: Facts) -> str:
+def as_line(facts: ProgressSnapshot) -> str:
     """All facts in one line: ``scoring 42 % of 2.91 GB, 151 M rows, 0:42 left, …``."""
     if facts.fraction is None:
         return facts.phase
@@ -115,7 +115,7 @@ def short(number: float, unit: str) -> str:
     return f"{number:.{digits}f} {prefix}{unit}".replace("  ", " ")
 
 
-def outcome(facts: Facts, seconds: float) -> str:
+def outcome(facts: ProgressSnapshot, seconds: float) -> str:
     """What a run has done in so many seconds."""
     said = f"{formatting.count(facts.rows)} rows, {formatting.count(facts.rejected)} rejected"
     return f"{said}, in {clock(seconds)}"

@@ -1,6 +1,6 @@
-"""How much of a run's work is done, told by the workers while they do it.
+"""How much of a run's work is done, reported by the workers while they do it.
 
-A runner tells little of a batch job while it runs: Beam's in-process one nothing, Flink the
+A runner reports little of a batch job while it runs: Beam's in-process one nothing, Flink the
 metrics of a subtask when that has ended. So each worker counts what it has done into a small file
 of its own in the run's staging, which every worker can write, and the submitter read, on every
 runner.
@@ -17,15 +17,15 @@ from typing import NamedTuple
 
 from pipelines import storage
 
-# However slow a store is, telling takes this part of a worker's time at most, between these pauses:
-# a disk takes 0.1 ms for what an object store takes a tenth of a second. A local write that takes
-# long has mostly waited for another thread.
+# However slow a store is, reporting takes this part of a worker's time at most, between these
+# pauses: a disk takes 0.1 ms for what an object store takes a tenth of a second. A local write that
+# takes long has mostly waited for another thread.
 _SHARE = 1 / 200
 _LOCAL_SECONDS = (0.5, 5.0)
 _REMOTE_SECONDS = (10.0, math.inf)
 
 
-class Work(NamedTuple):
+class ProgressCounts(NamedTuple):
     """Counts of a run so far; what is done twice, after a failure, counts twice.
 
     Attributes:
@@ -47,57 +47,57 @@ class Work(NamedTuple):
     rejected: int = 0
 
 
-def add_up(works: Iterable[Work]) -> Work:
-    """The sum of what several workers tell."""
-    return Work(*map(sum, zip(Work(), *works, strict=True)))
+def add_up(counts: Iterable[ProgressCounts]) -> ProgressCounts:
+    """The sum of what several workers report."""
+    return ProgressCounts(*map(sum, zip(ProgressCounts(), *counts, strict=True)))
 
 
-class Teller:
-    """Tells what one instance of a DoFn has done, now and then, and when a bundle ends.
+class ProgressReporter:
+    """Reports what one instance of a DoFn has done, now and then, and when a bundle ends.
 
     It is called by the worker's own thread alone and has none itself: when the last bundle has
     ended, nothing writes into staging any longer.
 
     Args:
-      folder: where; None tells nobody.
+      folder: where; None reports nothing.
     """
 
     def __init__(self, folder: str | None) -> None:
         self._path = None if folder is None else storage.join(folder, f"{uuid.uuid4().hex}.json")
         slow = storage.of(folder or "").has_slow_calls
         self._pauses = _REMOTE_SECONDS if slow else _LOCAL_SECONDS
-        self._done = self._told = Work()
+        self._done = self._reported = ProgressCounts()
         self._next = 0.0
 
     def add(self, **done: int) -> None:
         """Counts more work.
 
         Args:
-          **done: fields of `Work`.
+          **done: fields of `ProgressCounts`.
         """
         if self._path is None:
             return
-        self._done = add_up((self._done, Work(**done)))
+        self._done = add_up((self._done, ProgressCounts(**done)))
         if time.monotonic() >= self._next:
             self.tell()
 
     def tell(self) -> None:
-        """Writes what there is to tell; a place that cannot be written is given up."""
-        if self._path is None or self._done == self._told:
+        """Writes what changed since the last report; stops where the folder can't be written."""
+        if self._path is None or self._done == self._reported:
             return
         started = time.monotonic()
         try:
-            storage.put_bytes(self._path, json.dumps(self._done).encode())
+            storage.put_bytes(self._path, json.dumps(self._done._asdict()).encode())
         except storage.ERRORS:
             self._path = None
-        self._told = self._done
+        self._reported = self._done
         ended = time.monotonic()
         least, most = self._pauses
         self._next = ended + min(max(least, (ended - started) / _SHARE), most)
 
 
-def read(folder: str) -> Work:
-    """Adds up what all workers have told.
+def read(folder: str) -> ProgressCounts:
+    """Adds up what all workers have reported.
 
     Raises:
       OSError: or another of `storage.ERRORS`: the folder cannot be read.
@@ -107,8 +107,8 @@ def read(folder: str) -> Work:
         if not path.endswith(".json"):
             continue
         try:
-            found.append(Work(*json.loads(storage.read_bytes(path))))
-        except ValueError:
+            found.append(ProgressCounts(**json.loads(storage.read_bytes(path))))
+        except (TypeError, ValueError):
             # Just being written, where a store shows that.
             continue
     return add_up(found)

@@ -16,7 +16,7 @@ from pipelines.counts.counter import Counter
 from pipelines.counts.emit import COUNTS, SHARDS, TALLIES, at_bundle_end
 from pipelines.counts.figures import figures
 from pipelines.datasets.transforms import BundleWriter, DataSet
-from pipelines.progress.reporter import Teller
+from pipelines.progress.reporter import ProgressReporter
 from pipelines.reading.matching import InputFile, check_unchanged
 from pipelines.reading.planning import Span, whole
 from pipelines.reading.rows import Reject, rejects_batch
@@ -34,7 +34,7 @@ class CountingFn(beam.DoFn):
         self._progress = progress
 
     def setup(self) -> None:
-        self._teller = Teller(self._progress)
+        self._teller = ProgressReporter(self._progress)
 
     def start_bundle(self) -> None:
         """Forgets what a failed bundle may have left."""

@@ -24,7 +24,7 @@ from pipelines.counts.figures import COUNTED, MATCHED, figures
 from pipelines.datasets.shard_writer import Shard
 from pipelines.datasets.transforms import DataSet
 from pipelines.errors import ReconcileError
-from pipelines.progress.reporter import Teller
+from pipelines.progress.reporter import ProgressReporter
 from pipelines.reading import matching as files
 from pipelines.reading import small_files
 from pipelines.reading.csv_files.ranges import RangeScan, Survey, assign_rows, scan_quoted, survey
@@ -91,7 +91,7 @@ class MatchFilesFn(beam.DoFn):
 
     def process(self, matching: Matching) -> Iterator[Any]:
         """Which files are wanted, to the files: small ones many at a time, others alone."""
-        teller = Teller(self._progress)
+        teller = ProgressReporter(self._progress)
         counter = Counter(teller)
         matched = files.choose(matching, time.time())
         for file in matched.chosen:

@@ -1,21 +1,24 @@
-"""What keeps strangers away from Beam's own servers; all that is private to Beam 2.77 is here.
+"""Everything that touches Beam's private parts, as read in Beam 2.77.
 
-Beam starts LOOPBACK workers with a server on all addresses that runs what anybody sends it. Here it
-listens on loopback, and asks for a secret that only the job knows. Beam connects to its job server
-by TCP; here by a Unix socket. `tests/runners/test_beam_private.py` notices when Beam changes.
+Two patches keep strangers away from Beam's own servers. Beam starts LOOPBACK workers with a server
+on all addresses that runs what anybody sends it: here it listens on loopback and asks for a secret
+that only the job knows. Beam connects to its job server by TCP: here by a Unix socket.
+`tests/runners/test_beam_private.py` fails when Beam changes what is patched or replaced here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hmac
 import os
 import secrets
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
-from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
+from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, _BeamArgumentParser
 from apache_beam.portability import python_urns
 from apache_beam.portability.api import (
     beam_fn_api_pb2,
@@ -23,11 +26,14 @@ from apache_beam.portability.api import (
     beam_job_api_pb2_grpc,
 )
 from apache_beam.runners.portability.portable_runner import PortableRunner
-from apache_beam.runners.worker import sdk_worker_main, worker_pool_main
+from apache_beam.runners.worker import sdk_worker, sdk_worker_main, worker_pool_main
 from apache_beam.transforms import environments
 from apache_beam.utils import subprocess_server, thread_pool_executor
 
 from pipelines.errors import UsageError
+
+# Knows the value providers of Beam's options, which argparse's own parser doesn't.
+BeamArgumentParser = _BeamArgumentParser
 
 # The parameter of an EXTERNAL environment by which its pool knows the job (deploy/flink/pool.py).
 SECRET = "secret"
@@ -122,3 +128,40 @@ class JobServerProcess(subprocess_server.SubprocessServer):
     def start_process(self) -> tuple[Any, str]:
         process, _ = super().start_process()
         return process, self._address
+
+
+class IgnoreDisconnects:
+    """A hook for threads that end with an error; it ignores lost connections.
+
+    Args:
+      report: the hook for all other errors.
+    """
+
+    def __init__(self, report: Callable[[threading.ExceptHookArgs], object]) -> None:
+        self._report = report
+
+    def __call__(self, error: threading.ExceptHookArgs) -> None:
+        if not issubclass(error.exc_type, grpc.RpcError):
+            self._report(error)
+
+
+@contextlib.contextmanager
+def quiet_workers() -> Iterator[None]:
+    """Keeps workers that are threads of this process from printing tracebacks in the body.
+
+    Beam 2.77's `sdk_worker` prints the traceback of a step that failed, which the submitter
+    reports anyway, and its threads die of a lost connection when the runner hangs up.
+    """
+    hook = threading.excepthook
+    threading.excepthook = IgnoreDisconnects(hook)
+    # A module's own name goes before the builtin.
+    vars(sdk_worker)["print"] = _print_nothing
+    try:
+        yield
+    finally:
+        threading.excepthook = hook
+        vars(sdk_worker).pop("print", None)
+
+
+def _print_nothing(*_: object, **__: object) -> None:
+    pass

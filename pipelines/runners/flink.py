@@ -24,10 +24,11 @@ from apache_beam.runners.portability import flink_runner
 from apache_beam.runners.portability.job_server import JobServer
 from apache_beam.transforms import environments
 
-from pipelines import supervisor
 from pipelines.errors import UsageError
-from pipelines.job.options import add_defaults
-from pipelines.runners import beam_private, flink_keys, flink_rest, secret_files
+from pipelines.runners import beam_private, flink_keys, flink_rest, secret_files, supervisor
+from pipelines.runners.flags import add_defaults
+from pipelines.runners.runner import Runner
+from pipelines.runners.submission import Submission
 
 # Flink 2 runs Beam's batch jobs with its streaming engine, in bundles of some thousand elements.
 _BATCH_VERSION = "1.20"
@@ -40,6 +41,46 @@ _SOCKETS = b"Penguin-Sockets: unix"
 _SOCKET_NUMBER = 1
 # The parameter of `--environment_config` that names the file of a pool's secret.
 _SECRET_FILE = "secret_file"
+
+
+class Flink(Runner):
+    """Completes and checks the flags of Flink, and runs the job on `FlinkRunner`."""
+
+    def complete(self, arguments: Sequence[str], job_name: str) -> list[str]:
+        beam_private.reach_loopback_directly()
+        completed = add_defaults(
+            super().complete(arguments, job_name),
+            {
+                "--flink_version": _BATCH_VERSION,
+                "--environment_cache_millis": str(_CACHE_MILLISECONDS),
+            },
+        )
+        if "--parallelism" in {each.split("=")[0] for each in arguments}:
+            return completed
+        # Beam's own default is 1, whatever the cluster has.
+        master = PipelineOptions(completed).view_as(FlinkRunnerOptions).flink_master
+        embedded = master in flink_runner.MAGIC_HOST_NAMES
+        slots = None if embedded else flink_rest.count_slots(master)
+        return [*completed, f"--parallelism={slots or os.cpu_count() or 1}"]
+
+    def check(self, options: PipelineOptions) -> None:
+        super().check(options)
+        if options.view_as(PortableOptions).job_endpoint:
+            return
+        java = options.view_as(JobServerOptions).job_server_java_launcher
+        if shutil.which(java) is None:
+            raise UsageError(
+                f"--runner FlinkRunner: there is no {java} command; install Java 11 or 17"
+            )
+        jar = options.view_as(FlinkRunnerOptions).flink_job_server_jar
+        if jar and "://" not in jar and not os.path.isfile(jar):
+            raise UsageError(
+                f"--flink_job_server_jar {jar}: no such file; `make flink` fetches one"
+            )
+
+    def make_submission(self, options: PipelineOptions) -> Submission:
+        runner = FlinkRunner(options)
+        return Submission(runner, options, runner.close, stop=runner.stop)
 
 
 class FlinkRunner(flink_runner.FlinkRunner):
@@ -176,38 +217,3 @@ def _listens_on_sockets(jar: str | None) -> bool:
     with contextlib.suppress(OSError, KeyError, zipfile.BadZipFile), zipfile.ZipFile(jar) as file:
         return _SOCKETS in file.read("META-INF/MANIFEST.MF").splitlines()
     return False
-
-
-def complete(arguments: Sequence[str]) -> list[str]:
-    """Adds the flags that a batch job wants of Flink where the user gave none of them."""
-    beam_private.reach_loopback_directly()
-    completed = add_defaults(
-        arguments,
-        {
-            "--flink_version": _BATCH_VERSION,
-            "--environment_cache_millis": str(_CACHE_MILLISECONDS),
-        },
-    )
-    if "--parallelism" in {each.split("=")[0] for each in arguments}:
-        return completed
-    # Beam's own default is 1, whatever the cluster has.
-    master = PipelineOptions(completed).view_as(FlinkRunnerOptions).flink_master
-    embedded = master in flink_runner.MAGIC_HOST_NAMES
-    slots = None if embedded else flink_rest.count_slots(master)
-    return [*completed, f"--parallelism={slots or os.cpu_count() or 1}"]
-
-
-def check(options: PipelineOptions) -> None:
-    """Refuses what cannot work, before Beam tries it for long.
-
-    Raises:
-      UsageError: there is no Java, or no such job server.
-    """
-    if options.view_as(PortableOptions).job_endpoint:
-        return
-    java = options.view_as(JobServerOptions).job_server_java_launcher
-    if shutil.which(java) is None:
-        raise UsageError(f"--runner FlinkRunner: there is no {java} command; install Java 11 or 17")
-    jar = options.view_as(FlinkRunnerOptions).flink_job_server_jar
-    if jar and "://" not in jar and not os.path.isfile(jar):
-        raise UsageError(f"--flink_job_server_jar {jar}: no such file; `make flink` fetches one")

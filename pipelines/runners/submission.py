@@ -36,8 +36,8 @@ class Submission:
 
     Attributes:
       workers: where they are.
-      waits: whether `run` waits for the job's end; it does not where it only makes a template, as
-        the launcher of a Dataflow Flex Template does.
+      waits_for_end: whether `run` waits for the job's end; it doesn't where it only makes a
+        template, as the launcher of a Dataflow Flex Template does.
     """
 
     def __init__(
@@ -52,14 +52,14 @@ class Submission:
         self.options = options
         self.close = close
         self.workers = workers
-        self.waits = not options.view_as(GoogleCloudOptions).template_location
+        self.waits_for_end = not options.view_as(GoogleCloudOptions).template_location
         self._stop = stop
         self._lock = threading.Lock()
         self._result: PipelineResult | None = None
         self._cancelled = False
 
     def run(self, label: str, transform: beam.PTransform) -> Metrics:
-        """Runs a transform as a whole pipeline, and waits for its end unless not `waits`.
+        """Runs a transform as a whole pipeline, and waits for its end unless not `waits_for_end`.
 
         Args:
           label: of the transform.
@@ -72,7 +72,7 @@ class Submission:
         pipeline = beam.Pipeline(runner=self.runner, options=self.options)
         _ = pipeline | label >> transform
         result = pipeline.run()
-        if not self.waits:
+        if not self.waits_for_end:
             return {}
         with self._lock:
             self._result = result
@@ -95,23 +95,6 @@ class Submission:
         # The in-process runner has a result only of a job that is over, and no cancelling of it.
         with contextlib.suppress(NotImplementedError):
             result.cancel()
-
-
-class _TellOthers:
-    """A hook for threads that end with an error: it passes over lost connections."""
-
-    def __init__(self, tell: Callable[[threading.ExceptHookArgs], object]) -> None:
-        self._tell = tell
-
-    def __call__(self, error: threading.ExceptHookArgs) -> None:
-        if not issubclass(error.exc_type, grpc.RpcError):
-            self._tell(error)
-
-
-def expect_disconnects() -> None:
-    """From now on, threads of this process that lose a connection end without a word."""
-    if not isinstance(threading.excepthook, _TellOthers):
-        threading.excepthook = _TellOthers(threading.excepthook)
 
 
 def read_metrics(results: MetricResults) -> Metrics:

@@ -52,7 +52,7 @@ def load_shared(model_path: str, card: ModelCard) -> bundle.Classifier:
     Raises:
       ModelError: it does not fit its card, or Keras refuses it.
     """
-    global _loads
+    global _loads  # noqa: PLW0603 - a count for the whole process, under its lock
     # Keras reads local files, and goes by the suffix.
     with storage.local_copy(model_path) as path:
         classifier, loaded = bundle.load_shared(path, card)
@@ -63,7 +63,7 @@ def load_shared(model_path: str, card: ModelCard) -> bundle.Classifier:
 
 def take_loads() -> int:
     """How often this process has loaded a model since it was last asked."""
-    global _loads
+    global _loads  # noqa: PLW0603 - a count for the whole process, under its lock
     with _loads_lock:
         taken, _loads = _loads, 0
     return taken

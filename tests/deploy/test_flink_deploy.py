@@ -56,7 +56,9 @@ def test_flink_is_set_up_as_here(settings: dict[str, Any]) -> None:
 
 def test_restarts_wait_until_a_dead_worker_has_left_the_cache() -> None:
     delay = int(OURS["restart-strategy.fixed-delay.delay"].removesuffix(" s"))
-    (flag,) = (f for f in flink.complete([]) if f.startswith("--environment_cache_millis="))
+    (flag,) = (
+        f for f in flink.Flink().complete([], "job") if f.startswith("--environment_cache_millis=")
+    )
     assert delay * 1000 > int(flag.partition("=")[2])
 
 

@@ -6,8 +6,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pipeline import PipelineVisitor
 
-from pipelines.job import options
-from pipelines.job import run as job
+from pipelines import job
 
 
 class Edges(PipelineVisitor):
@@ -25,7 +24,7 @@ class Edges(PipelineVisitor):
 
 def test_every_output_of_a_step_is_consumed(tmp_path: Path, shipped_model: Path) -> None:
     flags = ["--input", "x.csv", "--output", str(tmp_path), "--model", str(shipped_model)]
-    prepared = job.prepare(options.parse_arguments("test", flags), flags)
+    prepared = job.prepare(job.parse_arguments("test", flags), flags)
     pipeline = beam.Pipeline(runner=prepared.submission.runner, options=prepared.submission.options)
     _ = pipeline | "Score" >> prepared.transform
     edges = Edges()

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from penguin_model.features import normalize
+from pipelines import job
 from pipelines.datasets import schemas
 from pipelines.datasets.schemas import RecordBatchCoder
-from pipelines.job import options
-from pipelines.job import run as job
 from pipelines.scoring.transforms import NormalizeFn, find_winners
 from tests.support.toy import toy_card
 
@@ -80,7 +79,7 @@ def test_a_slice_is_encoded_without_the_batch_it_was_cut_from() -> None:
 def test_every_chunk_travels_by_our_own_coder(tmp_path: Path, shipped_model: Path) -> None:
     """Beam does not read annotations that are text, and would pickle the chunks."""
     flags = ["--input", "x.csv", "--output", str(tmp_path), "--model", str(shipped_model)]
-    prepared = job.prepare(options.parse_arguments("test", flags), flags)
+    prepared = job.prepare(job.parse_arguments("test", flags), flags)
     pipeline = beam.Pipeline(runner=prepared.submission.runner, options=prepared.submission.options)
     _ = pipeline | "Score" >> prepared.transform
     components = pipeline.to_runner_api().components

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import generate
-from pipelines import storage
-from pipelines.job import run as job
+from pipelines import job, storage
 from pipelines.progress import reporter
-from pipelines.progress.reporter import Work
+from pipelines.progress.reporter import ProgressCounts
 from pipelines.reading.settings import DEFAULT_SIZES, Sizes
 from tests.support import terminal
 from tests.support.running import (
@@ -187,7 +186,7 @@ def test_nobody_has_to_see_it(flags: list[object], closed: str) -> None:
 
 
 @contextlib.contextmanager
-def told(folder: str, found: list[Work]) -> Iterator[None]:
+def told(folder: str, found: list[ProgressCounts]) -> Iterator[None]:
     """Keeps what the workers have told when the run has ended."""
     storage.make_folder(folder)
     yield
@@ -207,7 +206,7 @@ def test_what_is_told_in_the_end_is_what_the_manifest_tells(
     flags = ("--input", night, "--run_id", "test", "--max_reject_fraction=1", *TWO_WORKERS)
     prepared = prepare_sized(sizes, tmp_path / "out", *flags)
     assert prepared.transform.progress is not None
-    found: list[Work] = []
+    found: list[ProgressCounts] = []
     seen, _ = job.execute(prepared, told(prepared.transform.progress, found))
     (whole,) = found
     totals = seen.totals

@@ -1,6 +1,7 @@
 """What the workers tell, and the facts that are made of it."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,22 @@ from hypothesis import strategies as st
 
 from pipelines import storage
 from pipelines.progress import rate, reporter
-from pipelines.progress.rate import Facts, Pace
-from pipelines.progress.reporter import Teller, Work
+from pipelines.progress.rate import ProgressSnapshot, RateEstimator
+from pipelines.progress.reporter import ProgressCounts, ProgressReporter
 
 COUNTS = st.integers(0, 2**50)
-WORKS = st.builds(Work, *[COUNTS] * len(Work._fields))
+WORKS = st.builds(ProgressCounts, *[COUNTS] * len(ProgressCounts._fields))
 
 
-def facts(**known: Any) -> Facts:
-    nothing = Facts(rate.SCORING, 0, 0, 0, 0, None, None)
+def facts(**known: Any) -> ProgressSnapshot:
+    nothing = ProgressSnapshot(rate.SCORING, 0, 0, 0, 0, None, None)
     return nothing._replace(**known)
 
 
 @given(st.lists(st.tuples(WORKS, st.floats(0, 1e6)), min_size=1, max_size=60))
-def test_no_facts_are_absurd(steps: list[tuple[Work, float]]) -> None:
+def test_no_facts_are_absurd(steps: list[tuple[ProgressCounts, float]]) -> None:
     """Nor after a failure, when counts that were told are told again from 0."""
-    watched, now = Pace(), 0.0
+    watched, now = RateEstimator(), 0.0
     for found, pause in steps:
         now += pause
         seen = watched.see(found, now)
@@ -40,9 +41,11 @@ def test_no_facts_are_absurd(steps: list[tuple[Work, float]]) -> None:
 
 @given(st.integers(1, 500), st.integers(1, 10**9), st.integers(1, 10**7))
 def test_of_even_work_rate_and_time_left_are_exact(steps: int, size: int, rows: int) -> None:
-    watched = Pace()
+    watched = RateEstimator()
     for step in range(steps):
-        found = Work(files=1, bytes=size * steps, read=size * (step + 1), rows=rows * (step + 1))
+        found = ProgressCounts(
+            files=1, bytes=size * steps, read=size * (step + 1), rows=rows * (step + 1)
+        )
         seen = watched.see(found, 2.0 * step)
         if step:
             assert seen.rate == pytest.approx(rows / 2)
@@ -51,10 +54,10 @@ def test_of_even_work_rate_and_time_left_are_exact(steps: int, size: int, rows: 
 
 
 def test_the_rate_is_of_late() -> None:
-    watched = Pace()
+    watched = RateEstimator()
     for second in range(100):
         rows = 1000 * min(second, 50)
-        seen = watched.see(Work(files=1, bytes=10**6, read=rows, rows=rows), second)
+        seen = watched.see(ProgressCounts(files=1, bytes=10**6, read=rows, rows=rows), second)
     # Nothing happened for the last 50 seconds.
     assert (seen.rate, seen.seconds_left) == (0, None)
 
@@ -62,17 +65,17 @@ def test_the_rate_is_of_late() -> None:
 @pytest.mark.parametrize(
     ("found", "phase"),
     [
-        (Work(), rate.STARTING),
-        (Work(files=2, bytes=100), rate.SCORING),
-        (Work(files=2, bytes=100, ranged=90), rate.PLANNING),
-        (Work(files=2, bytes=100, ranged=90, surveyed=90), rate.SCORING),
-        (Work(files=2, bytes=100, read=99), rate.SCORING),
-        (Work(files=2, bytes=100, read=100), rate.PUBLISHING),
-        (Work(files=2, bytes=100, read=150), rate.PUBLISHING),
+        (ProgressCounts(), rate.STARTING),
+        (ProgressCounts(files=2, bytes=100), rate.SCORING),
+        (ProgressCounts(files=2, bytes=100, ranged=90), rate.PLANNING),
+        (ProgressCounts(files=2, bytes=100, ranged=90, surveyed=90), rate.SCORING),
+        (ProgressCounts(files=2, bytes=100, read=99), rate.SCORING),
+        (ProgressCounts(files=2, bytes=100, read=100), rate.PUBLISHING),
+        (ProgressCounts(files=2, bytes=100, read=150), rate.PUBLISHING),
     ],
 )
-def test_phases(found: Work, phase: str) -> None:
-    assert Pace().see(found, 0).phase == phase
+def test_phases(found: ProgressCounts, phase: str) -> None:
+    assert RateEstimator().see(found, 0).phase == phase
 
 
 @pytest.mark.parametrize(
@@ -92,7 +95,7 @@ def test_phases(found: Work, phase: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_lines(seen: Facts, line: str) -> None:
+def test_lines(seen: ProgressSnapshot, line: str) -> None:
     assert rate.as_line(seen) == line
 
 
@@ -107,27 +110,29 @@ def test_clock(seconds: float, text: str) -> None:
 def test_what_several_tell_adds_up(tmp_path_factory: Any, told: list[list[Any]]) -> None:
     folder = tmp_path_factory.mktemp("progress")
     for steps in told:
-        teller = Teller(str(folder))
+        teller = ProgressReporter(str(folder))
         for rows, rejected in steps:
             teller.add(rows=rows, rejected=rejected)
         teller.tell()
     steps = [step for each in told for step in each]
-    expected = Work(rows=sum(rows for rows, _ in steps), rejected=sum(bad for _, bad in steps))
+    expected = ProgressCounts(
+        rows=sum(rows for rows, _ in steps), rejected=sum(bad for _, bad in steps)
+    )
     assert reporter.read(str(folder)) == expected
     assert len(list(folder.iterdir())) == sum(any(map(any, each)) for each in told)
 
 
 def test_what_is_half_written_does_not_count(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(json.dumps(Work(rows=3)))
+    (tmp_path / "a.json").write_text(json.dumps(ProgressCounts(rows=3)._asdict()))
     (tmp_path / "b.json").write_text("[1, 2")
-    (tmp_path / "c.json.unfinished").write_text(json.dumps(Work(rows=5)))
+    (tmp_path / "c.json.unfinished").write_text(json.dumps(ProgressCounts(rows=5)._asdict()))
     assert reporter.read(str(tmp_path)).rows == 3
-    assert reporter.read(str(tmp_path / "absent")) == Work()
+    assert reporter.read(str(tmp_path / "absent")) == ProgressCounts()
 
 
 def test_a_worker_makes_no_folder_and_goes_on_without(tmp_path: Path) -> None:
     """One that outlives its run must not bring the run's staging back."""
-    teller = Teller(str(tmp_path / "gone"))
+    teller = ProgressReporter(str(tmp_path / "gone"))
     for _ in range(3):
         teller.add(rows=1)
     teller.tell()
@@ -136,7 +141,7 @@ def test_a_worker_makes_no_folder_and_goes_on_without(tmp_path: Path) -> None:
 
 def test_nobody_is_told_without_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "put_bytes", lambda *_: pytest.fail("written"))
-    teller = Teller(None)
+    teller = ProgressReporter(None)
     teller.add(rows=1)
     teller.tell()
 
@@ -163,9 +168,9 @@ def test_telling_takes_half_a_percent_of_the_time(
         now += takes
         writes.append(now)
 
-    monkeypatch.setattr(reporter.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     monkeypatch.setattr(storage, "put_bytes", put)
-    teller = Teller(folder)
+    teller = ProgressReporter(folder)
     while now < 10_000:
         now += 0.01
         teller.add(rows=1)

@@ -13,9 +13,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import storage
+from pipelines import job, storage
 from pipelines.errors import PenguinError
-from pipelines.job import run as job
 from pipelines.reading.settings import Sizes
 from pipelines.storage.local import LocalStore
 from tests.support.running import (
@@ -114,7 +113,7 @@ class Changer:
         patched.setattr(LocalStore, "open_input", staticmethod(open_input))
 
 
-def attempt(prepared: job.Job) -> PenguinError | None:
+def attempt(prepared: job.Plan) -> PenguinError | None:
     """Runs a job; the error that it ends with."""
     try:
         job.execute(prepared)

@@ -18,9 +18,8 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.dataflow.internal import apiclient
 
+from pipelines import job
 from pipelines.errors import UsageError
-from pipelines.job import options
-from pipelines.job import run as job
 from tests.support.running import PROJECT
 
 IMAGE = "europe-docker.pkg.dev/station/penguins/scoring:1"
@@ -41,7 +40,7 @@ IN_IMAGE = [*CLOUD, f"--sdk_container_image={IMAGE}"]
 
 def build(*flags: str) -> Any:
     """The job that Beam's DataflowRunner makes of ours."""
-    prepared = job.prepare(options.parse_arguments("test", flags), flags)
+    prepared = job.prepare(job.parse_arguments("test", flags), flags)
     submission = prepared.submission
     pipeline = beam.Pipeline(runner=submission.runner, options=submission.options)
     _ = pipeline | "Score" >> prepared.transform

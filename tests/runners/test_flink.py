@@ -255,8 +255,8 @@ def test_a_cluster_that_runs_is_not_started_again(cluster: Cluster) -> None:
 
 def test_parallelism_is_the_clusters(cluster: Cluster) -> None:
     master = f"--flink_master=localhost:{cluster.rest_port}"
-    assert "--parallelism=4" in runner.complete([master])
-    assert "--parallelism=4" not in runner.complete([master, "--parallelism=1"])
+    assert "--parallelism=4" in runner.Flink().complete([master], "job")
+    assert "--parallelism=4" not in runner.Flink().complete([master, "--parallelism=1"], "job")
 
 
 def test_no_java_is_said_in_one_line(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_the_name_of_a_file_cannot_pretend_to_be_another_error(tmp_path: Path) -
             raise ReconcileError(f"{{path}}: rows are lost; nothing is published")
 
         transforms.reconcile = lose
-        sys.exit(score.main({["--input", str(night), "--output", str(output)]!r}))
+        sys.exit(score.main({["--input", str(night), "--output", str(output), "--no-progress"]!r}))
     """
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, timeout=60

@@ -13,8 +13,8 @@ import pytest
 from apache_beam import pvalue
 
 from penguin_model.card import read_card
+from pipelines import job
 from pipelines.counts import failures
-from pipelines.job import run as job
 from pipelines.reading.settings import Sizes
 from tests.support.running import ONE_WORKER, PLAIN, prepare_sized, totals
 from tests.support.toy import toy_bundle

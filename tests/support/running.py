@@ -12,9 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import score
-from pipelines.job import options
-from pipelines.job import run as job
+from pipelines import job, score
 from pipelines.reading.settings import Sizes
 from pipelines.runs.manifest import to_json
 
@@ -50,10 +48,10 @@ def run_sized(sizes: Sizes, output: Path, *arguments: object) -> Any:
     return json.loads(json.dumps(to_json(found)))
 
 
-def prepare_sized(sizes: Sizes, output: Path, *arguments: object) -> job.Job:
+def prepare_sized(sizes: Sizes, output: Path, *arguments: object) -> job.Plan:
     """The job in pieces of other sizes."""
     flags = ["--output", str(output), *map(str, arguments)]
-    prepared = job.prepare(options.parse_arguments("test", flags), flags)
+    prepared = job.prepare(job.parse_arguments("test", flags), flags)
     transform = dataclasses.replace(prepared.transform, sizes=sizes)
     return dataclasses.replace(prepared, transform=transform)
 

@@ -1,8 +1,8 @@
-"""A command that hears no Ctrl-C and ends with its parent: `python detached.py PID COMMAND`.
+"""Runs a command that ignores Ctrl-C and ends with its parent: `supervisor.py PID COMMAND`.
 
-A terminal sends Ctrl-C to every process of its group. A job server that hears it is gone before
-the job on its cluster can be cancelled, so it gets a session of its own; and nobody else would end
-it after a kill -9 of the job.
+A terminal sends Ctrl-C to every process of its group. A job server that got it would be gone
+before the job on its cluster could be cancelled, so it gets a session of its own; and nothing else
+would end it after a kill -9 of the job. It runs as a script and imports the standard library alone.
 """
 
 from __future__ import annotations

@@ -1,0 +1,145 @@
+"""A checked plan, made of the job's flags."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import importlib.metadata
+import os
+import platform
+import re
+import sys
+import uuid
+from collections.abc import Sequence
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from penguin_model.card import ModelCard
+from pipelines import publishing, storage
+from pipelines.datasets import schemas
+from pipelines.errors import UsageError
+from pipelines.pipeline import ScoreObservations
+from pipelines.reading.matching import Matching
+from pipelines.reading.settings import DEFAULT_SIZES
+from pipelines.runners.choose import choose_runner
+from pipelines.runners.submission import Submission
+from pipelines.runs.layout import Layout, check_run_id
+from pipelines.runs.manifest import Model, RunInfo
+from pipelines.scoring import model_file
+
+_VERSIONED = ("apache-beam", "keras", "pyarrow", "numpy")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One execution of the job, checked and ready to run.
+
+    Attributes:
+      transform: the pipeline's one transform.
+      submission: to Beam's runner.
+      model_path: the model file as the user named it.
+    """
+
+    transform: ScoreObservations
+    submission: Submission
+    model_path: str
+
+
+def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
+    """Checks everything that can be refused before a row is read.
+
+    It reads the model's card and the clock, and starts nothing.
+
+    Raises:
+      UsageError: an argument, the model or its card cannot be used.
+    """
+    if not values.input:
+        raise UsageError("--input is required: a file, a folder or a glob")
+    if not values.output:
+        raise UsageError("--output is required: the root below which runs are published")
+    start = datetime.datetime.now(datetime.UTC)
+    run_id = f"{start:%Y%m%dT%H%M%SZ}" if values.run_id is None else values.run_id
+    paths = Layout(
+        output=storage.absolute(values.output),
+        run_id=check_run_id(run_id),
+        attempt=uuid.uuid4().hex,
+    )
+    runner = choose_runner(values.runner)
+    options = PipelineOptions(runner.complete(arguments, _job_name(paths)))
+    storage.use_options(options)
+    runner.check_reach([*values.input, values.output])
+    runner.check(options)
+    submission = runner.make_submission(options)
+    card = model_file.read_card(values.model)
+    if values.max_drift is not None and card.reference is None:
+        raise UsageError(
+            f"--max_drift: the card of {values.model} has no reference to compare with; train the "
+            "model again"
+        )
+    passthrough = _passthrough(values.passthrough, card)
+    run_info = RunInfo(
+        start=start.isoformat(timespec="milliseconds"),
+        runner=values.runner or "DirectRunner",
+        versions=_versions(),
+        model=Model(path=values.model, name=card.name, sha256=card.sha256),
+        input=tuple(values.input),
+    )
+    # One worker gains nothing from ranges, whose first pass reads a large CSV twice.
+    divides = runner.count_workers(options) != 1
+    sizes = dataclasses.replace(DEFAULT_SIZES, **({} if divides else {"range_bytes": sys.maxsize}))
+    transform = ScoreObservations(
+        matching=Matching(
+            patterns=tuple(storage.absolute(pattern) for pattern in values.input),
+            format=values.format,
+            settle_seconds=values.settle_seconds,
+            new_only=values.new_only,
+            output=paths.output,
+            model_sha256=card.sha256,
+        ),
+        card=card,
+        model_path=storage.join(paths.staging, "model", os.path.basename(values.model)),
+        passthrough=passthrough,
+        publication=publishing.Publication(
+            layout=paths,
+            replace=values.replace,
+            card=card,
+            max_reject_fraction=values.max_reject_fraction,
+            max_drift=values.max_drift,
+            new_only=values.new_only,
+            waits_for_end=submission.waits_for_end,
+            run_info=run_info,
+        ),
+        sizes=sizes,
+        progress=paths.progress if values.progress and submission.waits_for_end else None,
+    )
+    return Plan(
+        transform=transform,
+        submission=submission,
+        model_path=values.model,
+    )
+
+
+def _job_name(paths: Layout) -> str:
+    """Unique, and as Dataflow wants it: lower-case letters, digits and hyphens."""
+    run_id = re.sub(r"[^a-z0-9]+", "-", paths.run_id.lower())
+    return f"penguin-score-{run_id}-{paths.attempt[:8]}"
+
+
+def _passthrough(flags: Sequence[str], card: ModelCard) -> tuple[str, ...]:
+    names = [name.strip() for flag in flags for name in flag.split(",")]
+    taken = set(schemas.predictions((), card).names)
+    for name in names:
+        if not name or name in taken:
+            raise UsageError(f"--passthrough {name!r}: the predictions have a column of this name")
+    return tuple(dict.fromkeys(names))
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("penguin-scoring", *_VERSIONED):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
