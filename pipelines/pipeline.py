@@ -18,7 +18,7 @@ from pipelines.counts import failures
 from pipelines.counts.by_file import MergeTallies
 from pipelines.counts.emit import AddUpCounts, Step
 from pipelines.counts.figures import Figures
-from pipelines.datasets import schemas
+from pipelines.datasets import chunk, schemas
 from pipelines.datasets.shard_writer import Shard
 from pipelines.datasets.transforms import DataSet, Listed, WriteShardsFn, Written
 from pipelines.publishing import Publication, publish
@@ -70,6 +70,7 @@ class ScoreObservations(beam.PTransform):
 
     def expand(self, pipeline: Any) -> Any:
         """Wires the steps; the result is the outcome that the last one records."""
+        chunk.register_coder()
         columns = InputColumns.of_card(self.card, self.passthrough)
         sizes, progress = self.sizes, self.progress
         predictions = self._data_set(

@@ -1,4 +1,4 @@
-"""The Arrow schemas of the job, and the coder by which a chunk crosses a stage.
+"""The Arrow schemas of the job: of the chunks that flow, and of the data sets that are published.
 
 The one element type from end to end is the *located chunk*: a `pyarrow.RecordBatch` whose first
 two columns say where each of its rows came from. Columns that follow are found by position, since
@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-from apache_beam import coders
 
 from penguin_model.card import Feature, ModelCard
 
@@ -82,39 +81,3 @@ def predictions(passthrough: Sequence[str], card: ModelCard) -> pa.Schema:
 def constant(value: str, rows: int) -> pa.DictionaryArray:
     """A dictionary column that holds one value in every row."""
     return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([value], pa.string()))
-
-
-class RecordBatchCoder(coders.Coder):
-    """Encodes a record batch as an Arrow IPC stream.
-
-    Beam has no coder for Arrow: it would pickle the batch, and a slice with the whole buffer it
-    was cut from.
-    """
-
-    def encode(self, value: pa.RecordBatch) -> bytes:
-        """Encodes one batch."""
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, value.schema) as writer:
-            writer.write_batch(value)
-        return bytes(sink.getvalue())
-
-    def decode(self, encoded: bytes) -> pa.RecordBatch:
-        """Decodes one batch."""
-        with pa.ipc.open_stream(encoded) as reader:
-            return reader.read_next_batch()
-
-    def estimate_size(self, value: pa.RecordBatch) -> int:
-        """The size without encoding: runners sample it on every edge, fused ones too."""
-        return int(value.nbytes)
-
-    def is_deterministic(self) -> bool:
-        """Equal batches may have unequal buffers."""
-        return False
-
-    def to_type_hint(self) -> type:
-        """The element type."""
-        chunk: type = pa.RecordBatch
-        return chunk
-
-
-coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)

@@ -24,7 +24,7 @@ from pipelines.storage import local_locks
 
 LOCK = ".lock"
 # Predictions come last: what readers look at most changes right before the manifest.
-ORDER = (layout.FILES, layout.REJECTS, layout.PREDICTIONS)
+ORDER = layout.DATASETS[::-1]
 
 
 class Attempt:

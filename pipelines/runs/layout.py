@@ -11,6 +11,7 @@ from pipelines.errors import UsageError
 PREDICTIONS = "predictions"
 REJECTS = "rejects"
 FILES = "files"
+# Published from last to first, see `recovery.ORDER`.
 DATASETS = (PREDICTIONS, REJECTS, FILES)
 
 # What is safe as a path name on every filesystem, and as a Hive partition value.

@@ -286,6 +286,7 @@ def _read_header(values: Any) -> _Header:
 def _explain(error: msgspec.ValidationError) -> str:
     """Msgspec's message, the field first."""
     text = str(error).replace("Object", "the object").replace("Expected", "expected")
+    text = re.sub(r"`str` matching regex '.*'", "a plain file name", text, flags=re.DOTALL)
     found = _FIELD.fullmatch(text)
     return f"{found[2]}: {found[1]}" if found else text
 

@@ -63,7 +63,7 @@ def load_shared(model_path: str, card: ModelCard) -> bundle.Classifier:
 
 def take_loads() -> int:
     """How often this process has loaded a model since it was last asked."""
-    global _loads  # noqa: PLW0603 - a count for the whole process, under its lock
+    global _loads
     with _loads_lock:
         taken, _loads = _loads, 0
     return taken

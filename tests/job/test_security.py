@@ -240,7 +240,7 @@ def test_a_manifests_run_id_is_never_a_path(
     out, err = capfd.readouterr()
     assert everything(tmp_path) == before
     assert out == ""
-    assert "run_id" in err
+    assert "run_id: expected " in err
     assert not obeyed(err)
 
 

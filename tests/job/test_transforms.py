@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from penguin_model.features import normalize
 from pipelines import job
 from pipelines.datasets import schemas
-from pipelines.datasets.schemas import RecordBatchCoder
+from pipelines.datasets.chunk import RecordBatchCoder
 from pipelines.scoring.transforms import NormalizeFn, find_winners
 from tests.support.toy import toy_card
 
