@@ -86,13 +86,13 @@ def test_the_name_of_a_file_cannot_pretend_to_be_another_error(tmp_path: Path) -
     program = f"""if True:
         import sys
         from pipelines import score
-        from pipelines.datasets import transforms
+        from pipelines.publishing import reconcile
         from pipelines.errors import ReconcileError
 
         def lose(path, tally):
             raise ReconcileError(f"{{path}}: rows are lost; nothing is published")
 
-        transforms.reconcile = lose
+        reconcile.reconcile = lose
         sys.exit(score.main({["--input", str(night), "--output", str(output), "--no-progress"]!r}))
     """
     ran = subprocess.run(

@@ -58,6 +58,44 @@ class _Stream(io.RawIOBase):
         return b"".join(parts)
 
 
+class _Watched(io.RawIOBase):
+    """A file that keeps the error of its filesystem, which Arrow passes on as a text.
+
+    Attributes:
+      failure: the last error; None if there was none.
+    """
+
+    def __init__(self, source: pa.NativeFile) -> None:
+        self._source = source
+        self._place = 0
+        self.failure: Exception | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves as files do."""
+        self._place = offset + (0, self._place, self._source.size())[whence]
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; fewer only at the end."""
+        count = self._source.size() - self._place if size < 0 else size
+        try:
+            data = bytes(self._source.read_at(count, self._place))
+        except storage.ERRORS as error:
+            self.failure = error
+            raise
+        self._place += len(data)
+        return data
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ArrowFile:
     """An open file.
@@ -82,7 +120,24 @@ class ArrowFile:
 
         Raises:
           pa.ArrowException, OSError, ValueError: it is damaged, or takes too much memory.
+          storage.ERRORS: the filesystem failed, as it said itself.
         """
+        try:
+            return self._read_batch(number, names)
+        except ARROW_ERRORS as error:
+            if storage.may_pass(error):
+                raise
+            # Damage, or a disk that fails? A second look keeps what the filesystem says.
+            watched = _Watched(self.source)
+            file = dataclasses.replace(self, source=pa.PythonFile(watched, mode="r"), _readers={})
+            try:
+                return file._read_batch(number, names)
+            except ARROW_ERRORS:
+                if watched.failure is not None:
+                    raise watched.failure from error
+                raise
+
+    def _read_batch(self, number: int, names: Collection[str]) -> pa.RecordBatch:
         place = self.places[number]
         message = messages.read_message(self.source, place.start, self.source.size())
         # Of a stream pyarrow reads the other columns as well.
@@ -132,8 +187,9 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> ArrowFile:
         header = next(found)
         if header.kind != messages.SCHEMA:
             raise pa.ArrowInvalid("it doesn't begin with a schema")
-        stream = _Stream(source, [(header.start, header.stop)])
-        schema = pa.ipc.read_schema(pa.PythonFile(stream, mode="r"))
+        # From bytes that were read before: Arrow says of a disk's failure only that it failed.
+        content = source.read_at(header.stop - header.start, header.start)
+        schema = pa.ipc.read_schema(pa.BufferReader(content))
         names = schema.names
         places = tuple(_find_places(source, found))
     except ARROW_ERRORS as error:
