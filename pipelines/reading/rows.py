@@ -78,7 +78,7 @@ class InputColumns:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reject:
-    """One row, or one whole file, that cannot be scored."""
+    """One row, or one whole file, that can't be scored."""
 
     source_row: int | None
     reason: str

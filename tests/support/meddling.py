@@ -29,10 +29,10 @@ SIZES = Sizes(
     row_group_rows=25,
     shard_bytes=1,
 )
-# What leaves a step: its name, the output (`input` is what it gets), and how many elements that is.
+# The edges of a step: its name, the output (or `input`), and the number of elements.
 Edge = tuple[str, str]
 INPUT, MAIN = "input", "main"
-# The last step's own element: nobody gets it, and the step may run again.
+# The last step's own output: nothing consumes it, and the step may run again.
 HARMLESS = {("PublishFn", MAIN): ("drop", "double"), ("PublishFn", INPUT): ("double",)}
 EDGES = [
     *((name, MAIN) for name in ("MatchFilesFn", "PlanSpansFn", "SurveyRangeFn", "NumberRowsFn")),

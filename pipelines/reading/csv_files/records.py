@@ -122,7 +122,7 @@ def scan(data: bytes) -> Scan:
     ends = _positions(octets, _LF)
     if b"\r" in data:
         returns = _positions(octets, _CR)
-        # The CR of a CRLF is not a line end of its own.
+        # The CR of a CRLF isn't a line end of its own.
         followed = np.zeros(len(returns), np.bool_)
         inner = returns < len(octets) - 1
         followed[inner] = octets[returns[inner] + 1] == _LF
