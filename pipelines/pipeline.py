@@ -1,6 +1,6 @@
-"""The steps of the job as Beam sees them: they wire pure functions, and hold no logic of their own.
+"""The job as a Beam pipeline, whose steps wire pure functions and hold no logic of their own.
 
-`ScoreObservations.expand` reads like the picture in the README.
+`ScoreObservations.expand` follows the diagram in the README.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ from pipelines.runs import Manifest, layout
 from pipelines.scoring import Normalized, NormalizeFn, PredictFn, Scored
 
 
-@dataclasses.dataclass(eq=False, kw_only=True)  # Beam itself sets attributes: not frozen
+@dataclasses.dataclass(eq=False, kw_only=True)  # not frozen: Beam sets attributes
 class ScoreObservations(beam.PTransform):
     """Scores all rows of the matching files and publishes the run.
 
     Attributes:
-      matching: which files.
+      matching: which files to read.
       card: the model card.
       model_path: the model file, where every worker can read it.
       passthrough: columns carried into the predictions.
-      publication: what to publish where, and when to hold back.
+      publication: what to publish where, and when to hold the run back.
       sizes: of the pieces the job works in.
-      progress: the folder where steps on the input report how far they are; None for none.
+      progress: the folder where input steps report progress; None reports none.
     """
 
     matching: Matching
@@ -69,7 +69,7 @@ class ScoreObservations(beam.PTransform):
         super().__init__()
 
     def expand(self, pipeline: Any) -> Any:
-        """Wires the steps; the result is the outcome that the last one records."""
+        """Wires the steps, and returns the last one's output, the run's manifest."""
         chunk.register_coder()
         columns = InputColumns.of_card(self.card, self.passthrough)
         sizes, progress = self.sizes, self.progress
@@ -172,5 +172,5 @@ class PublishFn(beam.DoFn):
     def process(
         self, publication: Publication, shards: Sequence[Shard], figures: Figures
     ) -> Iterator[Manifest]:
-        """The records of all shards and all that was counted, to the manifest."""
+        """Emits the manifest, given the records of all shards and all counts."""
         yield publish(publication, shards, figures)

@@ -1,8 +1,8 @@
-"""Chunks, and data sets: chunks at rest.
+"""Chunks in flight, and data sets of chunks on disk.
 
-In go Arrow chunks and a folder; out come Parquet shards there and a record of each. The room never
-imports `publishing` or `scoring`, and knows no run id and no output root. `chunk` and
-`transforms` import Beam, so import the modules by their own names.
+In: Arrow chunks and a folder. Out: Parquet shards in it, and a record of each. Never imports
+`publishing` or `scoring`, and doesn't know run ids or output roots. `chunk` and `transforms` import
+Beam, so import modules individually.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The coder by which a chunk crosses a stage."""
+"""The Beam coder for chunks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from apache_beam import coders
 class RecordBatchCoder(coders.Coder):
     """Encodes a record batch as an Arrow IPC stream.
 
-    Beam has no coder for Arrow: it would pickle the batch, and a slice with the whole buffer it
-    was cut from.
+    Beam has no coder for Arrow: it would pickle the batch, and for a slice the whole buffer behind
+    it.
     """
 
     def encode(self, value: pa.RecordBatch) -> bytes:
@@ -26,11 +26,11 @@ class RecordBatchCoder(coders.Coder):
             return reader.read_next_batch()
 
     def estimate_size(self, value: pa.RecordBatch) -> int:
-        """The size without encoding: runners sample it on every edge, fused ones too."""
+        """The size without encoding, as runners sample it on every edge, even fused ones."""
         return int(value.nbytes)
 
     def is_deterministic(self) -> bool:
-        """Equal batches may have unequal buffers."""
+        """False, as equal batches may have different buffers."""
         return False
 
     def to_type_hint(self) -> type:
@@ -40,5 +40,5 @@ class RecordBatchCoder(coders.Coder):
 
 
 def register_coder() -> None:
-    """Makes Beam use the coder for the chunks of the pipelines that are built from here on."""
+    """Makes Beam use the coder for chunks in pipelines built afterwards."""
     coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)

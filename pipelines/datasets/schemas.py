@@ -1,8 +1,8 @@
-"""The Arrow schemas of the job: of the chunks that flow, and of the data sets that are published.
+"""The job's Arrow schemas, both of chunks and of published data sets.
 
-The one element type from end to end is the *located chunk*: a `pyarrow.RecordBatch` whose first
-two columns say where each of its rows came from. Columns that follow are found by position, since
-a user's passthrough column may share a name with a feature.
+The only element type throughout is the *located chunk*: a `pyarrow.RecordBatch` whose first two
+columns say where each row came from. The other columns are found by position, since a user's
+passthrough column may share a name with a feature.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow as pa
 from penguin_model.card import Feature, ModelCard
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
-# Output columns that every card has: `model_file.read_card` refuses features of these names.
+# Output columns for every card; `model_file.read_card` refuses features with these names.
 RESERVED_COLUMNS = frozenset({"source_file", "source_row", "species", "probability"})
 _LABEL = (pa.field("label", pa.int32()),)
 LOCATION = (pa.field("source_file", _DICTIONARY), pa.field("source_row", pa.int64()))
@@ -50,8 +50,7 @@ def observations(
 ) -> pa.Schema:
     """Good rows in raw units: location, passthrough text, float64 features in the card's order.
 
-    The chunks of a file that has labels end with their codes (`labels.to_codes`); others lack the
-    column, which then costs nothing.
+    Chunks of labelled files end with the label codes (`labels.to_codes`); others omit the column.
     """
     carried = [pa.field(name, pa.string()) for name in passthrough]
     values = [pa.field(feature.name, pa.float64()) for feature in features]
@@ -63,7 +62,7 @@ def batches(
 ) -> pa.Schema:
     """Normalized rows: location, passthrough text, the network's float32 matrix row by row.
 
-    Codes of labels come last, where there are any, as in `observations`.
+    Label codes, if any, come last, as in `observations`.
     """
     carried = [pa.field(name, pa.string()) for name in passthrough]
     matrix = pa.field("matrix", pa.list_(pa.float32(), len(features)))
@@ -71,7 +70,7 @@ def batches(
 
 
 def predictions(passthrough: Sequence[str], card: ModelCard) -> pa.Schema:
-    """Scored rows, as published; the dictionary columns are plain strings in the files."""
+    """Scored rows, as published; dictionary columns are plain strings in the files."""
     carried = [pa.field(name, pa.string()) for name in passthrough]
     answers = [pa.field("species", _DICTIONARY), pa.field("probability", pa.float32())]
     probabilities = [pa.field(name, pa.float32()) for name in card.probability_columns]
@@ -79,5 +78,5 @@ def predictions(passthrough: Sequence[str], card: ModelCard) -> pa.Schema:
 
 
 def constant(value: str, rows: int) -> pa.DictionaryArray:
-    """A dictionary column that holds one value in every row."""
+    """A dictionary column with the same value in every row."""
     return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([value], pa.string()))

@@ -1,4 +1,4 @@
-"""How large shards and their row groups are."""
+"""The sizes of shards and their row groups."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardSettings:
-    """How large shards and their row groups are; the rows are the same for any.
+    """The sizes of shards and their row groups, which don't affect the rows.
 
     Attributes:
-      row_group_rows: rows of a full row group of the output.
-      row_group_bytes: bytes in memory of a full row group whose rows are wide.
+      row_group_rows: rows in a full row group of the output.
+      row_group_bytes: a row group is also full at this many bytes in memory.
       shard_bytes: a shard ends with the row group that reaches this size.
     """
 

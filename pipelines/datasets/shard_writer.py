@@ -1,4 +1,4 @@
-"""Writing a data set as Parquet shards of bounded size, in staging."""
+"""Writes a data set to staging as Parquet shards of bounded size."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import pyarrow.parquet as pq
 from pipelines import storage
 from pipelines.datasets.settings import ShardSettings
 
-# pyarrow's default of 1,024 values at a time costs an eighth of the time. But only between two
-# such batches does it end a page, which is in memory three times over while it is compressed.
+# pyarrow's default of 1,024 values at a time adds an eighth to the time. But pages only end between
+# two such batches, and a page is in memory three times while it is compressed.
 _MOST_BATCH_ROWS = 1 << 16
 _BATCH_BYTES = 4 << 20
 
 
 class Shard(NamedTuple):
-    """The record of one staged shard: only shards with a record are ever published.
+    """The record of a staged shard; only shards with a record are ever published.
 
     Attributes:
       dataset: the data set it belongs to.
       path: where it is staged.
       rows: rows written.
-      first: source file and row of its first row, which orders the published shards.
+      first: source file and row of its first row, by which published shards are ordered.
     """
 
     dataset: str
@@ -35,11 +35,11 @@ class Shard(NamedTuple):
 
 
 def _encodings(schema: pa.Schema, batch_rows: int) -> dict[str, Any]:
-    """How each column is written; measured with `benchmarks/encodings.py`.
+    """Returns the settings for writing each column, measured with `benchmarks/encodings.py`.
 
-    Probabilities do not compress, so they are not tried; ascending row numbers shrink to nothing
-    as differences. Of the floats only the winner's probability has statistics, by which readers
-    find the doubtful rows.
+    Probabilities don't compress, so they are left uncompressed; ascending row numbers shrink to
+    almost nothing as differences. Of the floats only the winner's probability has statistics, which
+    readers use to find uncertain rows.
     """
     floats = [field.name for field in schema if pa.types.is_floating(field.type)]
     return {
@@ -60,19 +60,19 @@ def _encodings(schema: pa.Schema, batch_rows: int) -> dict[str, Any]:
 
 
 class ShardWriter:
-    """Gathers batches into row groups, and row groups into shards.
+    """Collects batches into row groups, and row groups into shards.
 
-    Every shard has the same schema and metadata, none is empty. Dictionary columns are written
-    from their dictionaries as they are, and read back as plain strings.
+    Every shard has the same schema and metadata, and none is empty. Dictionary columns are written
+    straight from their dictionaries, and read back as plain strings.
 
     Args:
       folder: the staging folder of the data set.
       dataset: the data set's name.
       schema: of every batch.
       metadata: key-value pairs for the Parquet footers.
-      max_shard_bytes: a shard is closed by the row group that reaches this size.
-      row_group_rows: rows of a full row group.
-      row_group_bytes: bytes in memory of a full row group, if it has them with fewer rows.
+      max_shard_bytes: a shard ends with the row group that reaches this size.
+      row_group_rows: rows in a full row group.
+      row_group_bytes: a row group is also full at this many bytes in memory.
     """
 
     def __init__(
@@ -103,10 +103,10 @@ class ShardWriter:
         self._done: list[Shard] = []
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Adds a batch; its rows reach the disk with their row group."""
+        """Adds a batch, whose rows are written once their row group is full."""
         self._pending.append(batch)
         self._pending_rows += batch.num_rows
-        # What it keeps from being freed: a slice has all of the buffers that it was cut from.
+        # The memory it keeps alive: a slice holds on to the whole buffers behind it.
         self._pending_bytes += batch.get_total_buffer_size()
         if (
             self._pending_rows >= self._row_group_rows
@@ -115,7 +115,7 @@ class ShardWriter:
             self._flush()
 
     def finish(self) -> list[Shard]:
-        """Closes the last shard, and returns the records of all."""
+        """Closes the last shard, and returns the records of all shards."""
         self._flush()
         self._close()
         done, self._done = self._done, []
@@ -147,7 +147,7 @@ class ShardWriter:
         self._writer = pq.ParquetWriter(
             self._sink,
             self._schema,
-            # Without Arrow's own schema in the footer a dictionary reads as what it means.
+            # Without Arrow's schema in the footer, dictionary columns read as plain strings.
             store_schema=False,
             **_encodings(self._schema, batch_rows),
         )
@@ -168,7 +168,7 @@ class ShardWriter:
 
 
 def _batch_rows(table: pa.Table) -> int:
-    """How many rows are written at a time, a power of two: fewer where a column is wide."""
+    """Rows to write at a time: a power of two, smaller if a column is wide."""
     widest: int = max(column.nbytes for column in table.columns)
     rows: int = max(1, _BATCH_BYTES * table.num_rows // max(1, widest))
     return min(_MOST_BATCH_ROWS, 1 << (rows.bit_length() - 1))

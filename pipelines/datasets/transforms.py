@@ -1,4 +1,4 @@
-"""The step that writes a data set: shards into staging, and the rows of each file in them."""
+"""The step that writes a data set to staged shards, and counts each file's rows in them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from pipelines.datasets.shard_writer import Shard, ShardWriter
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """A data set as a step writes it.
+    """The description of a data set to write.
 
     Attributes:
       name: the data set's.
       folder: its staging folder.
       schema: of every chunk.
       metadata: key-value pairs for the Parquet footers.
-      counted_as: the field of `FileTally` that counts its rows; empty where its rows aren't rows
-        of input files.
+      counted_as: the field of `FileTally` that counts its rows; empty if its rows aren't rows of
+        input files.
       sizes: of the shards.
     """
 
@@ -52,10 +52,10 @@ class DataSet:
 
 
 class BundleWriter:
-    """Writes the chunks of one bundle to staged shards, and counts the rows of each file in them.
+    """Writes the chunks of one bundle to staged shards, and counts each file's rows in them.
 
-    A bundle that is retried writes new files; the records of the failed try are never committed,
-    so its files are never published.
+    A retried bundle writes new files; the failed attempt's records are never committed, so its
+    files are never published.
 
     Args:
       data_set: what to write.
@@ -82,14 +82,14 @@ class BundleWriter:
 
 
 class Written(NamedTuple):
-    """What `WriteShardsFn` emits: a record of each shard, and the rows that each file has in it."""
+    """What `WriteShardsFn` emits: a record of each shard, and counts of each file's rows in it."""
 
     shards: PCollection[Shard]
     tallies: PCollection[tuple[int, Any]]
 
 
 class Listed(NamedTuple):
-    """What it emits of a data set whose rows aren't counted by file."""
+    """What `WriteShardsFn` emits for a data set whose rows aren't counted by file."""
 
     shards: PCollection[Shard]
 
@@ -114,20 +114,20 @@ class WriteShardsFn(beam.DoFn):
         self._writer.write(chunk)
 
     def finish_bundle(self) -> Iterator[Any]:
-        """Closes the shards, and emits their records and the rows that each file has in them."""
+        """Closes the shards, and emits their records and the counts of each file's rows."""
         yield from at_bundle_end(self._writer.finish())
         yield from at_bundle_end(self._counter.take(), TALLIES)
 
 
 def locate(chunk: pa.RecordBatch) -> Iterable[tuple[str, int, int]]:
-    """How many rows of each file a chunk of predictions or rejects holds, and which.
+    """Counts the rows of each file in a chunk of predictions or rejects, and sums their numbers.
 
     Args:
       chunk: its first two columns are `source_file` and `source_row`.
 
     Yields:
-      Each file's path, its number of rows, and the sum of their places. A reject of a whole file
-      isn't one of the file's rows.
+      Each file's path, number of rows, and sum of row numbers. A reject of a whole file doesn't
+      count as a row.
     """
     files, rows = chunk.columns[:2]
     if rows.null_count:

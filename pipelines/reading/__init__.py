@@ -1,7 +1,7 @@
-"""Files to located chunks of good rows, and to rejects.
+"""Reads files into located chunks of good rows, and rejects.
 
-In: patterns of input files and the columns that a model card asks for. Out: Arrow chunks whose rows
-know their file and place, shards of rejects, and counts. Never imports scoring or publishing.
+In: input file patterns and the columns a model card asks for. Out: Arrow chunks whose rows carry
+their source file and row, shards of rejects, and counts. Never imports scoring or publishing.
 """
 
 from pipelines.reading.format_table import FORMATS

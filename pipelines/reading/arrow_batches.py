@@ -1,4 +1,4 @@
-"""Rows that arrive as Arrow record batches, whichever file format these come from."""
+"""Rows that arrive as Arrow record batches, from any file format."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pipelines.reading.encoding import filterable, undecodable_rows
 from pipelines.reading.formats import Loaded
 from pipelines.reading.rows import Broken, InputColumns, ParsedRows, Reject
 
-# What a torn or foreign file raises: Arrow's own errors, OSError for Thrift and codecs, and what
-# pyarrow's bindings make of names that are no text and sizes that no memory holds.
+# What a truncated or foreign file raises: Arrow's own errors, OSError for Thrift and codecs, and
+# whatever pyarrow's bindings raise for names that aren't text and sizes that don't fit in memory.
 ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
 
@@ -25,13 +25,13 @@ def block(
     wanted: InputColumns,
     show: Callable[[Sequence[int]], list[str]],
 ) -> ParsedRows:
-    """The rows of a batch; those with text that isn't UTF-8 are set aside.
+    """Returns the rows of a batch, setting aside those with text that isn't UTF-8.
 
     Args:
-      batch: the wanted columns.
-      row: its first row's 0-based place in the file.
+      batch: the columns to read.
+      row: 0-based row number in the file of the batch's first row.
       wanted: the columns to read.
-      show: gives the raw text of the rows at some positions in the batch, ascending.
+      show: returns the raw text of the rows at the given positions in the batch, ascending.
     """
     columns = dict(zip(batch.schema.names, map(filterable, batch.columns), strict=True))
     places = np.arange(batch.num_rows)
@@ -66,14 +66,14 @@ def block(
 def unreadable(
     row: int, end: int, message: str, wanted: InputColumns, batch_rows: int
 ) -> Iterator[ParsedRows]:
-    """Rows that are known to be there and can't be read: a reject for each.
+    """Yields a reject for each row that is known to exist but can't be read.
 
     Args:
-      row: the first one's 0-based place in the file.
-      end: the place after the last one.
+      row: 0-based row number in the file of the first one.
+      end: the row number after the last one.
       message: why.
       wanted: the columns to read.
-      batch_rows: how many rows are taken at a time.
+      batch_rows: how many rows to handle at a time.
     """
 
     def explain(rows: range, positions: Sequence[int]) -> list[Reject]:
@@ -98,17 +98,17 @@ def unreadable(
 
 
 def combine(files: Sequence[Loaded], wanted: InputColumns) -> pa.Table:
-    """Puts the tables of small files together."""
+    """Concatenates the tables of small files."""
     return pa.concat_tables([file.content.replace_schema_metadata() for file in files])
 
 
 def column_types(schema: pa.Schema) -> tuple[tuple[str, pa.DataType], ...]:
-    """What the columns of files must have in common to be put together."""
+    """Column names and types, which files must share to be concatenated."""
     return tuple((field.name, field.type) for field in schema)
 
 
 def check_dictionaries(batch: pa.RecordBatch) -> None:
-    """Refuses indices that damage left without a value; pyarrow finds them only as it uses them."""
+    """Refuses out-of-range dictionary indices, which pyarrow only detects when it uses them."""
     for column in batch.columns:
         if pa.types.is_dictionary(column.type):
             ends = pc.min_max(column.indices)
@@ -118,6 +118,6 @@ def check_dictionaries(batch: pa.RecordBatch) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """The first line of what a library says of an error."""
+    """The first line of a library's error message."""
     text = str(error).strip()
     return text.splitlines()[0] if text else repr(error)

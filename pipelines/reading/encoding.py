@@ -1,4 +1,4 @@
-"""Text that may be no UTF-8: which rows hold it, and how it is shown."""
+"""Text that may not be UTF-8: finding the rows that hold it, and displaying it."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import pyarrow as pa
 from penguin_model import validate
 from penguin_model.validate import is_bytes, is_text
 
-# How much of its row a reject shows: more wouldn't help a reader.
+# How much of its row a reject shows; more wouldn't help a reader.
 MAX_RAW_BYTES = 32 << 10
-# Python objects are many times as large as what they are made of.
+# Python objects are many times larger than the Arrow values they come from.
 _AT_A_TIME = 1 << 12
 
 
 def show_bytes(data: bytes, limit: int = MAX_RAW_BYTES) -> str:
-    """Raw bytes as text; what is no UTF-8 is shown as an escaped byte.
+    """Returns raw bytes as text, with bytes that aren't UTF-8 escaped.
 
     Args:
       data: the bytes.
-      limit: how many are shown; of the others only their number.
+      limit: how many to show; the rest are only counted.
     """
     if len(data) <= limit:
         return data.decode("utf-8", errors="backslashreplace")
     while limit and data[limit] & 0xC0 == 0x80:
-        limit -= 1  # no character is cut in two
+        limit -= 1  # don't cut a character in two
     shown = data[:limit].decode("utf-8", errors="backslashreplace")
     return f"{shown}… ({len(data) - limit:,} bytes more)"
 
 
 def from_latin_1(array: pa.Array) -> pa.Array:
-    """Text whose characters stand for bytes, as these bytes."""
+    """Converts text whose characters each represent one byte back to those bytes."""
     parts = [
         pa.array([text.encode("latin-1") for text in part.to_pylist()], pa.binary())
         for part in (array.slice(at, _AT_A_TIME) for at in range(0, len(array), _AT_A_TIME))
@@ -40,7 +40,7 @@ def from_latin_1(array: pa.Array) -> pa.Array:
 
 
 def filterable(array: pa.Array) -> pa.Array:
-    """An array that Arrow can take rows from: it can't from views, nor from what nests them."""
+    """Converts an array so that Arrow can take rows from it, as it can't from (nested) views."""
     kind = array.type
     if pa.types.is_dictionary(kind):
         return pa.DictionaryArray.from_arrays(array.indices, filterable(array.dictionary))
@@ -54,11 +54,11 @@ def filterable(array: pa.Array) -> pa.Array:
 
 
 def undecodable_rows(columns: Mapping[str, pa.Array]) -> dict[int, str]:
-    """Finds the rows with bytes that are no UTF-8.
+    """Finds the rows with bytes that aren't UTF-8.
 
     Args:
-      columns: columns ``[n]`` of any type; those of text and of bytes, which stand for text, are
-        looked at. Arrow checks neither when it reads Parquet.
+      columns: columns ``[n]`` of any type; only text and bytes, which count as text, are checked.
+        Arrow checks neither when it reads Parquet.
 
     Returns:
       Positions, each with the first column that has such bytes there.

@@ -19,8 +19,8 @@ SUFFIXES = {suffix: each.name for each in TABLE for suffix in each.suffixes}
 
 
 def find_format(path: str) -> str:
-    """The name of the format that a file's name ends in, in upper or lower case; empty for none."""
+    """The format that a file name's suffix implies, ignoring case; empty if none."""
     name = path.lower()
-    # The longest suffix wins: one may end in another.
+    # The longest suffix wins, since one may end in another.
     found = max((each for each in SUFFIXES if name.endswith(each)), key=len, default="")
     return SUFFIXES.get(found, "")

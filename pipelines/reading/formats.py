@@ -1,6 +1,6 @@
-"""What the job asks of a file format: how a file is divided, and how its rows are read.
+"""The file format interface: how to divide a file, and how to read its rows.
 
-A format is one value of `Format`, listed in `format_table`; nothing else tells formats apart.
+A format is one `Format` value, listed in `format_table`; no other code distinguishes formats.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pipelines.reading.settings import Sizes
 
 
 class Part(NamedTuple):
-    """Rows of a file that are read on their own.
+    """A run of rows in a file that is read on its own.
 
     Attributes:
       start, stop: in the format's own unit: bytes, row groups or record batches; 0, 0 for a whole
         file of unknown length.
-      first_row: the 0-based row in the file that the part begins with.
-      rows: how many rows it holds; UNKNOWN if only reading it tells.
+      first_row: 0-based number of the part's first row in the file.
+      rows: how many rows it holds; UNKNOWN until it has been read.
     """
 
     start: int
@@ -36,11 +36,11 @@ WHOLE = Part(0, 0, 0)
 
 
 class Loaded(NamedTuple):
-    """A small file that is to be read together with others.
+    """A small file to be read together with others.
 
     Attributes:
       kind: files of the same kind can be combined.
-      rows: how many rows it has.
+      rows: its row count.
       size: bytes in memory.
       content: whatever the format's `combine` takes.
     """
@@ -55,7 +55,7 @@ class Together(NamedTuple):
     """How a format reads many small files at once.
 
     Attributes:
-      load: takes an open file, the columns to read and the most bytes that its rows may take in
+      load: takes an open file, the columns to read and the maximum bytes its rows may take in
         memory. Raises `UnreadableFile` for a file that must be read alone.
       combine: turns loaded files of one kind into a table of their rows. Raises
         `pa.ArrowException` if one of them is at fault, `UnreadableFile` if they all are.
@@ -67,16 +67,16 @@ class Together(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Format:
-    """A file format. All of its functions raise `UnreadableFile` for a file they refuse.
+    """A file format, whose functions all raise `UnreadableFile` for a file they refuse.
 
     Attributes:
       name: the value of ``--format``.
-      suffixes: what file names end in, lower case.
+      suffixes: file name endings, in lower case.
       read: yields the rows of a part in order, some at a time.
       plan: divides an open file into parts, in order; None if a file is always one part.
-      check_header: checks an open file whose bytes may then be divided into ranges of any size, as
-        `csv_files.ranges` surveys them; None if files can't be divided so.
-      together: how many small files are read at once; None if each is read alone.
+      check_header: checks an open file before its bytes are divided into arbitrary ranges and
+        surveyed by `csv_files.ranges`; None if files can't be divided this way.
+      together: reads many small files at once; None if each is read alone.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What the steps on the input share: they count their work, and most write rejects."""
+"""Base classes of the input steps, which count their work and mostly write rejects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipelines.reading.unreadable import UnreadableFile
 
 
 class CountingFn(beam.DoFn):
-    """A step on the input: it counts its work by file.
+    """An input step that counts its work by file.
 
     Args:
       progress: the folder to report progress in; None reports none.
@@ -47,11 +47,11 @@ class CountingFn(beam.DoFn):
 
 
 class RejectingFn(CountingFn):
-    """A step that also writes the rejects that it finds.
+    """An input step that also writes the rejects it finds.
 
     Args:
       progress: the folder to report progress in; None reports none.
-      rejects: the data set of the rejects.
+      rejects: the rejects data set.
     """
 
     def __init__(self, progress: str | None, rejects: DataSet) -> None:
@@ -65,7 +65,7 @@ class RejectingFn(CountingFn):
         self._by_reason: dict[str, int] = {}
 
     def finish_bundle(self) -> Iterator[Any]:
-        """Closes the shards of rejects; emits their records and all that was counted."""
+        """Closes the shards of rejects, and emits their records and all counts."""
         yield from at_bundle_end(self._rejects.finish(), SHARDS)
         if self._by_reason:
             yield from at_bundle_end([figures("rejects", self._by_reason)], COUNTS)
@@ -82,7 +82,7 @@ class RejectingFn(CountingFn):
         """Writes one reject for a whole file, or for the rest of it after some rows.
 
         Raises:
-          ChangedFileError: the file is another one than was matched.
+          ChangedFileError: the file isn't the version that was matched.
         """
         check_unchanged(file, gone_is_fine=True)
         reason, column = validate.UNREADABLE_FILE, None
@@ -97,7 +97,7 @@ class RejectingFn(CountingFn):
         self._counter.add(file.path, unreadable=1, failed=failed)
 
     def _announce(self, span: Span) -> Span:
-        """Counts a unit that is to be read."""
+        """Counts a unit that will be read."""
         self._counter.add(
             span.file.path, units_planned=1, units=span.fingerprint, bytes_planned=span.size
         )
@@ -110,6 +110,6 @@ class RejectingFn(CountingFn):
         )
 
     def _refuse(self, file: InputFile, error: Exception) -> None:
-        """Rejects a file that can't be planned: this is all the work on it."""
+        """Rejects a file that can't be planned, which completes the work on it."""
         self._reject_file(file, error)
         self._acknowledge(self._announce(whole(file)), file.size)

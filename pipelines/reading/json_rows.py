@@ -1,4 +1,4 @@
-"""Rows of record batches as JSON, which rejects show as their raw text."""
+"""Record batch rows as JSON, for the raw text of rejects."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def to_objects(names: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> li
     """Writes each row as a JSON object of bounded length.
 
     Args:
-      names: all of the file's columns, in order; those that aren't shown are counted.
-      columns: the values of those that are, as `columns_for_json` gives them.
+      names: all of the file's columns, in order; those not shown are counted.
+      columns: the values of the columns to show, from `columns_for_json`.
     """
     shown = [name for name in names if name in columns]
     left_out = len(names) - len(shown)
@@ -34,7 +34,7 @@ def to_objects(names: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> li
 
 
 def _object(names: Sequence[str], values: Sequence[Any], left_out: int) -> str:
-    """One row as JSON; where it is too long, as many columns as there is room for."""
+    """One row as JSON, with trailing columns dropped if it's too long."""
     text = _to_json(dict(zip(names, values, strict=True)))
     shown = len(names)
     while shown and len(text) > MAX_RAW_BYTES - 100:
@@ -48,7 +48,7 @@ def _object(names: Sequence[str], values: Sequence[Any], left_out: int) -> str:
 
 
 def columns_for_json(batch: pa.RecordBatch, rows: Sequence[int]) -> dict[str, list[Any]]:
-    """Some rows of each column; text as it is or escaped, other bytes in hexadecimal."""
+    """Some rows of each column: text as is or escaped, other bytes in hexadecimal."""
     return {
         name: _values(_pick(column, rows))
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
@@ -59,7 +59,7 @@ def _pick(column: pa.Array, rows: Sequence[int]) -> pa.Array:
     try:
         return column.take(pa.array(rows, pa.int64()))
     except pa.ArrowNotImplementedError:
-        # Arrow takes no rows from views, nor from what nests them.
+        # Arrow can't take rows from views, or from types that nest them.
         return pa.concat_arrays([column.slice(row, 1) for row in rows])
 
 
@@ -70,13 +70,13 @@ def _values(column: pa.Array) -> list[Any]:
     try:
         values = column.to_pylist()
     except (ValueError, OverflowError, LookupError):
-        # Times that Python can't hold, or of a zone that it doesn't know.
+        # Times that Python can't represent, or in a time zone it doesn't know.
         return list(validate.as_text(column).to_pylist())
     return [_strict(value) for value in values]
 
 
 def _strict(value: Any) -> Any:
-    """A value that JSON has: bytes become hexadecimal, NaN and the infinities text."""
+    """Converts a value to one JSON can hold: bytes to hexadecimal, NaN and infinities to text."""
     if isinstance(value, bytes):
         value = value.hex()
     elif isinstance(value, float) and not math.isfinite(value):

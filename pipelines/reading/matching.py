@@ -1,4 +1,4 @@
-"""Input files: matching patterns, and the fingerprint by which the ledger knows a file."""
+"""Input files: pattern matching, and the fingerprint that identifies a file in the ledger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.errors import ChangedFileError
 from pipelines.reading.format_table import find_format
 from pipelines.runs import ledger
 
-# In place of a format: the name isn't text, and neither a column nor a shuffle can hold it.
+# Replaces the format if the name isn't valid text, so no column or shuffle can hold it.
 NO_NAME = "no name"
 
 
@@ -20,12 +20,12 @@ class InputFile(NamedTuple):
     """One matched file.
 
     Attributes:
-      path: as matched; local ones absolute.
+      path: as matched; absolute if local.
       size: bytes.
       modified: microseconds since the epoch, UTC.
       format: the name of a format of `format_table`; empty if the file's name implies none.
-      inode: of a file on a disk of this machine; another file that is moved to its place has
-        another. 0 elsewhere.
+      inode: of a local file; it differs if another file is moved into its place. 0 for remote
+        files.
     """
 
     path: str
@@ -36,7 +36,7 @@ class InputFile(NamedTuple):
 
     @property
     def fingerprint(self) -> ledger.Fingerprint:
-        """By which the ledger knows the file."""
+        """The file's identity in the ledger."""
         return self.path, self.size, self.modified
 
 
@@ -46,11 +46,11 @@ class Matching:
 
     Attributes:
       patterns: absolute local or remote paths or globs.
-      format: the format of every file; None goes by each name.
+      format: the format of every file; None infers it from each name.
       settle_seconds: files modified within this time are left for the next run.
-      new_only: whether files that the ledger has are left out.
+      new_only: whether to leave out files that are in the ledger.
       output: the output root, which holds the ledger.
-      model_sha256: the model that the ledger must have scored a file with.
+      model_sha256: the model that the ledger's files must have been scored with.
     """
 
     patterns: tuple[str, ...]
@@ -70,7 +70,7 @@ class Matched(NamedTuple):
 
 
 def choose(matching: Matching, now: float) -> Matched:
-    """Matches all patterns, and leaves out what is not settled or done.
+    """Matches all patterns, and leaves out files that aren't settled or are already done.
 
     Args:
       matching: which files.
@@ -90,9 +90,9 @@ def choose(matching: Matching, now: float) -> Matched:
 
 
 def match(patterns: Iterable[str], format_override: str | None = None) -> Iterator[InputFile]:
-    """Matches paths and globs; a file that several patterns match comes once.
+    """Matches paths and globs, yielding a file only once if several patterns match it.
 
-    A local folder stands for the files in it. A pattern that matches nothing is no error.
+    A local folder matches the files in it. A pattern that matches nothing isn't an error.
 
     Args:
       patterns: absolute local or remote paths or globs.
@@ -118,11 +118,11 @@ def match(patterns: Iterable[str], format_override: str | None = None) -> Iterat
 def check_unchanged(file: InputFile, *, gone_is_fine: bool = False) -> None:
     """Checks that a file is still the version that was matched.
 
-    Called after every look at the file: what was read by then is of that version.
+    Call it after every access to the file, to confirm that what was read is of that version.
 
     Args:
       file: the file.
-      gone_is_fine: whether it may have vanished: nothing of it was used.
+      gone_is_fine: whether the file may have vanished, as none of it was used.
 
     Raises:
       ChangedFileError: it was changed, replaced or removed.
@@ -147,7 +147,7 @@ def check_unchanged(file: InputFile, *, gone_is_fine: bool = False) -> None:
 
 
 def _shown(path: str) -> str:
-    """A path, its bytes escaped that are no UTF-8."""
+    """A path, with bytes that aren't UTF-8 escaped."""
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Dividing files into units of work: spans that one worker reads, ranges of a large CSV."""
+"""Divides files into units of work: spans that one worker reads, or ranges of a large CSV."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Span(NamedTuple):
 
     @property
     def part(self) -> Part:
-        """What the file's format reads."""
+        """The part that the file's format reads."""
         return Part(self.start, self.stop, self.first_row, self.rows)
 
     @property
     def fingerprint(self) -> int:
-        """Stands for the span where spans are counted."""
+        """A number that identifies the span in the counts."""
         return fingerprint(self.file.path, self.start, self.stop)
 
 
@@ -64,14 +64,14 @@ def format_of(file: InputFile) -> Format:
 
 
 def plan_ranges(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Span]:
-    """Divides a large file into ranges of bytes, which begin and end anywhere.
+    """Divides a large file into byte ranges, regardless of record boundaries.
 
     Returns:
-      The ranges; none for a file that isn't so large, or of a format that can't be divided so.
+      The ranges; none for a smaller file, or if the format can't be divided this way.
 
     Raises:
       UnreadableFile: it has no usable header.
-      ChangedFileError: it is another file than was matched.
+      ChangedFileError: it isn't the version that was matched.
     """
     check_header = format_of(file).check_header
     if check_header is None or file.size <= sizes.range_bytes:
@@ -87,14 +87,14 @@ def plan_ranges(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Spa
 
 
 def plan_spans(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Span]:
-    """Divides a file that isn't divided into ranges into the spans that are read on their own.
+    """Divides a file that has no ranges into spans, each read on its own.
 
     Returns:
       At least one span; the sizes add up to the file's.
 
     Raises:
       UnreadableFile: the file can't be read.
-      ChangedFileError: it is another file than was matched.
+      ChangedFileError: it isn't the version that was matched.
     """
     plan = format_of(file).plan
     if plan is None:
@@ -106,7 +106,7 @@ def plan_spans(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Span
         return [whole(file)._replace(rows=0)]
     spans, done = [], 0
     for part in parts:
-        # As if the format's units were all alike: only the progress bar goes by it.
+        # Assumes units of equal size, which is good enough for the progress bar that uses it.
         size = file.size * part.stop // parts[-1].stop - done
         done += size
         spans.append(Span(file, part.start, part.stop, part.first_row, size, part.rows))
@@ -114,7 +114,7 @@ def plan_spans(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Span
 
 
 def check_cover(parts: Iterable[tuple[int, int]], file: InputFile) -> None:
-    """Checks that parts cover a file without gap or overlap.
+    """Checks that parts cover a file without gaps or overlaps.
 
     Args:
       parts: start and stop bytes, in order.

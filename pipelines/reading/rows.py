@@ -1,4 +1,4 @@
-"""Rows as they were read, and what becomes of them: a located chunk of good rows, and rejects."""
+"""Rows as read, and their split into a located chunk of good rows and rejects."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from penguin_model.card import Feature, ModelCard
 from pipelines.datasets import schemas
 from pipelines.monitoring import labels
 
-# How many rejects are made at a time, and how many rows and bytes a batch of them has at most.
+# How many rejects are made at a time, and the maximum rows and bytes in a batch of them.
 _REJECTS_AT_A_TIME = 256
 _BATCH_ROWS, _BATCH_BYTES = 1 << 13, 4 << 20
-# A row's place, its file, and what is worked out meanwhile.
+# A row's number, its file, and intermediate results.
 _ROW_BYTES = 64
 
 
@@ -30,8 +30,8 @@ class InputColumns:
     Attributes:
       features: the card's features, in order.
       passthrough: columns carried into the predictions as text.
-      label: the column that may tell each row's class; None where there can be none.
-      classes: the classes that it tells.
+      label: the column that may hold each row's true class; None if there can't be one.
+      classes: the label's possible classes.
     """
 
     features: tuple[Feature, ...]
@@ -41,7 +41,7 @@ class InputColumns:
 
     @classmethod
     def of_card(cls, card: ModelCard, passthrough: tuple[str, ...]) -> InputColumns:
-        """What scoring with a card reads; a column that is a feature tells no class."""
+        """The columns that scoring with a card reads; a feature column is never the label."""
         return cls(
             features=card.features,
             passthrough=passthrough,
@@ -56,9 +56,9 @@ class InputColumns:
         return tuple(dict.fromkeys(names))
 
     def in_file(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The names of all columns to read of a file that has these: its labels as well.
+        """The columns to read from a file with the given ones, including its label if any.
 
-        Labels are never a reason to refuse anything: of two columns neither is read.
+        Labels are never a reason to refuse a file: if two columns have that name, neither is read.
         """
         columns = self.columns
         if self.label is None or self.label in columns or list(names).count(self.label) != 1:
@@ -67,7 +67,7 @@ class InputColumns:
 
     @property
     def row_bytes(self) -> int:
-        """What a row takes in memory beside its columns while it is checked."""
+        """Bytes that checking a row takes in addition to its columns."""
         return _ROW_BYTES + 8 * len(self.features)
 
     @functools.cached_property
@@ -78,7 +78,7 @@ class InputColumns:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reject:
-    """One row, or one whole file, that cannot be scored."""
+    """One row, or one whole file, that can't be scored."""
 
     source_row: int | None
     reason: str
@@ -89,11 +89,11 @@ class Reject:
 
 @dataclasses.dataclass(frozen=True)
 class Broken:
-    """Rows that could not be read into columns at all.
+    """Rows that couldn't be read into columns at all.
 
     Attributes:
-      rows: int64 ``[n]``, each row's 0-based place in its file, ascending.
-      explain: gives the rejects of the rows at some positions, ascending.
+      rows: int64 ``[n]``, each row's 0-based number in its file, ascending.
+      explain: returns the rejects of the rows at the given positions, ascending.
     """
 
     rows: npt.NDArray[np.int64]
@@ -105,14 +105,14 @@ _NOTHING_BROKEN = Broken(np.empty(0, np.int64), lambda _: [])
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ParsedRows:
-    """Some rows of one file as a reader found them.
+    """Some rows of a file, as read.
 
     Attributes:
-      columns: the wanted columns and what labels the file has, Arrow arrays ``[n]``.
-      rows: int64 ``[n]``, each row's 0-based place in its file.
-      raw: gives the raw text of the rows at some positions, ascending; called for rejects alone.
-      broken: rows that could not be read into the columns at all.
-      files: dictionary ``[n]`` of each row's file, where these are several.
+      columns: the columns to read and the file's labels, if any, as Arrow arrays ``[n]``.
+      rows: int64 ``[n]``, each row's 0-based number in its file.
+      raw: returns the raw text of the rows at the given positions, ascending; only for rejects.
+      broken: rows that couldn't be read into the columns at all.
+      files: dictionary ``[n]`` of each row's file, if there are several files.
     """
 
     columns: dict[str, pa.Array]
@@ -123,14 +123,14 @@ class ParsedRows:
 
     @property
     def rows_read(self) -> int:
-        """Rows of the file that this block accounts for."""
+        """The number of the file's rows that this block accounts for."""
         return len(self.rows) + len(self.broken.rows)
 
 
 def validate_rows(
     block: ParsedRows, source_file: str, wanted: InputColumns
 ) -> tuple[pa.RecordBatch | None, Iterator[Reject]]:
-    """Divides a block into the chunk of its good rows and the rejects.
+    """Splits a block into a chunk of good rows and rejects.
 
     Args:
       block: rows as read.
@@ -138,9 +138,9 @@ def validate_rows(
       wanted: the features to check and the columns to carry along.
 
     Returns:
-      The chunk (`schemas.observations`), None where no row is good, and the rejects in the order
-      of the file. Every row of the block is in one of the two. The rejects are made as they are
-      drawn, which must be before the next block is.
+      The chunk (`schemas.observations`), or None if no row is good, and the rejects in file order.
+      Every row of the block is in one of the two. The rejects are made lazily: consume them before
+      the next block is read.
     """
     columns = [validate.to_numbers(block.columns[feature.name]) for feature in wanted.features]
     good = validate.good_rows(columns, wanted.features)
@@ -176,12 +176,12 @@ def _rejects(
     columns: Sequence[validate.Column],
     wanted: InputColumns,
 ) -> Iterator[Reject]:
-    """The rejects of a block in the order of the file, made a few at a time."""
+    """Yields the rejects of a block in file order, making a few at a time."""
     broken = block.broken
     order = np.argsort(np.concatenate([block.rows[bad], broken.rows]), kind="stable")
     for start in range(0, len(order), _REJECTS_AT_A_TIME):
         part = order[start : start + _REJECTS_AT_A_TIME]
-        # Runs of one kind, since a raw text can only be asked for in order.
+        # Split into runs of one kind, since raw text can only be requested in order.
         turns = np.flatnonzero(np.diff(part >= len(bad))) + 1
         for run in np.split(part, turns):
             if run[0] >= len(bad):
@@ -200,10 +200,10 @@ def _rejects(
 
 
 def reject_batches(rejects: Iterable[Reject], source_file: str) -> Iterator[pa.RecordBatch]:
-    """Makes batches of `schemas.REJECTS`, of bounded rows and bytes, from the rejects of one file.
+    """Makes `schemas.REJECTS` batches, bounded in rows and bytes, from the rejects of one file.
 
     Args:
-      rejects: any number of them; they are drawn as the batches are.
+      rejects: any number of rejects, consumed as the batches are.
       source_file: the file's path as matched.
     """
     some: list[Reject] = []
@@ -219,7 +219,7 @@ def reject_batches(rejects: Iterable[Reject], source_file: str) -> Iterator[pa.R
 
 
 def rejects_batch(rejects: Sequence[Reject], source_file: str) -> pa.RecordBatch:
-    """Makes one batch of `schemas.REJECTS` from some rejects of one file."""
+    """Makes one `schemas.REJECTS` batch from some rejects of one file."""
     values = [
         [source_file] * len(rejects),
         *([getattr(reject, name) for reject in rejects] for name in schemas.REJECTS.names[1:]),

@@ -1,4 +1,4 @@
-"""How large the pieces are that the job works in."""
+"""The sizes of the pieces that the job works in."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pipelines.datasets.settings import ShardSettings
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sizes(ShardSettings):
-    """How large the pieces are that the job works in, shards included; the result is the same.
+    """The sizes of the pieces that the job works in, shards included; they don't affect results.
 
     Attributes:
       span_bytes: a span of Parquet or Arrow ends with the row group or record batch that reaches
         this size.
       range_bytes: a larger CSV is divided into ranges of this many bytes.
       small_file_bytes: files up to this size are read together; 0 reads each alone.
-      pack_files: how many of them at most.
-      block_bytes: CSV bytes that are parsed at a time.
-      block_rows: CSV rows that are parsed at a time, at most.
-      batch_rows: Parquet or Arrow rows that are read, and scored, at a time.
-      batch_bytes: their decoded bytes at most; those of files read together as well.
+      pack_files: maximum number of files read together.
+      block_bytes: CSV bytes parsed at a time.
+      block_rows: maximum CSV rows parsed at a time.
+      batch_rows: Parquet or Arrow rows read and scored at a time.
+      batch_bytes: their maximum decoded bytes; also applies to files read together.
     """
 
-    # Small enough that the in-process runner, which deals spans out in turns, shares them evenly.
+    # Small enough for the in-process runner, which assigns spans round-robin, to balance the load.
     span_bytes: int = 16 << 20
     range_bytes: int = 16 << 20
     small_file_bytes: int = dataclasses.field(default=64 << 10, metadata={"least": 0})

@@ -1,8 +1,8 @@
-"""Many small files read as one: their columns are put together before anything looks at the rows.
+"""Reads many small files as one, concatenating their columns before checking any rows.
 
-Opening a small file costs little; checking, scoring and counting its hundred rows on their own
-would cost many times as much. A file that is not plain throughout (a bad row, a quote, an error, a
-blank line) is handed back, to be read on its own by the readers that know what to do about it.
+Opening a small file costs little; checking, scoring and counting its hundred rows separately would
+cost many times as much. A file that isn't plain throughout (it has a bad row, a quote, an error or
+a blank line) is handed back, to be read on its own by the reader for its format.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class SmallFiles(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadTogether:
-    """What became of some files of a pack.
+    """The result of reading some files of a pack.
 
     Attributes:
-      block: the rows of the files that are plain, all of them good; None where no file is.
-      rows: how many rows each of those files has.
+      block: the rows of the plain files, all of them good; None if no file is plain.
+      rows: the row count of each of those files.
       read_alone: the files that must be read on their own.
     """
 
@@ -48,7 +48,7 @@ class ReadTogether:
 
 
 class _File(NamedTuple):
-    """A plain file, so far as that can be told before its rows are looked at."""
+    """A file that looks plain before its rows are checked."""
 
     file: InputFile
     together: Together
@@ -56,12 +56,12 @@ class _File(NamedTuple):
 
 
 def gather(files: Iterable[InputFile], *, max_file_bytes: int, max_files: int) -> list[SmallFiles]:
-    """Puts small files together; a file that is not small is a pack of its own.
+    """Groups small files into packs; any other file is a pack of its own.
 
     Args:
-      files: in the order of the input.
-      max_file_bytes: a small file has no more.
-      max_files: of a pack.
+      files: in input order.
+      max_file_bytes: maximum size of a small file.
+      max_files: maximum number of files in a pack.
     """
     packs: list[SmallFiles] = []
     small: list[InputFile] = []
@@ -79,15 +79,15 @@ def gather(files: Iterable[InputFile], *, max_file_bytes: int, max_files: int) -
 def read_together(
     pack: SmallFiles, wanted: InputColumns, *, batch_bytes: int = DEFAULT_SIZES.batch_bytes
 ) -> Iterator[ReadTogether]:
-    """Reads small files together, as far as they are alike, and as many as fit in memory.
+    """Reads small files of the same kind together, as many as fit in memory.
 
     Args:
       pack: small files.
-      wanted: the columns to read, and how rows are checked.
-      batch_bytes: decoded bytes that are read together, at most; a small file may have more.
+      wanted: the columns to read, and how to check rows.
+      batch_bytes: maximum decoded bytes read together; a single file may have more.
 
     Yields:
-      Each file once: in a block, or among the read_alone.
+      Each file once: in a block, or in `read_alone`.
     """
     plain: list[_File] = []
     read_alone: list[InputFile] = []
@@ -116,7 +116,7 @@ def _read_together(files: Sequence[_File], wanted: InputColumns) -> Iterator[Rea
 
 
 def _check(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogether]:
-    """Parses files together; where that fails, each half of them, down to the file at fault."""
+    """Parses files together; if that fails, parses each half, down to the file at fault."""
     counts = np.array([each.loaded.rows for each in files])
     try:
         table = files[0].together.combine([each.loaded for each in files], wanted)
@@ -162,7 +162,7 @@ def _check(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogethe
 
 
 def _fetch(files: Sequence[InputFile]) -> Iterable[bytes | None]:
-    """The bytes of remote files, many at a time; None for local ones and for what can't be read."""
+    """Fetches remote files in parallel; None for local files and those that can't be read."""
 
     def fetch(file: InputFile) -> bytes | None:
         try:
@@ -178,7 +178,7 @@ def _fetch(files: Sequence[InputFile]) -> Iterable[bytes | None]:
 def _load(
     file: InputFile, data: bytes | None, wanted: InputColumns, most_bytes: int
 ) -> _File | None:
-    """Loads a file; None for one that must be read alone."""
+    """Loads a file; returns None if it must be read alone."""
     together = _together(file)
     if together is None or (data is None and storage.of(file.path).has_slow_calls):
         return None

@@ -1,7 +1,7 @@
-"""The steps that find, divide and read the input; what they read is checked at once.
+"""The steps that find, divide, read and check the input.
 
-Each step announces the units of work that it plans, acknowledges those that it does, and writes
-the rejects that it finds.
+Each step announces the units of work it plans, acknowledges those it completes, and writes the
+rejects it finds.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RANGES = "ranges"
 
 
 class MatchedFiles(NamedTuple):
-    """What `MatchFilesFn` emits: the files, and what is counted of them."""
+    """What `MatchFilesFn` emits: the files, and counts of them."""
 
     files: PCollection[SmallFiles]
     tallies: PCollection[tuple[int, Any]]
@@ -58,7 +58,7 @@ class Planned(NamedTuple):
 
 
 class Surveyed(NamedTuple):
-    """What `SurveyRangeFn` emits: each range and its survey by file."""
+    """What `SurveyRangeFn` emits: each range and its survey, keyed by file."""
 
     surveys: PCollection[tuple[str, Any]]
     tallies: PCollection[tuple[int, Any]]
@@ -83,14 +83,14 @@ class RowsRead(NamedTuple):
 
 
 class MatchFilesFn(beam.DoFn):
-    """Matches all patterns at once, so that a file which several of them match comes once."""
+    """Matches all patterns at once, so that a file matching several is emitted only once."""
 
     def __init__(self, sizes: Sizes, progress: str | None) -> None:
         self._progress = progress
         self._sizes = sizes
 
     def process(self, matching: Matching) -> Iterator[Any]:
-        """Which files are wanted, to the files: small ones many at a time, others alone."""
+        """Emits the matching files: small ones in packs, others alone."""
         teller = ProgressReporter(self._progress)
         counter = Counter(teller)
         matched = files.choose(matching, time.time())
@@ -126,7 +126,7 @@ class PlanSpansFn(RejectingFn):
         self._sizes = sizes
 
     def process(self, pack: SmallFiles) -> Iterator[Any]:
-        """A file to its spans; several small ones are read as they are."""
+        """Emits a file's spans and ranges; a pack of several small files passes unchanged."""
         for file in pack.files:
             self._counter.add(file.path, planned=1)
         if len(pack.files) > 1:
@@ -149,10 +149,10 @@ class PlanSpansFn(RejectingFn):
 
 
 class SurveyRangeFn(CountingFn):
-    """Looks for records and quotes in one range of a large CSV."""
+    """Finds records and quotes in one range of a large CSV."""
 
     def process(self, span: Span) -> Iterator[tuple[str, tuple[Span, Survey | str]]]:
-        """One range to its survey, or to why there is none; the file's path is the key."""
+        """Emits a range's survey, or why there is none, keyed by the file's path."""
         file = span.file
         found: Survey | str
         try:
@@ -167,10 +167,10 @@ class SurveyRangeFn(CountingFn):
 
 
 class NumberRowsFn(RejectingFn):
-    """Puts the surveys of a file in order: spans of whole records, each with its first row."""
+    """Combines the surveys of a file into spans of whole records, each with its first row."""
 
     def process(self, element: tuple[str, Iterable[tuple[Span, Survey | str]]]) -> Iterator[Any]:
-        """All surveys of a file to its spans."""
+        """Emits a file's spans from all of its surveys."""
         surveyed = sorted(element[1], key=lambda each: each[0].start)
         file = surveyed[0][0].file
         check_cover([(range_.start, range_.stop) for range_, _ in surveyed], file)
@@ -208,7 +208,7 @@ class ReadSpanFn(RejectingFn):
         self._sizes = sizes
 
     def process(self, span: Span | SmallFiles) -> Iterator[pa.RecordBatch]:
-        """One span, or some small files, to chunks."""
+        """Emits the chunks of a span or of some small files."""
         yield from self._pack(span) if isinstance(span, SmallFiles) else self._span(span)
 
     def _pack(self, pack: SmallFiles) -> Iterator[pa.RecordBatch]:
@@ -236,7 +236,7 @@ class ReadSpanFn(RejectingFn):
         self._acknowledge(span, 0)
 
     def _read(self, span: Span) -> Iterator[pa.RecordBatch]:
-        """The chunks of a span; its bytes and rows are counted, the unit is not."""
+        """Yields the chunks of a span, counting its bytes and rows but not the unit."""
         path = span.file.path
         rows_read = bytes_read = 0
         try:
@@ -247,7 +247,7 @@ class ReadSpanFn(RejectingFn):
                     self._reject(batch)
                 if chunk is not None:
                     yield chunk
-                # All steps up to the shards have had the block, or it could not be yielded.
+                # The yield returns only after every step up to the shards has processed the chunk.
                 size = max(0, min(done, span.size) - bytes_read)
                 bytes_read += size
                 self._counter.add(path, bytes_read=size, rows_read=block.rows_read)
@@ -263,7 +263,7 @@ class ReadSpanFn(RejectingFn):
         self._counter.add(path, bytes_read=span.size - bytes_read)
 
     def _blocks(self, span: Span) -> Iterator[tuple[ParsedRows, int]]:
-        """The rows of a span, and how many of its bytes are read with each block."""
+        """Yields the rows of a span, each block with the number of the span's bytes read so far."""
         rows_read = 0
         with storage.open_input(span.file.path) as source:
             for block in format_of(span.file).read(source, span.part, self._wanted, self._sizes):

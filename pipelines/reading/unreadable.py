@@ -1,4 +1,4 @@
-"""What all readers of spans share: when a whole file is refused."""
+"""The error that refuses a whole file, and the column check that every reader shares."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipelines.reading.rows import InputColumns
 
 
 class UnreadableFile(Exception):
-    """A whole file cannot be read; it becomes one reject, and the other files still score.
+    """Raised if a whole file can't be read: it becomes one reject, and other files still score.
 
     Attributes:
       reason: ``unreadable_file`` or ``missing_column``.
@@ -25,7 +25,7 @@ class UnreadableFile(Exception):
 
 
 def check_columns(names: Sequence[str], wanted: InputColumns) -> None:
-    """Refuses a file that lacks a wanted column or has it twice.
+    """Refuses a file in which a required column is missing or appears twice.
 
     Raises:
       UnreadableFile: with the reason ``missing_column``.

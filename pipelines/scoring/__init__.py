@@ -1,4 +1,4 @@
-"""Located chunks to predictions.
+"""Turns located chunks into predictions.
 
 In: chunks of good rows in raw units, a model card and its model file. Out: chunks of species and
 probabilities, and counts of both. Never imports reading or publishing.

@@ -1,4 +1,4 @@
-"""The model file on any filesystem: its card, its copy in staging, and the loaded network."""
+"""The model file on any filesystem, its card and the loaded network."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pipelines import storage
 from pipelines.datasets import schemas
 from pipelines.errors import CardError, ModelError
 
-# Metrics are counted inside a step, but the model may have been loaded before the first.
+# Metrics can only be updated inside a step, but the model may be loaded before the first one.
 _loads = 0
 _loads_lock = threading.Lock()
 
 
 def read_card(model_path: str) -> ModelCard:
-    """Reads the card beside a model, and checks that the two belong together.
+    """Reads the card beside a model, and checks that the two match.
 
     Raises:
-      CardError: the card is missing, malformed, or names a feature like a column of the output.
-      ModelError: the model is missing or doesn't fit its card.
+      CardError: the card is missing or malformed, or a feature has the name of an output column.
+      ModelError: the model is missing or doesn't match its card.
     """
     local = storage.local_path(model_path)
     card = _read_remote_card(model_path) if local is None else read_verified(local)
@@ -47,13 +47,13 @@ def _read_remote_card(model_path: str) -> ModelCard:
 
 
 def load_shared(model_path: str, card: ModelCard) -> bundle.Classifier:
-    """Loads a model once per process, wherever it lies; see `bundle.load_shared`.
+    """Loads a local or remote model once per process; see `bundle.load_shared`.
 
     Raises:
-      ModelError: it does not fit its card, or Keras refuses it.
+      ModelError: it doesn't match its card, or Keras refuses it.
     """
     global _loads  # noqa: PLW0603 - a count for the whole process, under its lock
-    # Keras reads local files, and goes by the suffix.
+    # Keras only reads local files, and infers the format from the suffix.
     with storage.local_copy(model_path) as path:
         classifier, loaded = bundle.load_shared(path, card)
     with _loads_lock:
@@ -62,7 +62,7 @@ def load_shared(model_path: str, card: ModelCard) -> bundle.Classifier:
 
 
 def take_loads() -> int:
-    """How often this process has loaded a model since it was last asked."""
+    """Returns how often this process has loaded a model since the previous call."""
     global _loads
     with _loads_lock:
         taken, _loads = _loads, 0

@@ -1,4 +1,4 @@
-"""The steps from raw chunks to predictions, and the pure functions that they wire."""
+"""The steps from raw chunks to predictions, and the pure functions they wire together."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Scored(NamedTuple):
 
 
 class NormalizeFn(beam.DoFn):
-    """Turns the raw columns of a chunk into the network's float32 matrix, by the card's scales.
+    """Normalizes the raw columns of a chunk into the network's float32 matrix, using the card.
 
-    The raw values are counted on the way, where the card has histograms to compare them with.
+    If the card has reference histograms, the raw values are also counted for comparison.
     """
 
     def __init__(self, card: ModelCard, passthrough: tuple[str, ...]) -> None:
@@ -51,7 +51,7 @@ class NormalizeFn(beam.DoFn):
         self._passthrough = passthrough
 
     def process(self, chunk: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """One chunk to one batch of the same rows, and its histograms."""
+        """Emits a batch of the same rows as the chunk, and their histograms."""
         first = len(schemas.LOCATION) + len(self._passthrough)
         width = len(self._features)
         label = chunk.columns[first + width :]  # one column or none
@@ -74,28 +74,28 @@ class NormalizeFn(beam.DoFn):
 def find_winners(
     by_class: Sequence[npt.NDArray[np.float32]],
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """The winning class of each row and its probability; the first of equals wins.
+    """Returns the winning class of each row and its probability; the first one wins a tie.
 
-    Whole columns are compared: NumPy's ``max`` along rows of three takes many times as long.
+    Compares whole columns, since NumPy's ``max`` along rows of three takes many times as long.
 
     Args:
       by_class: one array ``[n]`` per class.
 
     Returns:
-      Class indices int32 ``[n]``, probabilities ``[n]``; NaN where any class has NaN.
+      Class indices int32 ``[n]``, probabilities ``[n]``; NaN if any class has NaN.
     """
     best = by_class[0].copy()
     kind = np.int8 if len(by_class) <= np.iinfo(np.int8).max else np.int32
     winners = np.zeros(len(best), kind)
     for index, column in enumerate(by_class[1:], start=1):
-        # A class that beats all before it has the largest index so far: no row is picked by a mask.
+        # A class that beats all before it has the largest index so far, so no mask is needed.
         np.maximum(winners, (column > best) * kind(index), out=winners)
         np.maximum(best, column, out=best)
     return winners.astype(np.int32), best
 
 
 class PredictFn(beam.DoFn):
-    """Scores whole batches; the model is loaded once per process and shared by its threads."""
+    """Scores whole batches with a model loaded once per process and shared by its threads."""
 
     def __init__(self, card: ModelCard, model_path: str, passthrough: tuple[str, ...]) -> None:
         self._card = card
@@ -108,9 +108,9 @@ class PredictFn(beam.DoFn):
         self._milliseconds = Metrics.distribution(NAMESPACE, "predict_milliseconds")
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """One batch to one chunk of predictions, and what is counted of them."""
+        """Emits a chunk of predictions for the batch, and counts of them."""
         if self._classifier is None:
-            # Not in `setup`: Flink waits three minutes for a worker that fails before a row.
+            # Not in `setup`: if a worker fails before its first row, Flink waits three minutes.
             self._classifier = model_file.load_shared(self._model_path, self._card)
         if loads := model_file.take_loads():
             self._loads.inc(loads)

@@ -1,4 +1,4 @@
-"""Arrow IPC in: files and streams, every numeric type, torn files and damaged record batches."""
+"""Arrow IPC input: files and streams, every numeric type, truncated files and damaged batches."""
 
 import datetime
 import decimal

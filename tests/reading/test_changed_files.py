@@ -1,4 +1,4 @@
-"""A file that changes while a run reads it, or that can't be read for the time being."""
+"""Files that change while a run reads them, or that temporarily can't be read."""
 
 import errno
 import gzip
@@ -35,7 +35,7 @@ ROW = "39.1,18.7,181,3750\n"
 
 
 def content(name: str, rows: int, mass: int = 3750) -> bytes:
-    """The bytes of a file with so many rows, in the format that its name says."""
+    """The bytes of a file with so many rows, in the format that its name implies."""
     table = pa.table(
         {"CulmenLength": [39.1] * rows, "CulmenDepth": [18.7] * rows}
         | {"FlipperLength": [181.0] * rows, "BodyMass": [float(mass)] * rows}
@@ -72,15 +72,14 @@ def grow(path: Path, new: bytes) -> None:
 
 
 def keep_its_time(path: Path, new: bytes) -> None:
-    """Another file of the same size and time: only that it is another one can be seen."""
+    """Replaces a file with one of the same size and time, so that only its identity differs."""
     before = path.stat()
     replace(path, new[: before.st_size].ljust(before.st_size, b"\n"))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 CHANGES = [replace, overwrite, shorten, grow, keep_its_time]
-# A file that is read whole, in a pack, in ranges, in spans of row groups or of record batches,
-# through gzip.
+# Files read whole, in a pack, in ranges, in spans of row groups or record batches, or through gzip.
 NAMES = {
     "whole.csv": 30, "small.csv": 5, "large.csv": 200, "spans.parquet": 400, "batches.arrow": 400,
     "zip.csv.gz": 30,
@@ -88,7 +87,7 @@ NAMES = {
 
 
 class Changer:
-    """Changes a file right before or after the n-th time that it is opened."""
+    """Changes a file right before or after it is opened for the n-th time."""
 
     def __init__(self, path: Path, moment: int, change: Callable[[], None]) -> None:
         self.opened = 0
@@ -114,7 +113,7 @@ class Changer:
 
 
 def attempt(prepared: job.Plan) -> PenguinError | None:
-    """Runs a job; the error that it ends with."""
+    """Runs a job, and returns the error it ends with."""
     try:
         job.execute(prepared)
     except PenguinError as error:
@@ -127,7 +126,7 @@ def attempt(prepared: job.Plan) -> PenguinError | None:
 def test_a_file_that_changes_is_never_a_mixture(
     tmp_path: Path, shipped_model: Path, name: str, change: Callable[[Path, bytes], None]
 ) -> None:
-    """Whenever it changes: the run has one version of it, or fails and names the file."""
+    """Whenever a file changes, the run has one version of it, or fails and names the file."""
     failed = 0
     for moment in (0, 1, 3, 50):
         folder, output = tmp_path / f"night{moment}", tmp_path / f"out{moment}"
@@ -149,7 +148,7 @@ def test_a_file_that_changes_is_never_a_mixture(
             assert listing(output) == []
             failed += 1
             continue
-        # It was opened less often than this, so that it didn't change.
+        # It was opened fewer times than this, so it didn't change.
         assert changer.opened <= moment // 2
         assert manifest(output)["totals"] == totals(
             files=2, rows_read=NAMES[name] + 3, rows_scored=NAMES[name] + 3
@@ -209,7 +208,7 @@ def test_a_file_that_cannot_be_read_for_now_is_tried_again(
 
 
 class Failing:
-    """A file whose disk fails after some bytes."""
+    """A file on a disk that fails after some bytes."""
 
     def __init__(self, path: str, limit: int) -> None:
         self._file, self._left = io.BytesIO(Path(path).read_bytes()), limit
@@ -229,7 +228,7 @@ class Failing:
 def test_a_disk_that_fails_half_way_loses_and_doubles_nothing(
     tmp_path: Path, shipped_model: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The file is rejected as a whole and tried again, or the run fails."""
+    """The file is rejected as a whole and retried, or the run fails."""
     folder = tmp_path / "night"
     folder.mkdir()
     path = folder / name

@@ -1,4 +1,4 @@
-"""A CSV cut at any range size gives the records of the whole, each with its row."""
+"""A CSV divided into ranges of any size yields the same records and row numbers as the whole."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ def check(data: bytes, step: int) -> None:
     found: list[bytes] = []
     for span in divide(data, step):
         records = find_records(data[span.start : span.stop])
-        # The first span has the header, which is no row.
+        # The first span has the header, which doesn't count as a row.
         assert span.first_row == max(len(found) - 1, 0)
         found += [records.raw(n) for n in range(len(records))]
     assert found == expected
@@ -72,7 +72,7 @@ def test_what_a_writer_quotes_is_looked_at_once() -> None:
     surveys = [
         survey(io.BytesIO(data), at, at + 97, len(data)) for at in range(0, len(data) - 97, 97)
     ]
-    # Three of four bytes are outside of quotes.
+    # Three of four bytes are outside quotes.
     assert sum(each.inside is None for each in surveys) > len(surveys) / 2
 
 

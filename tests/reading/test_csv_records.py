@@ -14,7 +14,7 @@ from pipelines.reading.csv_files.records import complete_length, find_records
 
 FIELDS = st.text(alphabet='ab,"\n\r 1é', max_size=6)
 TABLES = st.lists(st.lists(FIELDS, min_size=2, max_size=4), min_size=1, max_size=8)
-# Bytes that no writer would write: stray quotes, lone CRs, blank lines.
+# Bytes that no CSV writer produces: stray quotes, lone CRs, blank lines.
 WILD = st.text(alphabet='a,"\n\r', max_size=40)
 
 
@@ -34,7 +34,7 @@ def parsed(data: bytes) -> list[list[str]]:
 def test_records_are_the_rows_that_were_written(
     table: list[list[str]], line_end: str, quoting: int
 ) -> None:
-    # Python's writer leaves a CR or LF unquoted that is not in its own line end.
+    # Python's writer doesn't quote a CR or LF that isn't part of its own line end.
     foreign = {"\n": "\r", "\r": "\n"}.get(line_end, "\0")
     table = [[field.replace(foreign, "") for field in row] for row in table]
     data = written(table, line_end, quoting)
@@ -96,7 +96,7 @@ def test_the_shortest_and_the_longest_complete_bytes(text: str) -> None:
     ends = ends[:-1] if ends and data[-1:] == b"\r" and ends[-1] == len(data) else ends
     first, last = csv_records.complete_lengths(data)
     assert last == (ends[-1] if ends else 0)
-    # Blank lines may be left to what follows.
+    # Blank lines may be left for the next piece.
     assert find_records(data[: ends[0] if ends else 0]).data.strip(b"\r\n") == data[:first].strip(
         b"\r\n"
     )

@@ -1,4 +1,4 @@
-"""CSV in: every row comes out once, at its place, scored or rejected with its reason."""
+"""CSV input: every row comes out once, with its row number, scored or rejected with a reason."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""A job that is started among foreign files runs none of them, and opens no port."""
+"""A job started among foreign files runs none of them, and opens no port."""
 
 import ast
 import hashlib
@@ -22,7 +22,7 @@ NAMES = (
 
 @pytest.fixture
 def night(tmp_path: Path) -> Path:
-    """A night's folder with modules that leave a trace when they run."""
+    """A night's folder containing modules that leave a trace if they run."""
     folder = tmp_path / "night"
     folder.mkdir()
     (folder / "birds.csv").write_text(
@@ -34,7 +34,7 @@ def night(tmp_path: Path) -> Path:
 
 
 def run_among(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Runs a Python in a folder, with the project installed elsewhere."""
+    """Runs Python in a folder, with the project installed elsewhere."""
     paths = [str(PROJECT), os.environ.get("PYTHONPATH", "")]
     return subprocess.run(
         [sys.executable, *command], cwd=folder, capture_output=True, text=True, timeout=240,
@@ -42,7 +42,7 @@ def run_among(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-# As a console script does: it has its own folder on the module path, not the current one.
+# Like a console script, which has its own folder on the module path, not the current one.
 SCRIPTS = {
     "score": ("-P", "-c", "from pipelines.score import console; console()"),
     "module": ("-m", "pipelines.score"),
@@ -66,7 +66,7 @@ def test_a_nights_files_are_data(tmp_path: Path, night: Path, how: str) -> None:
     ids=lambda command: command[0],
 )
 def test_so_are_those_of_the_other_commands(night: Path, command: tuple[str, ...]) -> None:
-    # `python -m` takes the package itself from here, if it is here.
+    # `python -m` imports the package itself from this folder if it's there.
     (night / "penguin_model.py").unlink()
     run_among(night, "-m", *command)
     assert [path.name for path in night.glob("ran-*")] == []
@@ -74,7 +74,7 @@ def test_so_are_those_of_the_other_commands(night: Path, command: tuple[str, ...
 
 @ports.LINUX
 def test_a_default_job_opens_no_port(tmp_path: Path) -> None:
-    """At no moment, in the job's process or in one that it starts."""
+    """No port is open at any time, in the job's process or one that it starts."""
     seen: set[ports.Listener] = set()
     job = subprocess.Popen(
         [sys.executable, "-m", "pipelines.score", "--output", str(tmp_path / "out"),
@@ -102,7 +102,7 @@ def test_a_port_would_be_seen(tmp_path: Path) -> None:
 
 
 def test_nothing_of_a_users_is_unpickled() -> None:
-    """No model, card or observation is read by what runs code."""
+    """Models, cards and observations are never read with a loader that can run code."""
     refused = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
     calls = {"read_pickle", "eval", "exec", "np.load", "yaml.load"}
     for path in [*PROJECT.glob("pipelines/**/*.py"), *PROJECT.glob("penguin_model/**/*.py")]:
@@ -118,7 +118,7 @@ def test_nothing_of_a_users_is_unpickled() -> None:
 def test_a_model_is_loaded_from_the_bytes_that_were_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another file that takes the model's place after the check is not loaded."""
+    """A file that replaces the model after the check isn't loaded."""
     import keras
 
     from penguin_model import bundle

@@ -1,4 +1,4 @@
-"""Memory is bounded by bytes: whatever the input, the process stays below one limit."""
+"""Memory is bounded by bytes: the process stays below one limit for any input."""
 
 import io
 import json
@@ -21,7 +21,7 @@ from pipelines.reading.rows import Reject, reject_batches
 from tests.support import bombs
 from tests.support.reading import WANTED, score_ready
 
-# Two of the kinds that took most, in a size that takes a job of seconds.
+# Two of the kinds that took the most memory, sized to run in seconds.
 SHORT = ("256 constant files", "long text passed through")
 
 
@@ -68,7 +68,7 @@ def test_no_batch_has_more_bytes_than_were_foreseen(texts: str, encoding: str) -
         rows = rows_at_a_time(file, 0, ["id"], most_rows=1 << 17, most_bytes=most_bytes)
         read = [batch.column(0) for batch in file.iter_batches(rows, use_threads=False)]
         assert sum(map(len, read)) == table.num_rows
-        # One row is always read.
+        # At least one row is always read.
         assert rows == 1 or max(column.nbytes for column in read) <= most_bytes
 
 

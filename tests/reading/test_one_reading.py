@@ -1,4 +1,4 @@
-"""Every way of reading a file gives what one plain reading gives, row by row."""
+"""Every way of reading a file agrees with the plain reference reading, row by row."""
 
 import datetime
 import decimal
@@ -34,7 +34,7 @@ from tests.support.reading import (
 WANTED = InputColumns(
     features=(LENGTH, MASS), passthrough=("id", "mass"), label="kind", classes=("Adelie", "Gentoo")
 )
-# Of one column, in which a line may look blank that isn't.
+# Single-column files, in which a line may look blank but isn't.
 ONE_COLUMN = InputColumns(features=(LENGTH,))
 BOM = b"\xef\xbb\xbf"
 
@@ -43,7 +43,7 @@ NUMBERS = st.one_of(
     st.integers(100, 300).map(str),
     st.sampled_from(["1.5", "200", "300.0", "0.5", "300.00000000000001", "2e2", "+150", "0150."]),
 )
-# Near a number, or near a word that stands for one or for none.
+# Text that resembles a number, or a word for a number or a missing value.
 STEMS = st.sampled_from(
     ["nan", "inf", "infinity", "nan(1)", "null", "n/a", "NA", "1.#IND", "150", "1.5e2", "0x10"]
 )
@@ -116,7 +116,7 @@ def csv_bytes(draw: Any) -> bytes:
     if draw(st.booleans()):
         text = text.rstrip("\r\n")
     data = draw(st.sampled_from([b"", BOM])) + text.encode()
-    # What a disk, an editor or a bad export does to a file.
+    # Damage that a disk, an editor or a bad export does to a file.
     splice = draw(st.sampled_from([b""] * 5 + [b'"', b"\xff", b"\0", b"\r", b"\n", BOM, b" \n"]))
     place = draw(st.integers(0, len(data)))
     return data[:place] + splice + data[place:]
@@ -216,7 +216,7 @@ def decimals(kind: pa.DataType) -> Any:
 def cells(
     draw: Any, rows: int, floats: bool = True
 ) -> tuple[pa.DataType, list[Any], list[str | None]]:
-    """A column of any type: the type, the values, and the text of each."""
+    """A column of any type: the type, the values, and each value's text."""
     choice = draw(st.integers(0 if floats else 1, 5))
     values: Any
     spell: Any = str
@@ -257,10 +257,10 @@ def arrow(kind: pa.DataType, values: list[Any]) -> pa.Array:
 def columnar_files(
     draw: Any, write: Callable[[Any, pa.Table, bool], bytes]
 ) -> tuple[bytes, list[Any]]:
-    """A file of columns of any type, and what becomes of its rows."""
+    """A file with columns of any type, and the expected outcome of its rows."""
     rows = draw(st.integers(0, 6))
     names = ["length", "mass", *draw(st.sampled_from([[], ["kind"]]))]
-    # Which text a float has is Arrow's affair, and mass is carried along.
+    # The text of a float is up to Arrow, and mass is carried along.
     columns = {name: draw(cells(rows, floats=name != "mass")) for name in names}
     ids = draw(st.lists(IDS | st.none(), min_size=rows, max_size=rows))
     columns["id"] = (draw(st.sampled_from(TEXTS + BYTES)), ids, ids)
@@ -269,7 +269,7 @@ def columnar_files(
         good = [150] * rows
         columns["mass"] = (pa.int16(), good, [str(each) for each in good])
     arrays = {name: arrow(kind, values) for name, (kind, values, _) in columns.items()}
-    # In chunks, each with a dictionary of its own, and cut from a longer array.
+    # In chunks, each with its own dictionary, and sliced from a longer array.
     cut = draw(st.integers(0, rows))
     chunked = {
         name: pa.chunked_array(
@@ -285,7 +285,7 @@ def columnar_files(
         array = pa.array(spelt, pa.binary())
         array = array.view(kind) if kind == pa.string() else array.cast(kind)
         chunked["id"] = pa.chunked_array([array])
-    # INT96 has neither a zone nor another unit than ours.
+    # INT96 has no time zone, and only one unit.
     zoned = any(getattr(kind, "tz", None) for kind, _, _ in columns.values())
     data = write(draw, pa.table(chunked), zoned)
     expected = []
@@ -370,6 +370,6 @@ def check_every_way(
     for data, rows in made:
         assert checked(in_spans(name, data, WANTED, 1 << 30, 1 << 17)) == rows
         assert checked(in_spans(name, data, WANTED, span_bytes, batch_rows)) == rows
-    # Twice each, so that there is something to put together.
+    # Twice each, so that there is something to combine.
     found = in_a_pack(contents * 2, WANTED, name)
     assert [checked(each) for each in found] == expected * 2

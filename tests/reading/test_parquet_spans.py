@@ -1,4 +1,4 @@
-"""Parquet in: spans of row groups, every numeric type, torn files and torn row groups."""
+"""Parquet input: spans of row groups, every numeric type, damaged files and row groups."""
 
 import datetime
 import decimal
@@ -156,7 +156,7 @@ def test_a_torn_row_group_costs_its_own_rows() -> None:
 
 @pytest.mark.parametrize("seed", [885, 1570, 5850])
 def test_a_row_group_that_ends_early_without_an_error_is_rejected(seed: int) -> None:
-    """Cases that the fuzzer found: pyarrow gives fewer rows than the footer counts."""
+    """pyarrow returns fewer rows than the footer counts for these files, found by fuzzing."""
     data = fuzz.mutate(fuzz.parquet_seed(seed), random.Random(seed))
     found, read = fuzz.read_parquet(data, 1000)
     assert [row[0] for row in found] == list(range(read))
@@ -164,7 +164,7 @@ def test_a_row_group_that_ends_early_without_an_error_is_rejected(seed: int) -> 
 
 
 def test_damaged_size_statistics_do_not_end_the_process() -> None:
-    """pyarrow aborts over this file when it is asked for a column chunk's metadata."""
+    """pyarrow aborts on this file if asked for a column chunk's metadata."""
     case = fuzz.fuzz("parquet", 1, 1447)
     assert (case.faults, case.tries) == ([], 1)
 

@@ -1,4 +1,4 @@
-"""The command reads each row as what it is and where it stands, however its file is read."""
+"""The command reads each row's values and row number correctly, however its file is read."""
 
 import datetime
 import decimal
@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.running import PLAIN, manifest, published, run_here
 
-# Large files are divided among them.
+# Large files are divided between them.
 TWO_WORKERS = ("--direct_num_workers=2", "--direct_running_mode=in_memory")
 BOM = b"\xef\xbb\xbf"
 HEADER = b"observation_id,CulmenLength,CulmenDepth,FlipperLength,BodyMass\n"

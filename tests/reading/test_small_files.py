@@ -1,4 +1,4 @@
-"""Small files read together give what each gives on its own."""
+"""Small files read together give the same result as each on its own."""
 
 import tempfile
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ def csv_files(draw: st.DrawFn) -> bytes:
 
 
 def outcome(pieces: Iterable[SmallFiles | Span]) -> tuple[list[Any], list[Any], dict[str, Any]]:
-    """Rows, rejects and counts of rows read by file, out of what the reading step makes."""
+    """Rows, rejects and row counts by file, extracted from the reading step's output."""
     with tempfile.TemporaryDirectory() as staging:
         rejects = DataSet(
             name="rejects", folder=staging, schema=schemas.REJECTS, metadata={},
@@ -78,7 +78,7 @@ def together(folder: Path) -> Any:
 
 def alone(folder: Path) -> Any:
     matched = matching.match([str(folder / "*")])
-    # One that can't be planned is refused by the reading step as well.
+    # The reading step also refuses a file that can't be planned.
     return outcome([SmallFiles((file,)) for file in matched])
 
 

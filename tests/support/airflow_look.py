@@ -1,4 +1,4 @@
-"""Runs in Airflow's environment: what Airflow makes of the DAG, and of each exit code, as JSON.
+"""Prints how Airflow interprets the DAG and each exit code, as JSON; runs in its environment.
 
 `python airflow_look.py FOLDER CODE…` with a stand-in for night.sh in PENGUIN_NIGHT.
 """
@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 
 def outcome(task: Any, params: dict[str, Any], code: int) -> str:
-    """How the task ends when the job ends with this code: as Airflow will treat it."""
+    """The task state that Airflow derives from this exit code."""
     os.environ["STAND_IN_CODE"] = str(code)
     try:
         task.execute({"params": params})

@@ -1,4 +1,4 @@
-"""Small files that take much memory where a reader isn't careful, and what the job takes."""
+"""Small files that take a careless reader a lot of memory, and how much the job takes for them."""
 
 import dataclasses
 import gzip
@@ -15,15 +15,15 @@ import pyarrow.parquet as pq
 
 from tests.support.running import PROJECT, beside_progress, command
 
-# What the process may take, with two threads, whatever the input.
+# The memory the process may take with two threads, for any input.
 LIMIT = 1_500_000_000
-# A job that goes far beyond it ends there, rather than take the machine with it.
+# A job far beyond it is stopped, so that it doesn't exhaust the machine.
 _FENCE = 6_000_000_000
 NAMES = ("CulmenLength", "CulmenDepth", "FlipperLength", "BodyMass")
 VALUES = (44.0, 17.0, 200.0, 4200.0)
 TWO_THREADS = ("--direct_num_workers=2", "--direct_running_mode=in_memory")
 
-# Started from a small process: a child's peak is never less than its parent's size.
+# Started from a small process, since a child's peak is never below its parent's size.
 _LAUNCHER = """
 import json, os, resource, sys
 fence = int(sys.argv[1])
@@ -39,7 +39,7 @@ print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_maxrss * 1024]))
 
 @dataclasses.dataclass(frozen=True)
 class Ran:
-    """How a job ended: exit code, peak bytes of resident memory, standard error, rows made."""
+    """How a job ended: exit code, peak resident memory in bytes, standard error, output rows."""
 
     code: int
     peak: int
@@ -73,13 +73,13 @@ class Bomb:
 
 
 def columns(rows: int, **others: Any) -> pa.Table:
-    """Good rows, and more columns, or others of the same names."""
+    """Good rows, with columns added or replaced."""
     plain = {name: pa.repeat(value, rows) for name, value in zip(NAMES, VALUES, strict=True)}
     return pa.table(plain | others)
 
 
 def tiny(table: pa.Table, path: Path, **settings: Any) -> None:
-    """Writes a table as small as it gets: one row group, pages of any size."""
+    """Writes a table as compactly as possible: one row group, pages of any size."""
     rows = max(1, table.num_rows)
     defaults = {
         "row_group_size": rows, "data_page_size": 1 << 30, "dictionary_pagesize_limit": 1 << 30,
@@ -90,12 +90,12 @@ def tiny(table: pa.Table, path: Path, **settings: Any) -> None:
 
 
 def repeated(value: Any, rows: int) -> pa.DictionaryArray:
-    """One value in every row."""
+    """A column with the same value in every row."""
     return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([value]))
 
 
 def copies(make: Callable[[Path], int], count: int) -> Callable[[Path], int]:
-    """The same file many times."""
+    """Many copies of the same file."""
 
     def write(folder: Path) -> int:
         first = folder / "0.parquet"
@@ -124,7 +124,7 @@ def table_file(make: Callable[[], pa.Table], **settings: Any) -> Callable[[Path]
 
 
 def csv_file(header: bytes, row: bytes, rows: int) -> Callable[[Path], int]:
-    """A CSV of the same row many times."""
+    """A CSV with many copies of the same row."""
 
     def write(path: Path) -> int:
         many = max(1, min(rows, (1 << 20) // len(row)))
@@ -143,7 +143,7 @@ ID = ("--passthrough", "id")
 
 
 def deep(rows: int) -> pa.Array:
-    """A list in a list in a list, of a thousand numbers a row."""
+    """Triply nested lists with a thousand numbers per row."""
     array = pa.array(np.zeros(rows * 1000, np.int64))
     for width in (10, 10, 10):
         array = pa.ListArray.from_arrays(np.arange(0, len(array) + 1, width, dtype=np.int32), array)
@@ -151,7 +151,7 @@ def deep(rows: int) -> pa.Array:
 
 
 def bombs(scale: float) -> dict[str, Bomb]:
-    """All bombs; their rows are multiplied by a scale."""
+    """All bombs, with their row counts multiplied by a scale."""
 
     def many(rows: int) -> int:
         return max(1, int(rows * scale))
@@ -298,13 +298,13 @@ def bombs(scale: float) -> dict[str, Bomb]:
 
 
 def rows_in(output: Path, dataset: str, run_id: str) -> int:
-    """Rows of a data set of a run, as the footers count them."""
+    """The number of rows in a run's data set, according to the footers."""
     shards = (output / dataset / f"run_id={run_id}").glob("*.parquet")
     return sum(pq.ParquetFile(shard).metadata.num_rows for shard in shards)
 
 
 def check(name: str, bomb: Bomb, folder: Path) -> tuple[Ran, list[str]]:
-    """Runs the job on a bomb: how it ended, and what was wrong with that."""
+    """Runs the job on a bomb, and returns how it ended and what was wrong with that."""
     night, output = folder / "night", folder / "out"
     night.mkdir(parents=True)
     rows = bomb.make(night)
@@ -331,7 +331,7 @@ def check(name: str, bomb: Bomb, folder: Path) -> tuple[Ran, list[str]]:
 
 
 def main() -> None:
-    """Prints what each bomb takes."""
+    """Prints how much memory each bomb takes."""
     import tempfile
     import time
 

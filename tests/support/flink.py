@@ -1,4 +1,4 @@
-"""What the tests on Flink share: free ports, runs on each engine, rows that must all be there."""
+"""Helpers for the Flink tests: free ports, runs on each engine, and a check that no row is lost."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ RUN_SECONDS = 420
 
 
 def why_not() -> str:
-    """What keeps the tests on Flink from running here; empty if nothing does."""
+    """The reason why the Flink tests can't run here; empty if they can."""
     if shutil.which("java") is None:
         return "there is no java command"
     if not parts.JOB_SERVER_JAR.exists() or not parts.FLINK_HOME.exists():
@@ -36,7 +36,7 @@ def why_not() -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, on loopback."""
+    """Free loopback ports."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -45,11 +45,11 @@ def free_ports(count: int) -> list[int]:
 
 
 def make_bare_environment(folder: Path) -> Path:
-    """A Python that finds the libraries of this one, but not the project; its path."""
+    """Creates a Python that finds this one's libraries but not the project; returns its path."""
     venv.create(folder, symlinks=True)
     (own,) = folder.glob("lib/python*/site-packages")
     libraries = next(path for path in sys.path if path.endswith("site-packages"))
-    # A path in a .pth file does not bring the .pth files of that path, which has the project's.
+    # A path in a .pth file doesn't load the .pth files in that path, which include the project's.
     (own / "libraries.pth").write_text(f"{libraries}\n")
     return folder / "bin" / "python"
 
@@ -69,7 +69,7 @@ def write_observations(folder: Path, files: int, rows: int) -> None:
 
 
 def assert_all_rows_once(output: Path, files: int, rows: int) -> None:
-    """Each row of each file is published, none twice, and the manifest says so."""
+    """Checks that each row of each file is published exactly once, and that the manifest agrees."""
     table = published(output, "predictions").select(["source_file", "source_row"])
     assert table.num_rows == files * rows
     names = table.column("source_file").to_numpy().reshape(files, rows)
@@ -84,12 +84,12 @@ def assert_all_rows_once(output: Path, files: int, rows: int) -> None:
 
 
 def errors(err: str) -> list[str]:
-    """The lines of a standard error but for Beam's own, on how it packs the project."""
+    """The lines of standard error, without Beam's own about packaging the project."""
     return [line for line in err.splitlines() if "No module named build" not in line]
 
 
 class Running:
-    """A job in a process of its own, with something done to it when its first rows are staged."""
+    """A job in its own process, with an action performed once its first rows are staged."""
 
     def __init__(self, output: Path, *flags: object) -> None:
         self.output = output
@@ -100,7 +100,7 @@ class Running:
         )  # fmt: skip
 
     def once_staged(self, act: Callable[[], object]) -> None:
-        """Waits for the first rows, and acts."""
+        """Waits for the first rows, and performs the action."""
         deadline = time.monotonic() + RUN_SECONDS
         while not any(self.output.glob("_staging/test/*/predictions/*")):
             assert self.process.poll() is None, self.process.communicate()
@@ -109,12 +109,12 @@ class Running:
         act()
 
     def end(self) -> tuple[int, str, str]:
-        """Waits for the end: exit code, standard output, standard error without the progress."""
+        """Waits for the end; returns exit code, output, and standard error without progress."""
         out, err = self.process.communicate(timeout=RUN_SECONDS)
         return self.process.returncode, out, beside_progress(err)
 
 
 def newest_job(cluster: Cluster) -> dict[str, str]:
-    """Flink's record of the job that was submitted last."""
+    """Flink's record of the last submitted job."""
     jobs: list[dict[str, str]] = cluster.ask("/jobs/overview")["jobs"]
     return max(jobs, key=lambda job: job["start-time"])

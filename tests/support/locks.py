@@ -1,11 +1,11 @@
-"""What a lock file pins, and what it installs where."""
+"""Reads what a lock file pins, and what it installs in which environment."""
 
 import re
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-# CPython alone: a marker may say more of PyPy in one lock than in another.
+# CPython only, since markers for PyPy may differ between locks.
 ENVIRONMENTS = [
     {
         "python_version": version,

@@ -1,4 +1,4 @@
-"""Losing or doubling the elements that pass between steps, one at a time."""
+"""Drops or duplicates the elements that pass between steps, one at a time."""
 
 import collections
 import contextlib
@@ -29,10 +29,10 @@ SIZES = Sizes(
     row_group_rows=25,
     shard_bytes=1,
 )
-# What leaves a step: its name, the output (`input` is what it gets), and how many elements that is.
+# The edges of a step: its name, the output (or `input`), and the number of elements.
 Edge = tuple[str, str]
 INPUT, MAIN = "input", "main"
-# The last step's own element: nobody gets it, and the step may run again.
+# The last step's own output: nothing consumes it, and the step may run again.
 HARMLESS = {("PublishFn", MAIN): ("drop", "double"), ("PublishFn", INPUT): ("double",)}
 EDGES = [
     *((name, MAIN) for name in ("MatchFilesFn", "PlanSpansFn", "SurveyRangeFn", "NumberRowsFn")),
@@ -56,11 +56,11 @@ class Night(NamedTuple):
 
 
 class Meddler:
-    """Loses or doubles one element between two steps.
+    """Drops or duplicates one element between two steps.
 
     Args:
       edge: the step and its output; None only counts.
-      place: which of the elements there.
+      place: the element's position there.
       how: ``drop`` or ``double``.
     """
 
@@ -69,7 +69,7 @@ class Meddler:
         self._edge, self._place, self._how = edge, place, how
 
     def times(self, edge: Edge) -> int:
-        """How often the next element of an edge arrives."""
+        """Returns how often the next element of an edge is delivered."""
         place = self.seen[edge]
         self.seen[edge] += 1
         if edge != self._edge or place != self._place:
@@ -102,7 +102,7 @@ class Meddler:
 
 
 def make_night(place: Path) -> Night:
-    """Files that take every way through the steps, and a model for them."""
+    """Files that take every path through the steps, and a model for them."""
     folder = place / "night"
     folder.mkdir()
     model = Path(toy_bundle(place))
@@ -123,7 +123,7 @@ def make_night(place: Path) -> Night:
 
 
 def run(night: Night, output: Path, meddler: Meddler) -> None:
-    """Runs the job on a night while somebody meddles with it."""
+    """Runs the job on a night while elements are dropped or duplicated."""
     folder, model = night
     flags = ("--input", folder, "--model", model, *PLAIN, *ONE_WORKER)
     prepared = prepare_sized(SIZES, output, *flags, "--max_reject_fraction=1")

@@ -1,4 +1,4 @@
-"""What the tests of the nightly job share: its files, and a night among hostile names."""
+"""Helpers for the nightly job's tests: its files, and a night among hostile names."""
 
 import dataclasses
 import os
@@ -10,15 +10,15 @@ from tests.support.running import PROJECT, beside_progress
 FOLDER = PROJECT / "deploy" / "nightly"
 INSTALLED = "/opt/penguin-scoring"
 
-# Nothing that a shell would take as it stands.
+# A name that a shell would mangle unless quoted.
 HOSTILE = "a b $(touch pwned) `touch pwned` 'q\" ;*?"
 
-# Writes down its arguments, and ends as the file beside it says.
+# Records its arguments, and exits with the code in the file beside it.
 STAND_IN = """#!/bin/sh
 printf '%s\\0' "$@" >"{folder}/arguments"
 exit "$(cat "{folder}/code")"
 """
-# Adds how many arguments it got, and the first.
+# Appends its number of arguments and the first one.
 PAGER = """#!/bin/sh
 printf '%s %s\\n' "$#" "$1" >>"$0.told"
 """
@@ -57,7 +57,7 @@ class Night:
         self.settings.write_text("# A comment\n\n" + "\n".join(own))  # and no newline at the end
 
     def stand_in(self, code: int) -> None:
-        """Puts a program in the place of penguin-score that ends with this code."""
+        """Replaces penguin-score with a program that exits with this code."""
         folder = self.root / "seen"
         program = self.home / ".venv/bin/penguin-score"
         write_program(program, STAND_IN.format(folder=folder))
@@ -66,7 +66,7 @@ class Night:
 
     @property
     def arguments(self) -> list[str]:
-        """What the stand-in was called with."""
+        """The arguments that the stand-in was called with."""
         return (self.root / "seen/arguments").read_text().split("\0")[:-1]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -83,6 +83,6 @@ class Night:
 
     @property
     def told(self) -> list[str]:
-        """The alerts, each with the number of its arguments before it."""
+        """The alerts, each preceded by its number of arguments."""
         path = self.root / HOSTILE / "page me.told"
         return path.read_text().splitlines() if path.exists() else []

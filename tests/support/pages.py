@@ -39,7 +39,7 @@ class Page(HTMLParser):
 
     @property
     def words(self) -> str:
-        """All visible text, with single plain spaces, one between any two elements."""
+        """All visible text, with whitespace collapsed and a space between any two elements."""
         return " ".join(" ".join(self._words).replace(NO_BREAK, " ").split())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

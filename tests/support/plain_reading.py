@@ -1,7 +1,7 @@
-"""A plain reading of observation files, slow and independent of the readers: what they must give.
+"""A slow reference reader of observation files, independent of the readers it checks.
 
-Bytes are walked one at a time, numbers are read by Python, and nothing is shared with the code
-under test but the words of the contract.
+It walks bytes one at a time, parses numbers with Python, and shares nothing with the code under
+test but the wording of the contract.
 """
 
 import math
@@ -19,7 +19,7 @@ DIGITS = "0123456789"
 
 
 def records(data: bytes) -> list[tuple[bytes, list[bytes]]]:
-    """The records of a CSV, each as it stands in the file and as its fields."""
+    """The records of a CSV, each as raw text and as fields."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     found: list[tuple[bytes, list[bytes]]] = []
     fields: list[bytes] = []
@@ -56,7 +56,7 @@ def records(data: bytes) -> list[tuple[bytes, list[bytes]]]:
 
 
 def number(text: str | None) -> float | None:
-    """The value of a field: NaN where it says that there is none, None where it isn't a number."""
+    """The value of a field: NaN if it says there is none, None if it isn't a number."""
     text = (text or "").strip(" \t")
     if text in NOTHING:
         return math.nan
@@ -83,7 +83,7 @@ def number(text: str | None) -> float | None:
 
 
 def label(text: str | None, classes: Sequence[str]) -> int:
-    """The index of the class that a label names; -1 for none, -2 for one that isn't known."""
+    """The index of the class that a label names; -1 for none, -2 for an unknown one."""
     text = (text or "").strip()
     value = number(text)
     if value is not None and math.isnan(value):
@@ -113,7 +113,7 @@ def problems(values: Sequence[str | None], wanted: InputColumns) -> list[tuple[s
 
 
 def row(place: int, cells: dict[str, str | None], raw: Any, wanted: InputColumns) -> Any:
-    """What becomes of a row whose cells are text: its place, columns and label, or a reject."""
+    """The expected outcome of a row of text cells: its number, columns and label, or a reject."""
     values = [cells[feature.name] for feature in wanted.features]
     found = problems(values, wanted)
     if found:
@@ -127,7 +127,7 @@ def row(place: int, cells: dict[str, str | None], raw: Any, wanted: InputColumns
 
 
 def csv_file(data: bytes, wanted: InputColumns) -> Outcome:
-    """All rows of a CSV in order, or why there are none."""
+    """The outcomes of all rows of a CSV in order, or why there are none."""
     header, *rows = records(data) or [(b"", [])]
     if not data.removeprefix(b"\xef\xbb\xbf").strip() or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "unreadable_file"

@@ -1,4 +1,4 @@
-"""Which ports processes listen on, from the kernel's own tables (Linux)."""
+"""Finds the ports that processes listen on, from the kernel's tables (Linux)."""
 
 import contextlib
 import ipaddress
@@ -16,7 +16,7 @@ _LISTEN = "0A"
 
 
 class Listener(NamedTuple):
-    """A socket that takes connections."""
+    """A socket that accepts connections."""
 
     address: str
     port: int
@@ -27,12 +27,12 @@ class Listener(NamedTuple):
 
 
 def descendants(root: int) -> set[int]:
-    """A process and all that it started and that still run."""
+    """A process and all of its running descendants."""
     found, parents = {root}, {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             text = path.read_text()
-            # The name may hold blanks and brackets.
+            # The name may contain spaces and parentheses.
             parents[int(path.parent.name)] = int(text.rpartition(")")[2].split()[1])
     while added := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= added
@@ -40,7 +40,7 @@ def descendants(root: int) -> set[int]:
 
 
 def listeners(pids: set[int]) -> set[Listener]:
-    """The sockets on which any of the processes listens."""
+    """The sockets that any of the processes listens on."""
     inodes = _all_listeners()
     found = set()
     for pid in pids:
@@ -54,7 +54,7 @@ def listeners(pids: set[int]) -> set[Listener]:
 
 @contextlib.contextmanager
 def watched(root: int, into: set[Listener]) -> Iterator[None]:
-    """Gathers every listener of a process and of its descendants while the body runs."""
+    """Collects every listener of a process and its descendants while the body runs."""
     ended = threading.Event()
 
     def watch() -> None:

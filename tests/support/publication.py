@@ -1,4 +1,4 @@
-"""Runs that are published without the job: a few staged shards, and what readers then see."""
+"""Publishes runs without the job, from a few staged shards, and shows what readers then see."""
 
 import dataclasses
 import json
@@ -42,7 +42,7 @@ PUBLISHED_LISTING = [
     "runs/",
     "runs/r.json",
 ]
-# What changes the disk while a run is published, in `publishing.disk`.
+# The functions in `publishing.disk` that change the disk while a run is published.
 STEPS = (
     "sync_file", "sync_folder", "make_folder", "create", "rename", "exchange", "remove_file",
 )  # fmt: skip
@@ -52,7 +52,7 @@ START = "2026-11-25T00:00:00+00:00"
 
 
 class Crash(BaseException):
-    """Stands for the process's end: no handler catches it."""
+    """Simulates the death of the process: no handler catches it."""
 
 
 def new(output: Path, run_id: str = "r", **changes: Any) -> Publication:
@@ -67,7 +67,7 @@ def new(output: Path, run_id: str = "r", **changes: Any) -> Publication:
 
 
 def manifest_of(paths: Layout, **known: Any) -> Manifest:
-    """A manifest in which nothing is said but what is known."""
+    """A manifest with only the known fields."""
     fields: dict[str, Any] = {
         "status": Status.PUBLISHED, "run_id": paths.run_id, "attempt": paths.attempt, "end": START,
         "model": Model(sha256="0" * 64), "totals": Totals(), "reject_fraction": 0.0,
@@ -88,7 +88,7 @@ def stage(paths: Layout, dataset: str, rows: list[Any], schema: pa.Schema = SCHE
 
 
 def figures_of(*, files: int, scored: int, rejected: int = 0) -> dict[Any, int]:
-    """What the steps of a run without a fault have counted."""
+    """The figures that the steps of a flawless run count."""
     return {
         ("totals", "files"): files,
         ("totals", "rows_read"): scored + rejected,
@@ -103,7 +103,7 @@ def figures_of(*, files: int, scored: int, rejected: int = 0) -> dict[Any, int]:
 
 
 def staged(paths: Layout, rows: int = 5, rejects: int = 0) -> tuple[list[Shard], dict[Any, int]]:
-    """Two shards of predictions, the second one first, and the figures that fit."""
+    """Two shards of predictions, the second one first, and matching figures."""
     shards = stage(paths, layout.PREDICTIONS, [("b", n) for n in range(rows - 3)])
     shards += stage(paths, layout.PREDICTIONS, [("a", n) for n in range(3)])
     listed = [(name, 1, 0, "read") for name in ("a", "b")]
@@ -125,13 +125,13 @@ def publish_new(
 
 
 def rows_seen(output: Path, run_id: str = "*", dataset: str = layout.PREDICTIONS) -> int:
-    """What a reader counts who globs the shards."""
+    """The row count seen by a reader who globs the shards."""
     files = (output / dataset).glob(f"run_id={run_id}/*.parquet")
     return sum(len(pq.ParquetFile(path).read()) for path in files)
 
 
 def check_whole(output: Path, run_id: str = "r") -> int:
-    """The rows of a run: none and no manifest, or those that its manifest counts."""
+    """Checks that a run is published completely or not at all, and returns its row count."""
     path = output / f"runs/{run_id}.json"
     seen = rows_seen(output, run_id)
     if not path.exists():
@@ -150,7 +150,7 @@ def check_whole(output: Path, run_id: str = "r") -> int:
 def at_step(
     patched: pytest.MonkeyPatch, stop: int, act: Callable[[], Any], *, after: bool = False
 ) -> Callable[[], int]:
-    """Does something before or after the stop-th change of the disk; counts the changes."""
+    """Acts before or after the stop-th change of the disk, and counts the changes."""
     count = 0
 
     def wrap(change: Callable[..., Any]) -> Callable[..., Any]:
@@ -178,7 +178,7 @@ def crash() -> None:
 
 @contextmanager
 def dying() -> Iterator[None]:
-    """What dies in the body leaves its files as they are; its locks are free afterwards."""
+    """Leaves files as they are if the body dies, but frees its locks afterwards."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Attempt, "end", lambda _: None)
         with suppress(Crash):
@@ -188,7 +188,7 @@ def dying() -> Iterator[None]:
 def die_at(
     publication: Publication, stop: int, *, after: bool = False, rows: int = 5, rejects: int = 0
 ) -> bool:
-    """Publishes a run whose process dies at a step; False if it has fewer steps."""
+    """Publishes a run whose process dies at a given step; returns False if it has fewer steps."""
     commit = publishing.of(publication.layout)
     with pytest.MonkeyPatch.context() as patched, dying(), commit.attempt():
         made = staged(publication.layout, rows, rejects)

@@ -1,4 +1,4 @@
-"""What the tests of both readers share: a card's features, and every way of reading a file."""
+"""Helpers for the readers' tests: a card's features, and every way of reading a file."""
 
 import io
 import tempfile
@@ -29,7 +29,7 @@ Row = tuple[int, str, float, float]
 def score_ready(
     blocks: Iterable[ParsedRows], wanted: InputColumns = WANTED
 ) -> tuple[list[tuple[Any, ...]], list[Reject], int]:
-    """All good rows (place, passthrough, values), all rejects, and the count of rows read."""
+    """All good rows (number, passthrough, values), all rejects, and the number of rows read."""
     rows: list[tuple[Any, ...]] = []
     rejects: list[Reject] = []
     read = 0
@@ -48,12 +48,12 @@ def read_csv(data: bytes, wanted: InputColumns = WANTED, *, block_bytes: int = 1
     return score_ready(blocks, wanted)
 
 
-# All rows of a file in order, good ones and rejects; or the reason for which it is refused.
+# All rows of a file in order, good ones and rejects; or the reason why it is refused.
 Outcome = list[tuple[Any, ...]] | str
 
 
 def outcome(blocks: Iterable[ParsedRows], wanted: InputColumns) -> Outcome:
-    """What becomes of the rows of some blocks, as tests/plain_reading.py has it."""
+    """The outcomes of the rows of some blocks, in the form of `plain_reading`."""
     rows, rejects, read = score_ready(blocks, wanted)
     found = rows + [(r.source_row, r.reason, r.column, r.message, r.raw) for r in rejects]
     assert len(found) == read
@@ -61,7 +61,7 @@ def outcome(blocks: Iterable[ParsedRows], wanted: InputColumns) -> Outcome:
 
 
 def csv_whole(stream: BinaryIO, wanted: InputColumns, block_bytes: int) -> Outcome:
-    """A CSV read from its beginning to its end."""
+    """A CSV read from beginning to end."""
     try:
         return outcome(reader.read_csv(stream, wanted, block_bytes=block_bytes), wanted)
     except UnreadableFile as error:
@@ -69,7 +69,7 @@ def csv_whole(stream: BinaryIO, wanted: InputColumns, block_bytes: int) -> Outco
 
 
 def divide(data: bytes, step: int) -> list[Part]:
-    """The spans of a CSV that is looked at in ranges of some bytes."""
+    """The spans of a CSV surveyed in ranges of the given size."""
     stream, size = io.BytesIO(data), len(data)
     surveys = [ranges.survey(stream, at, min(at + step, size), size) for at in range(0, size, step)]
 
@@ -106,7 +106,7 @@ def read_alone(file: InputFile, wanted: InputColumns) -> Outcome:
 def in_a_pack(
     contents: Sequence[bytes], wanted: InputColumns, suffix: str = "csv"
 ) -> list[Outcome]:
-    """Several small files read together, and alone where the pack hands them back."""
+    """Several small files read together, or alone if the pack hands them back."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, f"{number}.{suffix}") for number in range(len(contents))]
         for path, content in zip(paths, contents, strict=True):
@@ -133,7 +133,7 @@ def _rows(chunk: pa.RecordBatch | None) -> Iterable[tuple[Any, ...]]:
 def in_spans(
     name: str, data: bytes, wanted: InputColumns, span_bytes: int, batch_rows: int
 ) -> Outcome:
-    """A file read in the spans that its format plans."""
+    """A file read in the spans planned by its format."""
     form = FORMATS[name]
     sizes = Sizes(span_bytes=span_bytes, batch_rows=batch_rows)
     assert form.plan is not None

@@ -1,4 +1,4 @@
-"""Invented runs for the report, published or held, written without running the job."""
+"""Made-up runs for the report, published or held, written without running the job."""
 
 import dataclasses
 import datetime
@@ -100,7 +100,7 @@ def measured(
 
 
 def labelled(found: Mapping[str, Any], *, wrong: int, seed: int = 0) -> dict[str, Any]:
-    """Adds labels to a manifest, for all rows but 20; about `wrong` contradict the model."""
+    """Adds labels for all but 20 rows to a manifest; about `wrong` contradict the model."""
     random, rows = np.random.default_rng(seed), found["totals"]["rows_scored"]
     classes = card().classes
     winners = np.repeat(np.arange(3, dtype=np.int32), [found["species"][name] for name in classes])
@@ -118,7 +118,7 @@ def labelled(found: Mapping[str, Any], *, wrong: int, seed: int = 0) -> dict[str
 
 
 def read_page(root: Path, run_id: str | None = None) -> Page:
-    """The page on a run below an output root, without writing it."""
+    """Returns the page for a run below an output root, without writing it."""
     return Page(page.render(data.gather(str(root), run_id)))
 
 
@@ -172,13 +172,13 @@ def file(path: str, read: int, rejected: int) -> dict[str, Any]:
 
 
 def split(rows: int, parts: Sequence[float]) -> list[int]:
-    """Whole numbers that add up to ``rows``, roughly in the proportions of ``parts``."""
+    """Integers that add up to ``rows``, roughly in the proportions of ``parts``."""
     ends = np.rint(np.cumsum(parts) / sum(parts) * rows).astype(int)
     return [int(n) for n in np.diff(ends, prepend=0)]
 
 
 def make_nights(root: Path, nights: int = 24) -> str:
-    """Writes many nights, the last one with drift, rejects and labels; returns its run id."""
+    """Writes many nights, the last one with drift, rejects and labels; returns the last run id."""
     random = np.random.default_rng(2)
     previous: Any = None
     for night in range(nights):
@@ -191,7 +191,7 @@ def make_nights(root: Path, nights: int = 24) -> str:
             f"2026-11-{night + 1:02d}-nightly", night=night, rows=rows, species=species,
             rejects_by_reason={reason: n for reason, n in reasons.items() if n},
         )  # fmt: skip
-        if night > 3:  # before, the manifests had none
+        if night > 3:  # earlier manifests have none
             found = measured(found, shift=0.9 if is_last else 0.02, seed=night, previous=previous)
             previous = (found["run_id"], drift_reference(found))
         if is_last:

@@ -1,4 +1,4 @@
-"""How tests run the job: in this process, or as a user does; and how they read what it wrote."""
+"""Helpers to run the job, in this process or as a user does, and to read its output."""
 
 import dataclasses
 import json
@@ -38,12 +38,12 @@ def run_here(output: Path, *arguments: object) -> int:
 
 
 def run_small_pieces(output: Path, *arguments: object) -> Any:
-    """Runs the job in many spans, blocks, row groups and shards from few rows; its manifest."""
+    """Runs the job with many small spans, blocks, row groups and shards; returns its manifest."""
     return run_sized(SMALL_PIECES, output, *arguments)
 
 
 def run_sized(sizes: Sizes, output: Path, *arguments: object) -> Any:
-    """Runs the job in pieces of other sizes; its manifest, as JSON values."""
+    """Runs the job in pieces of other sizes; returns its manifest as JSON values."""
     found, _ = job.execute(prepare_sized(sizes, output, *arguments))
     return json.loads(json.dumps(to_json(found)))
 
@@ -61,7 +61,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def run_command(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    """Runs the job as a user does; its standard error without the progress."""
+    """Runs the job as a user does; returns its standard error without progress output."""
     ran = subprocess.run(
         command(*arguments), cwd=PROJECT, capture_output=True, text=True, timeout=timeout,
         stdin=subprocess.DEVNULL, env=os.environ,
@@ -71,7 +71,7 @@ def run_command(*arguments: object, timeout: float = 120) -> subprocess.Complete
 
 
 def beside_progress(err: str) -> str:
-    """What else stands on standard error: a slow machine shows progress of a small job as well."""
+    """Standard error without progress, which a slow machine shows even for a small job."""
     return _PROGRESS.sub("", err)
 
 
@@ -82,14 +82,14 @@ def find_processes(*asked: str) -> list[int]:
 
 
 def listing(output: Path) -> list[str]:
-    """Everything below the output root, folders as well."""
+    """Everything below the output root, including folders."""
     return sorted(
         str(path.relative_to(output)) + ("/" if path.is_dir() else "") for path in output.rglob("*")
     )
 
 
 def published(output: Path, dataset: str, run_id: str = "test") -> pa.Table:
-    """A data set of a run, in the order of the input."""
+    """A data set of a run, in input order."""
     shards = sorted((output / dataset / f"run_id={run_id}").glob("*.parquet"))
     table = pa.concat_tables([pq.ParquetFile(shard).read() for shard in shards])
     if "source_row" in table.column_names:
@@ -102,7 +102,7 @@ def manifest(output: Path, run_id: str = "test") -> Any:
 
 
 def totals(**known: int) -> dict[str, int]:
-    """The totals of a manifest, zero where nothing is said."""
+    """The totals of a manifest, with zero for missing ones."""
     names = (
         "files", "files_unreadable", "files_skipped", "files_unsettled", "rows_read",
         "rows_scored", "rows_rejected",

@@ -1,4 +1,4 @@
-"""What the samples must give on every runner: the golden values, and Keras called directly."""
+"""Expected results for the samples on every runner: golden values, and Keras called directly."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ FLAGS = (
 
 
 def describe(output: Path) -> dict[str, Any]:
-    """What a run of the samples published, without times and places."""
+    """What a run of the samples published, without times and paths."""
     tables = {}
     for dataset in ("predictions", "rejects", "files"):
         table = published(output, dataset, RUN_ID)
@@ -41,7 +41,7 @@ def describe(output: Path) -> dict[str, Any]:
 
 
 def assert_golden(output: Path) -> None:
-    """The rows, the totals, the complete listing; a runner may cut the shards in its own way."""
+    """Checks the rows, totals and complete listing; runners may divide the shards differently."""
     got, golden = describe(output), json.loads(GOLDEN.read_text())
     shards = got["manifest"].pop("shards")
     expected_shards = golden["manifest"].pop("shards")
@@ -67,12 +67,12 @@ def assert_golden(output: Path) -> None:
         got["predictions"]["rows"], golden["predictions"]["rows"], strict=True
     ):
         assert row[:4] == expected[:4]
-        # Rounded in the file; other machines may add up a product in another order.
+        # Rounded in the file, as other machines may sum a product in a different order.
         assert row[4:] == pytest.approx(expected[4:], abs=1e-5)
 
 
 def assert_equals_keras(output: Path) -> None:
-    """Every prediction is what `model.predict` says of the same row, read with pandas."""
+    """Checks that every prediction equals `model.predict` for the same row, read with pandas."""
     classifier = bundle.load(str(MODEL))
     card = classifier.card
     got = published(output, "predictions", RUN_ID).to_pandas()

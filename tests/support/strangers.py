@@ -1,4 +1,4 @@
-"""Who asks a server without being asked in: no key, no secret, or another one."""
+"""Unauthorized requests to a server: without a key or secret, or with a wrong one."""
 
 import contextlib
 import http.client
@@ -13,7 +13,7 @@ SECRET = "s" * 40
 
 
 def ask(address: str, params: Mapping[str, str], seconds: float = 60) -> grpc.StatusCode:
-    """How a pool answers who asks for a worker."""
+    """How a worker pool answers a request for a worker."""
     with grpc.insecure_channel(address) as channel:
         grpc.channel_ready_future(channel).result(timeout=seconds)
         stub = beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel)
@@ -30,7 +30,7 @@ KINDS = [{}, {"secret": ""}, {"secret": SECRET[:-1]}, {"secret": "é"}, {"token"
 
 
 def refuses(port: int) -> bool:
-    """Whether a server answers nothing to who has neither key nor secret."""
+    """Whether a server sends no answer to a client without a key or secret."""
     for scheme in ("http", "https"):
         context = ssl._create_unverified_context() if scheme == "https" else None
         url = f"{scheme}://127.0.0.1:{port}/jobs/overview"

@@ -1,4 +1,4 @@
-"""A real terminal for a command: what it writes there, in the order of the frames."""
+"""A real terminal for a command, which records what it writes, frame by frame."""
 
 import contextlib
 import dataclasses
@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator
 
 from tests.support.running import PROJECT
 
-# The percentage of a line or a bar on the scoring.
+# The percentage in a line or bar about scoring.
 _SCORING = re.compile(r"\bscoring\b.*?(\d+) ?%")
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
-# The job, which shows everything that it has to show without a pause.
+# The job, which shows all of its progress without pausing.
 _EAGER = """if True:
     from pipelines import score
     from pipelines.progress import display
@@ -30,7 +30,7 @@ _EAGER = """if True:
 
 
 def eager(*arguments: object) -> list[str]:
-    """The command of a job that looks at its progress fifty times a second."""
+    """The command for a job that checks its progress fifty times a second."""
     return [sys.executable, "-c", _EAGER, *map(str, arguments)]
 
 
@@ -43,7 +43,7 @@ def run_eager(*arguments: object, timeout: float = 120) -> subprocess.CompletedP
 
 
 def percents(lines: Iterable[str]) -> list[int]:
-    """How much of the scoring was done by the lines or frames that show it."""
+    """The percentages of scoring in the lines or frames that show it."""
     return [int(match.group(1)) for line in lines if (match := _SCORING.search(line))]
 
 
@@ -53,7 +53,7 @@ class Terminal:
 
     Attributes:
       descriptor: the end that a command gets.
-      text: what was written to it so far, while somebody reads.
+      text: what has been written to it so far, if it's being read.
     """
 
     descriptor: int
@@ -69,14 +69,14 @@ class Terminal:
 
     @property
     def frames(self) -> list[str]:
-        """The lines that stood there one after the other, without colours."""
+        """The lines shown one after the other, without colours."""
         plain = _CONTROL.sub("", self.text).replace("\n", "\r")
         return [line.rstrip() for line in plain.split("\r") if line.strip()]
 
 
 @contextlib.contextmanager
 def opened(width: int, *, read: bool = True) -> Iterator[Terminal]:
-    """Opens a terminal, and reads what comes, or lets it fill up."""
+    """Opens a terminal, and reads its output or lets it fill up."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     terminal = Terminal(theirs)
@@ -86,7 +86,7 @@ def opened(width: int, *, read: bool = True) -> Iterator[Terminal]:
     try:
         yield terminal
     finally:
-        # The reader meets the end when nobody has the other side any longer.
+        # The reader reaches the end once nothing holds the other side open.
         os.close(theirs)
         if read:
             thread.join(10)
@@ -95,7 +95,7 @@ def opened(width: int, *, read: bool = True) -> Iterator[Terminal]:
 
 def _read(descriptor: int, terminal: Terminal) -> None:
     data = b""
-    # Linux tells the end of a terminal by an error.
+    # Linux signals the end of a terminal with an error.
     with contextlib.suppress(OSError):
         while more := os.read(descriptor, 65536):
             data += more
@@ -103,7 +103,7 @@ def _read(descriptor: int, terminal: Terminal) -> None:
 
 
 def full_pipe() -> tuple[int, int]:
-    """A pipe that takes no more, for a command whose output nobody reads: its two ends."""
+    """The two ends of a full pipe, for a command whose output nobody reads."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with contextlib.suppress(BlockingIOError):

@@ -1,11 +1,11 @@
-"""A model that has nothing in common with the penguins: other features, scales and classes."""
+"""A model that has nothing in common with penguins: different features, scales and classes."""
 
 from pathlib import Path
 
 from penguin_model import bundle
 from penguin_model.card import Feature, ModelCard
 
-# Name, unit, scale, plausible range; one may be negative, one name is no identifier.
+# Name, unit, scale, plausible range; one may be negative, one name isn't an identifier.
 _FEATURES = (
     ("Girth", "cm", 50.0, 5.0, 400.0),
     ("LeafLength", "mm", 20.0, 10.0, 90.0),
@@ -17,7 +17,7 @@ _CLASSES = ("Ash", "Birch", "Cedar", "Dogwood")
 
 
 def toy_card(features: int = 5, classes: int = 4) -> ModelCard:
-    """The toy's card before it is saved; more features or classes get numbered names."""
+    """The toy's card before saving; extra features or classes get numbered names."""
     named = [
         Feature(name=name, unit=unit, scale=scale, minimum=minimum, maximum=maximum)
         for name, unit, scale, minimum, maximum in _FEATURES
@@ -34,7 +34,7 @@ def toy_card(features: int = 5, classes: int = 4) -> ModelCard:
 
 
 def toy_bundle(folder: Path, features: int = 5, classes: int = 4, suffix: str = ".keras") -> str:
-    """Saves an untrained network of seeded random weights with its card; the model's path."""
+    """Saves an untrained network with seeded random weights and its card; returns the path."""
     import keras
 
     def dense(units: int, activation: str, seed: int) -> keras.layers.Layer:

@@ -1,4 +1,4 @@
-"""Arrow IPC as a format: files, which Feather version 2 is another name for, and streams."""
+"""The Arrow IPC format: files (also known as Feather version 2) and streams."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def _read(
 
 
 def _load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loaded:
-    """Loads the wanted columns of a small file.
+    """Loads the required columns of a small file.
 
     Raises:
-      UnreadableFile: it takes much memory.
+      UnreadableFile: it takes too much memory, or has no rows.
     """
     file = reader.open_file(source, wanted)
     names = wanted.in_file(file.schema.names)

@@ -1,8 +1,8 @@
-"""The messages of an Arrow IPC file or stream, as their metadata describes them.
+"""The messages of an Arrow IPC file or stream, as described by their metadata.
 
-The metadata says how many rows a record batch has and how large its buffers are, so that rows can
-be counted, and large batches refused, before a body is read. pyarrow doesn't expose it, and it is
-a flatbuffer (`Message.fbs` and `File.fbs` of the Arrow format), of which little has to be read.
+The metadata gives a record batch's row count and buffer sizes, so that rows can be counted, and
+large batches refused, before a body is read. pyarrow doesn't expose it, so this module parses the
+few parts it needs of the flatbuffer (`Message.fbs` and `File.fbs` in the Arrow format).
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _BLOCK = np.dtype([("offset", "<i8"), ("metadata", "<i4"), ("pad", "<i4"), ("bod
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Message:
-    """One message.
+    """One IPC message.
 
     Attributes:
       kind: `SCHEMA`, `DICTIONARY` or `RECORDS`.
-      start, stop: its bytes in the file, with its body.
+      start, stop: its byte range in the file, including its body.
       body: where its body begins.
       rows: of a batch.
-      buffers: int64 ``[n, 2]``, the offset in the body and the length of each buffer of a batch.
-      compressed: whether the buffers are, each after its own length.
-      variadic: how many data buffers each column of views has.
-      dictionary: the id of the dictionary, and whether its values are added to the ones before.
+      buffers: int64 ``[n, 2]``, offset in the body and length of each buffer of a batch.
+      compressed: whether buffers are compressed, each preceded by its uncompressed length.
+      variadic: the number of data buffers of each view column.
+      dictionary: the dictionary's id, and whether its values are appended to the existing ones.
     """
 
     kind: int
@@ -52,7 +52,7 @@ class Message:
 
 
 class Place(NamedTuple):
-    """A record batch whose rows are known, and the dictionaries that it may need."""
+    """The location and row count of a record batch, and the dictionaries it may need."""
 
     start: int
     rows: int
@@ -61,13 +61,13 @@ class Place(NamedTuple):
 
 
 def find_messages(source: pa.NativeFile) -> Iterator[Message]:
-    """Yields the schema, then the dictionaries and record batches in the order they are used in.
+    """Yields the schema, then the dictionaries and record batches in order of use.
 
     Args:
       source: an IPC file or stream.
 
     Raises:
-      pa.ArrowInvalid: it is torn, or damaged.
+      pa.ArrowInvalid: it is truncated or damaged.
     """
     size = source.size()
     if source.read_at(len(MAGIC), 0) == MAGIC:
@@ -93,7 +93,7 @@ def _is_end(source: pa.NativeFile, place: int) -> bool:
 
 
 def _find_blocks(source: pa.NativeFile, size: int) -> list[int]:
-    """Where the dictionaries and then the batches of a file begin, by its footer."""
+    """Returns where the file's dictionaries, then its batches, begin, according to the footer."""
     tail = source.read_at(10, max(0, size - 10))
     if len(tail) < 10 or not tail.endswith(MAGIC):
         raise pa.ArrowInvalid("the file has no footer: it is torn")
@@ -119,7 +119,7 @@ def read_message(source: pa.NativeFile, start: int, size: int) -> Message:
     if not 0 <= start < size:
         raise pa.ArrowInvalid("a message is not in the file")
     prefix = source.read_at(8, start)
-    # Before version 0.15 of Arrow there was no mark.
+    # Arrow before version 0.15 wrote no continuation marker.
     skipped = 4 if prefix[:4] == _CONTINUED else 0
     length = int.from_bytes(prefix[skipped : skipped + 4], "little", signed=True)
     begin = start + skipped + 4
@@ -154,7 +154,7 @@ def read_message(source: pa.NativeFile, start: int, size: int) -> Message:
 
 
 class _Table:
-    """A table of a flatbuffer; what is out of bounds raises."""
+    """A flatbuffer table, with bounds-checked access."""
 
     def __init__(self, data: bytes, place: int) -> None:
         self._data, self._place = data, place
@@ -175,7 +175,7 @@ class _Table:
         return int(value)
 
     def _find(self, field: int) -> int:
-        """Where the value of a field is; 0 for a field that isn't set."""
+        """Where a field's value is; 0 if the field isn't set."""
         offset = 4 + 2 * field
         if offset + 2 > self._size:
             return 0
@@ -199,7 +199,7 @@ class _Table:
         return _Table(self._data, place + self._unpack("<I", place))
 
     def vector(self, field: int, kind: np.dtype[Any], width: int = 1) -> npt.NDArray[Any]:
-        """Numbers or structs one after the other; empty by default."""
+        """A vector of numbers or structs; empty by default."""
         place = self._find(field)
         if not place:
             return np.empty(0, kind)

@@ -1,6 +1,6 @@
-"""Reading Arrow IPC, files (Feather version 2) and streams: parts are runs of record batches.
+"""Reads Arrow IPC files (Feather version 2) and streams in runs of record batches.
 
-A record batch is read only if its columns fit in memory, as its metadata says.
+A record batch is read only if its metadata says that its columns fit in memory.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
 from pipelines.reading.unreadable import UnreadableFile, check_columns
 
-# What the columns of one record batch, or all dictionaries, take at most.
+# Limit for the columns of one record batch, and for all dictionaries.
 HELD_BYTES = 128 << 20
-# Of the columns that nobody wants, a reject shows the first ones, if they are small.
+# Of the columns that scoring doesn't need, a reject shows the first ones, if they are small.
 _OTHERS, _OTHERS_BYTES = 64, 4 << 20
 
 
 class _Stream(io.RawIOBase):
-    """Some ranges of a file, as a stream of messages."""
+    """A stream of messages made of some ranges of a file."""
 
     def __init__(self, source: pa.NativeFile, ranges: Sequence[tuple[int, int]]) -> None:
         self._source = source
@@ -43,7 +43,7 @@ class _Stream(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes; fewer only at the end."""
+        """Returns the next bytes; fewer than requested only at the end."""
         parts = []
         while self._ranges and size:
             start, stop = self._ranges[0]
@@ -98,14 +98,14 @@ class _Watched(io.RawIOBase):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ArrowFile:
-    """An open file.
+    """An open Arrow IPC file or stream.
 
     Attributes:
       source: its bytes.
       schema: of its record batches.
-      header: the message of the schema.
+      header: the schema message.
       places: of its record batches.
-      is_stream: whether it has no footer.
+      is_stream: whether it is a stream, which has no footer.
     """
 
     source: pa.NativeFile
@@ -116,7 +116,7 @@ class ArrowFile:
     _readers: dict[tuple[int, ...], Any] = dataclasses.field(default_factory=dict)
 
     def read_batch(self, number: int, names: Collection[str]) -> pa.RecordBatch:
-        """Some columns of a record batch, checked.
+        """Reads and checks some columns of a record batch.
 
         Raises:
           pa.ArrowException, OSError, ValueError: it is damaged, or takes too much memory.
@@ -140,7 +140,7 @@ class ArrowFile:
     def _read_batch(self, number: int, names: Collection[str]) -> pa.RecordBatch:
         place = self.places[number]
         message = messages.read_message(self.source, place.start, self.source.size())
-        # Of a stream pyarrow reads the other columns as well.
+        # pyarrow reads all columns of a stream.
         size = message.stop - message.body if self.is_stream else 0
         size += decoded_bytes(self.source, message, self.schema, names)
         if size > HELD_BYTES:
@@ -164,7 +164,7 @@ class ArrowFile:
         return batch
 
     def _stream(self, place: Place, message: Message) -> _Stream:
-        """A stream of one record batch, so that it doesn't matter which were read before."""
+        """A stream of one record batch, so that batches can be read in any order."""
         size = self.source.size()
         dictionaries = [
             messages.read_message(self.source, start, size) for start in place.dictionaries
@@ -175,10 +175,10 @@ class ArrowFile:
 
 
 def open_file(source: pa.NativeFile, wanted: InputColumns) -> ArrowFile:
-    """Opens a file, and finds its record batches.
+    """Opens a file and finds its record batches.
 
     Raises:
-      UnreadableFile: it is torn or isn't Arrow IPC, or a column is missing.
+      UnreadableFile: it is truncated or isn't Arrow IPC, or a column is missing.
     """
     try:
         if source.read_at(4, 0) == b"FEA1":
@@ -207,7 +207,7 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> ArrowFile:
 
 
 def _find_places(source: pa.NativeFile, found: Iterator[Message]) -> Iterator[Place]:
-    """The record batches, each with the dictionaries in force."""
+    """Yields the record batches, each with the dictionaries in effect."""
     dictionaries: dict[int, list[int]] = {}
     sizes: dict[int, int] = {}
     for message in found:
@@ -247,9 +247,9 @@ def plan(file: ArrowFile, target_bytes: int) -> Iterator[Part]:
 def read_record_batches(
     file: ArrowFile, part: Part, wanted: InputColumns, sizes: Sizes
 ) -> Iterator[ParsedRows]:
-    """Reads the wanted columns of some record batches, one batch at a time.
+    """Reads the required columns of some record batches, one batch at a time.
 
-    A record batch that can't be decoded, or not in bounded memory, becomes one reject a row.
+    If a record batch can't be decoded in bounded memory, each of its rows becomes a reject.
     """
     row = part.first_row
     for number in range(part.start, part.stop):
@@ -267,7 +267,7 @@ def read_record_batches(
 
 
 def _read_batch(file: ArrowFile, number: int, wanted: InputColumns) -> pa.RecordBatch:
-    """The columns of a record batch; its labels are left out if they can't be read."""
+    """Reads the columns of a record batch, without its labels if they can't be read."""
     names = wanted.in_file(file.schema.names)
     try:
         return file.read_batch(number, names)
@@ -297,7 +297,7 @@ def _blocks(
 
 
 def _read_others(file: ArrowFile, number: int, known: Collection[str]) -> pa.RecordBatch | None:
-    """The columns of a record batch that only rejects show, if they are small."""
+    """Reads the columns of a record batch that only rejects show, if they are small."""
     names = [
         field.name
         for field in file.schema
@@ -314,7 +314,7 @@ def _read_others(file: ArrowFile, number: int, known: Collection[str]) -> pa.Rec
 
 
 def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A batch whose runs of equal values are written out."""
+    """Decodes the run-end encoded columns of a batch."""
     columns = [
         pc.run_end_decode(column) if pa.types.is_run_end_encoded(column.type) else column
         for column in batch.columns
@@ -323,7 +323,7 @@ def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _as_bytes(column: pa.Array) -> pa.Array:
-    """Text as bytes, which may be any: text that isn't UTF-8 costs its row, not the batch."""
+    """Views text as bytes, so that text that isn't UTF-8 fails only its row, not the batch."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         return pa.DictionaryArray.from_arrays(

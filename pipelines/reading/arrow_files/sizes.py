@@ -1,4 +1,4 @@
-"""How much memory the columns of a record batch take, known before they are decoded."""
+"""Computes how much memory the columns of a record batch take before decoding them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def decoded_bytes(
     schema: pa.Schema,
     names: Collection[str],
 ) -> int:
-    """Bytes of some columns of a batch in memory.
+    """Returns how many bytes some columns of a batch take in memory.
 
     Args:
       source: the file.
-      message: the batch's.
-      schema: the file's.
+      message: the batch's message.
+      schema: the file's schema.
       names: the columns.
 
     Raises:
@@ -47,12 +47,12 @@ def decoded_bytes(
 
 
 def dictionary_bytes(source: pa.NativeFile, message: Message) -> int:
-    """Bytes of a dictionary, whatever its type."""
+    """Returns how many bytes a dictionary of any type takes in memory."""
     return sum(_size(source, message, *each) for each in message.buffers.tolist())
 
 
 def _size(source: pa.NativeFile, message: Message, offset: int, length: int) -> int:
-    """Bytes of a buffer, and of what it is decompressed from."""
+    """Bytes of a buffer, plus its compressed form if any."""
     if not message.compressed or not length:
         return int(length)
     size = int.from_bytes(source.read_at(8, message.body + offset), "little", signed=True)
@@ -62,7 +62,7 @@ def _size(source: pa.NativeFile, message: Message, offset: int, length: int) -> 
 
 
 def _buffers(kind: pa.DataType, variadic: Iterator[int]) -> int:
-    """How many buffers a column of a type has in a message."""
+    """The number of buffers that a column of the given type has in a message."""
     if isinstance(kind, pa.BaseExtensionType):
         return _buffers(kind.storage_type, variadic)
     if pa.types.is_run_end_encoded(kind):
@@ -79,7 +79,7 @@ def _buffers(kind: pa.DataType, variadic: Iterator[int]) -> int:
 
 
 def _own_buffers(kind: pa.DataType) -> int:
-    """The buffers of a nested column beside its children's."""
+    """The number of buffers of a nested column, excluding its children's."""
     if pa.types.is_union(kind):
         return 1 if kind.mode == "sparse" else 2
     if pa.types.is_struct(kind) or pa.types.is_fixed_size_list(kind):
@@ -88,7 +88,7 @@ def _own_buffers(kind: pa.DataType) -> int:
 
 
 def slices(batch: pa.RecordBatch, most_rows: int, most_bytes: int) -> Iterator[pa.RecordBatch]:
-    """Cuts a batch into pieces that take few bytes even as plain text, or have one row."""
+    """Slices a batch into pieces that either fit the limits when fully expanded or have one row."""
     for start in range(0, batch.num_rows, most_rows):
         yield from _halves(batch.slice(start, most_rows), most_bytes)
 
@@ -103,7 +103,7 @@ def _halves(batch: pa.RecordBatch, most_bytes: int) -> Iterator[pa.RecordBatch]:
 
 
 def plain_bytes(batch: pa.RecordBatch) -> int:
-    """Bytes that the rows of a batch take at most once no value is shared by several of them."""
+    """Upper bound of the bytes that a batch takes if its rows share no values."""
     return sum(_plain_bytes(column) for column in batch.columns)
 
 
@@ -114,7 +114,7 @@ def _plain_bytes(column: pa.Array) -> int:
     if pa.types.is_run_end_encoded(kind):
         return len(column) * (8 + _longest(column.values))
     if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
-        # As if each row shared all of the values.
+        # As if each row held all of the values.
         return int(len(column) * (8 + column.nbytes))
     if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
         return int(16 * len(column) + _view_lengths(column).sum())
@@ -132,7 +132,7 @@ def _longest(values: pa.Array) -> int:
 
 
 def _view_lengths(column: pa.Array) -> npt.NDArray[np.int64]:
-    """The length of each value, which a view begins with."""
+    """The length of each value, which is the first field of its view."""
     views = column.buffers()[1]
     if views is None:
         return np.zeros(len(column), np.int64)

@@ -1,6 +1,6 @@
-"""CSV, plain and gzipped.
+"""The reader for plain and gzipped CSV.
 
-In: the bytes of a file, or a range of them. Out: its rows, each with its exact place. Never
+In: the bytes of a file, or a range of them. Out: its rows, each with its exact row number. Never
 imports the steps, planning, or another format.
 """
 

@@ -1,4 +1,4 @@
-"""Gzipped files: read as a stream, after a look at the whole."""
+"""Gzipped files: streaming, after an integrity check of the whole file."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
 def unzipped(stream: BinaryIO) -> BinaryIO:
-    """The uncompressed bytes of a gzip stream."""
+    """Returns a stream of the uncompressed bytes of a gzip stream."""
     return cast(BinaryIO, gzip.open(stream))
 
 
 def check(stream: BinaryIO) -> None:
-    """Reads a gzip file to its end, so that a torn one is refused before a row of it is scored.
+    """Reads a gzip file to its end, so that a truncated one is refused before any row is scored.
 
-    A file that breaks half way would else be published in part, and once more when it is mended.
+    Otherwise the rows before the damage would be published, and again once the file is fixed.
 
     Raises:
-      UnreadableFile: the file is torn or no gzip.
+      UnreadableFile: the file is truncated or isn't gzip.
     """
     with refused():
         content = unzipped(stream)
@@ -34,10 +34,10 @@ def check(stream: BinaryIO) -> None:
 
 @contextlib.contextmanager
 def refused() -> Iterator[None]:
-    """Refuses a file whose bytes turn out not to be gzip in the body.
+    """Converts gzip errors raised in the body of the `with` block.
 
     Raises:
-      UnreadableFile: the file is torn or no gzip.
+      UnreadableFile: the file is truncated or isn't gzip.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""CSV, plain and gzipped, as formats."""
+"""The plain and gzipped CSV formats."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _read(source: BinaryIO, part: Part, wanted: InputColumns, sizes: Sizes) -> I
 def _read_gzipped(
     source: pa.NativeFile, part: Part, wanted: InputColumns, sizes: Sizes
 ) -> Iterator[ParsedRows]:
-    """Reads the whole file, once all of it is known to be intact."""
+    """Reads the whole file, after checking that it is intact."""
     compressed.check(source)
     source.seek(0)
     with compressed.refused():

@@ -1,4 +1,4 @@
-"""Cutting the bytes of a CSV into pieces that end with a record, in bounded memory."""
+"""Splits the bytes of a CSV into pieces that end with a record, in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pipelines.reading.unreadable import UnreadableFile
 
 
 def with_header(pieces: Iterator[bytes | None], most: int) -> bytes:
-    """The first records of a file, the header being the first of them; blank lines are left out."""
+    """Returns the first records of a file, beginning with the header and skipping blank lines."""
     first = b""
-    # Several pieces where lines hold nothing but white space, which alone make no header.
+    # Lines of nothing but whitespace aren't a header, so several pieces may be needed.
     while not first.strip() and len(first) <= most:
         piece = next(pieces, b"")
         if piece is None:
@@ -34,29 +34,29 @@ def whole_records(
     *,
     at_start: bool = False,
 ) -> Iterator[bytes | None]:
-    """Cuts a stream, or the bytes up to a limit, into pieces that each end with a record.
+    """Splits a stream, or its bytes up to a limit, into pieces that each end with a record.
 
     Args:
       stream: the uncompressed bytes.
-      block_bytes: how much is read at a time.
-      limit: how much is read in all; None reads to the end.
-      most: how long a record may be, line end and all; no less than a block.
-      at_start: whether it is the start of a file, where a byte-order mark is left out.
+      block_bytes: bytes to read at a time.
+      limit: bytes to read in all; None reads to the end.
+      most: maximum bytes of a record, including its line end; at least `block_bytes`.
+      at_start: whether the stream is at the start of a file, where a byte-order mark is skipped.
 
     Yields:
-      The pieces, and None in the place of a record that is too long to hold.
+      The pieces, with None in place of a record that is too long.
 
     Raises:
-      UnreadableFile: such a record has a quote that nothing closes.
+      UnreadableFile: such a record has an unclosed quote.
     """
     left = math.inf if limit is None else limit
     rest, too_long = b"", False
-    # A mark is never cut.
+    # Read at least a whole byte-order mark.
     while data := stream.read(int(min(max(block_bytes, len(BOM)), left))):
         left -= len(data)
         data = rest + (data.removeprefix(BOM) if at_start else data)
         at_start = False
-        # No other than the first record can be longer than a block.
+        # Only the first record can be longer than a block.
         first, last = complete_lengths(data)
         too_long = too_long or (first or len(data)) > most
         if too_long and first:
@@ -74,12 +74,12 @@ def whole_records(
 
 
 def longer_than(most: int) -> str:
-    """What is wrong with a record of more bytes."""
+    """Describes the problem with a record of more bytes."""
     return f"longer than {most >> 20} MiB: not an observation, or a quote is not closed"
 
 
 def by_rows(data: bytes, most: int) -> Iterator[bytes]:
-    """Cuts whole records into pieces of so many lines at most."""
+    """Splits whole records into pieces of at most `most` lines."""
     if not data:
         return
     start = 0

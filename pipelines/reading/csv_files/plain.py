@@ -1,4 +1,4 @@
-"""Small CSV files that are so plain that their records can be joined and parsed as one."""
+"""Small CSV files plain enough to be joined and parsed as one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.reading.unreadable import UnreadableFile
 
 
 def load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loaded:
-    """Loads a CSV whose records can be counted by its line ends; a small one fits in memory.
+    """Loads a small CSV whose every line is a record.
 
     Raises:
       UnreadableFile: the file isn't that plain.
@@ -23,7 +23,7 @@ def load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loaded
     header, _, body = data.partition(b"\n")
     if body and not body.endswith(b"\n"):
         body += b"\n"
-    # The header may have a quoted name, but not one that goes on in the next line.
+    # The header may have a quoted name, but not one that spans lines.
     odd = b'"' in body or not complete_length(header + b"\n")
     odd = odd or b"\n\n" in body or body.startswith((b"\n", b"\r\n"))
     if b"\r" in data:
@@ -34,7 +34,7 @@ def load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loaded
 
 
 def combine(files: Sequence[Loaded], wanted: InputColumns) -> pa.Table:
-    """Parses the records of files with the same header.
+    """Parses the records of files that have the same header.
 
     Raises:
       UnreadableFile: the header isn't usable.

@@ -1,9 +1,9 @@
-"""Dividing a large CSV exactly: where each range's records begin, and which row that is.
+"""Divides a large CSV exactly, finding where each range's records begin and their row numbers.
 
-A first pass looks at each byte range on its own, for the states that it may begin in: outside or
-inside a quoted field. A fold over the ranges of a file then says which of the two it was, and gives
-exact byte spans of whole records with their first row. A range whose quotes are all in place if it
-begins outside is looked at for the other state only if the fold asks for that. The idea is that of
+A first pass scans each byte range on its own for both possible starting states: outside or inside
+a quoted field. A fold over the ranges of a file then determines which state applies, and yields
+exact byte spans of whole records with their first row. If a range's quotes are all well placed when
+it begins outside, it is scanned for the other state only if the fold needs that. The idea is from
 Ge et al., "Speculative Distributed CSV Data Parsing for Big Data Analytics" (SIGMOD 2019), without
 the speculation.
 """
@@ -27,10 +27,10 @@ _LF, _CR = b"\n\r"
 
 @dataclasses.dataclass(frozen=True)
 class RangeScan:
-    """What a range holds if it begins in one of the two states.
+    """The contents of a range, given its starting state.
 
     Attributes:
-      first: the byte after its first line end, from the file's start; -1 where it has none.
+      first: offset in the file of the byte after its first line end; -1 if it has none.
       records: how many records begin right after its line ends.
       inside: whether it ends inside a quoted field.
     """
@@ -41,14 +41,14 @@ class RangeScan:
 
 
 class Survey(NamedTuple):
-    """One range, for both states.
+    """The scans of one range for both starting states.
 
     Attributes:
       start: where the range begins.
-      outside, inside: what it holds if it begins outside or inside a quoted field; None where the
-        latter was not looked at.
-      leading: 1 if a record begins with the range's own first byte, as the file's first does that
-        no blank line precedes.
+      outside, inside: what it holds if it begins outside or inside a quoted field; None if the
+        latter wasn't scanned.
+      leading: 1 if a record begins at the range's first byte, which only happens at the start of a
+        file without leading blank lines.
     """
 
     start: int
@@ -58,18 +58,18 @@ class Survey(NamedTuple):
 
 
 def survey(stream: BinaryIO, start: int, stop: int, size: int) -> Survey:
-    """Looks at one range of a file.
+    """Surveys one range of a file.
 
     Args:
       stream: the uncompressed bytes, seekable.
-      start: the range's nominal first byte; it is shifted to where nothing is cut in two.
-      stop: the nominal first byte of the next range, which is shifted likewise.
+      start: the range's nominal first byte, shifted if necessary so that nothing is cut in two.
+      stop: the next range's nominal first byte, shifted likewise.
       size: of the file.
     """
     first, last = _uncut(stream, start, size), _uncut(stream, stop, size)
     before, data, following = _read(stream, first, last)
     leading = int(_is_first(stream, first) and data[:1] not in (b"", b"\n", b"\r"))
-    # Without a quote, a range that begins inside a field lies inside it as a whole.
+    # Without a quote, a range that begins inside a field is entirely inside it.
     inside: RangeScan | None = RangeScan(_NONE, 0, True)
     if b'"' in data:
         outside, regular = _scan(data, first, following, before)
@@ -82,19 +82,19 @@ def survey(stream: BinaryIO, start: int, stop: int, size: int) -> Survey:
 
 
 def scan_quoted(stream: BinaryIO, start: int, stop: int) -> RangeScan:
-    """What a range holds that begins inside a quoted field.
+    """Scans a range that begins inside a quoted field.
 
     Args:
       stream: the uncompressed bytes, seekable.
       start: where its survey begins.
-      stop: where the next one's begins.
+      stop: where the next survey begins.
     """
     _, data, following = _read(stream, start, stop)
     return _scan(data, start, following, b'"')[0]
 
 
 def _read(stream: BinaryIO, start: int, stop: int) -> tuple[bytes, bytes, bytes]:
-    """The bytes of a range, the byte before it (a line end before the first) and the one after."""
+    """Returns the byte before a range (a line end for the first), its bytes and the byte after."""
     first = _is_first(stream, start)
     stream.seek(start if first else start - 1)
     before = b"\n" if first else stream.read(1)
@@ -110,14 +110,14 @@ def assign_rows(
     Args:
       surveys: of all ranges of the file.
       size: of the file.
-      look: `scan_quoted` of a range, given its start and stop.
+      look: applies `scan_quoted` to a range, given its start and stop.
 
     Yields:
-      The spans in order; together they hold every record once, the header is the first one's.
+      The spans in order. Together they hold every record once; the header is in the first.
     """
     inside = False
     begun: list[tuple[int, int]] = []  # where a range's first whole record begins, and its row
-    row = -1  # the header is the record before row 0
+    row = -1  # the header precedes row 0
     starts = [*(each.start for each in surveys), size]
     for position, each in enumerate(surveys):
         found = each.outside
@@ -136,13 +136,13 @@ def assign_rows(
 
 
 def _scan(data: bytes, offset: int, following: bytes, prefix: bytes) -> tuple[RangeScan, bool]:
-    """Finds the line ends after a prefix byte that puts the scanner into its state.
+    """Scans a range after a prefix byte that puts the scanner into its starting state.
 
     Returns:
-      What there is, and whether all quotes are in place.
+      The scan, and whether most quotes are well placed (`Scan.regular`).
     """
     ends, inside, regular = scan(prefix + data)
-    # The prefix itself may be a line end: it belongs to the range before.
+    # The prefix itself may be a line end, which belongs to the preceding range.
     ends = ends[1:] - 1 if len(ends) and ends[0] == 0 else ends - 1
     # A line end that another follows, or the file's end, begins no record.
     octets = np.frombuffer(data, np.uint8)
@@ -155,9 +155,9 @@ def _scan(data: bytes, offset: int, following: bytes, prefix: bytes) -> tuple[Ra
 
 
 def _scan_plain(data: bytes, offset: int, following: bytes) -> RangeScan:
-    """What `_scan` finds, by counting alone where there is neither a quote nor a CR."""
+    """Equivalent of `_scan` for bytes without quotes or CRs, which only counts."""
     octets, records = np.frombuffer(data, np.uint8), 0
-    # In pieces that stay in the processor's cache, each with a byte of the next.
+    # In pieces that fit in the CPU cache, each with one byte of the next.
     for start in range(0, len(octets), _PIECE):
         ends = octets[start : start + _PIECE + 1] == _LF
         # A line end that another follows, or the file's end, begins no record.
@@ -170,7 +170,7 @@ def _scan_plain(data: bytes, offset: int, following: bytes) -> RangeScan:
 
 
 def _uncut(stream: BinaryIO, position: int, size: int) -> int:
-    """The next position at which neither a mark, doubled quotes nor a CRLF are cut."""
+    """The next position that doesn't cut a byte-order mark, doubled quotes or a CRLF in two."""
     if position <= len(BOM) and position <= (begin := _begin(stream)):
         return begin
     while position < size:
@@ -185,7 +185,7 @@ def _uncut(stream: BinaryIO, position: int, size: int) -> int:
 
 
 def _begin(stream: BinaryIO) -> int:
-    """Where the text of a file begins: behind a byte-order mark."""
+    """Where the text of a file begins, after any byte-order mark."""
     stream.seek(0)
     return len(BOM) if stream.read(len(BOM)) == BOM else 0
 

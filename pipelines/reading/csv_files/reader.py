@@ -1,8 +1,8 @@
-"""Reading CSV: pyarrow parses blocks that end with a record; a block that fails is read as text.
+"""Reads CSV in blocks of whole records, parsed by pyarrow; a block that fails is parsed as bytes.
 
-The fast path asks pyarrow for the wanted columns as numbers. Where that fails, the same block is
-parsed with its columns as bytes, which tells exactly which rows are at fault: one bad row costs
-one slower block, never its neighbours.
+The fast path asks pyarrow for the features as numbers. If that fails, the same block is parsed with
+its columns as bytes, which shows exactly which rows are at fault: one bad row slows down its block
+but never affects its neighbours.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from pipelines.reading.rows import Broken, InputColumns, ParsedRows, Reject
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.reading.unreadable import UnreadableFile, check_columns
 
-# Most headers are shorter; of a longer one more is read.
+# Most headers are shorter; more is read if one is longer.
 _HEADER_BYTES = 64 << 10
-# What one of pyarrow's threads parses at a time.
+# Bytes that one pyarrow thread parses at a time.
 _PARSE_BYTES = 1 << 20
-# A longer record isn't an observation: most likely nothing closes a quote. No less than a block.
+# A longer record isn't an observation but most likely an unclosed quote. At least a block.
 MAX_RECORD_BYTES = 8 << 20
 _MOST_COLUMNS = 1 << 17
 
@@ -48,15 +48,15 @@ def read_csv(
     Args:
       stream: the uncompressed bytes of one file.
       wanted: the columns to read.
-      block_bytes: how much is read at a time.
-      block_rows: how many rows are parsed at a time.
-      span: a part of the file that holds whole records; None reads it all.
+      block_bytes: bytes to read at a time.
+      block_rows: rows to parse at a time.
+      span: a part of the file that holds whole records; None reads the whole file.
 
     Yields:
       The file's rows in order, some at a time.
 
     Raises:
-      UnreadableFile: there is no usable header, or the bytes are no CSV.
+      UnreadableFile: there is no usable header, or the bytes aren't CSV.
     """
     most = max(MAX_RECORD_BYTES, block_bytes)
     body: bytes | None
@@ -86,10 +86,10 @@ def read_csv(
 
 
 def find_header(stream: BinaryIO, wanted: InputColumns) -> list[str]:
-    """The column names of a file; refuses one without a usable header.
+    """Returns the column names of a file.
 
     Raises:
-      UnreadableFile: there is no header, or a wanted column is missing.
+      UnreadableFile: there is no usable header, or a required column is missing.
     """
     most = max(MAX_RECORD_BYTES, _HEADER_BYTES)
     pieces = whole_records(stream, _HEADER_BYTES, None, most, at_start=True)
@@ -97,13 +97,13 @@ def find_header(stream: BinaryIO, wanted: InputColumns) -> list[str]:
 
 
 def read_header(piece: bytes, wanted: InputColumns) -> tuple[list[str], bytes]:
-    """Takes the header off the first piece of a file.
+    """Splits the header from the first piece of a file.
 
     Returns:
-      The names of the columns, and what follows the header.
+      The column names, and what follows the header.
 
     Raises:
-      UnreadableFile: it is no header, or a wanted column is missing.
+      UnreadableFile: the header isn't usable, or a required column is missing.
     """
     if not piece.strip():
         raise UnreadableFile("the file is empty: it has no header")
@@ -153,7 +153,7 @@ def _parse(data: bytes, header: list[str], wanted: InputColumns, first_row: int)
 
 
 def parse_fast(data: bytes, header: list[str], wanted: InputColumns) -> pa.Table:
-    """Parses records, features as float64.
+    """Parses records, with features as float64.
 
     Args:
       data: whole records without the header.
@@ -161,9 +161,9 @@ def parse_fast(data: bytes, header: list[str], wanted: InputColumns) -> pa.Table
       wanted: the columns to parse.
 
     Raises:
-      pa.ArrowInvalid: a row is not so.
+      pa.ArrowInvalid: a row can't be parsed this way.
     """
-    # Labels as bytes: no row is refused for what they are. Features carried along keep their text.
+    # Labels are bytes, so that none makes a row fail. Features carried along keep their text.
     types = dict.fromkeys(wanted.in_file(header), pa.binary())
     types |= dict.fromkeys(wanted.feature_names, pa.float64())
     types |= dict.fromkeys(wanted.passthrough, pa.string())
@@ -173,7 +173,7 @@ def parse_fast(data: bytes, header: list[str], wanted: InputColumns) -> pa.Table
 def _parse_exact(
     data: bytes, header: list[str], wanted: InputColumns, first_row: int
 ) -> ParsedRows:
-    """Parses every wanted column as bytes, and sets aside the rows that are not even that."""
+    """Parses every required column as bytes, setting aside rows that still fail."""
     records = find_records(data)
     wrong: list[int] = []
 
@@ -223,12 +223,12 @@ def _parse_exact(
 def _parse_bytes(
     data: bytes, header: list[str], wanted: InputColumns, handler: Any
 ) -> dict[str, pa.Array]:
-    """The columns as bytes; rows of a wrong field count go to the handler."""
+    """Parses the columns as bytes; rows with a wrong field count go to the handler."""
     names = wanted.in_file(header)
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
-        # pyarrow shows a handler no row that is not UTF-8, so each byte passes as a character.
+        # pyarrow doesn't pass rows that aren't UTF-8 to a handler, so map each byte to a character.
         data = data.decode("latin-1").encode("utf-8")
         table = _read_csv(data, header, dict.fromkeys(names, pa.string()), handler)
         return {name: from_latin_1(array) for name, array in _arrays(table).items()}
@@ -236,14 +236,14 @@ def _parse_bytes(
 
 
 def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], handler: Any) -> Any:
-    # pyarrow counts rows for the handler only where one thread reads.
+    # pyarrow numbers rows for the handler only when reading with a single thread.
     threads = handler is None
     if data.startswith(BOM):
-        # pyarrow drops a byte-order mark wherever its input begins; after a blank line it is text.
+        # pyarrow drops a byte-order mark at the start of its input; after a blank line it is text.
         data = b"\n" + data
     return pa_csv.read_csv(
         pa.BufferReader(data),
-        # Columns are named by position: an unwanted one may have a name twice.
+        # Columns are named by position, since names of other columns may appear twice.
         read_options=pa_csv.ReadOptions(
             use_threads=threads,
             block_size=_PARSE_BYTES if threads else len(data) + 1,
@@ -287,7 +287,7 @@ def _wrong_field_count(
 
 
 def _fields(record: str) -> list[str]:
-    # A field may be as long as a record, which is bounded; the module has its own idea.
+    # A field may be as long as a record, which is bounded; the csv module's limit is lower.
     csv.field_size_limit(max(csv.field_size_limit(), len(record)))
     return next(csv.reader(io.StringIO(record, newline="")))
 

@@ -1,8 +1,8 @@
-"""Where the records of CSV bytes begin and end: exact for quoted newlines, and cheap without any.
+"""Finds where CSV records begin and end: exact with quoted newlines, and cheap without.
 
-The grammar is the one of pyarrow and of Python's csv module: a quote opens a quoted field only at
-the start of a field; inside one, a doubled quote stands for itself; elsewhere a quote is an
-ordinary character. Records end at LF, CRLF or CR outside quotes; blank lines are no records.
+The grammar is that of pyarrow and Python's csv module: a quote opens a quoted field only at the
+start of a field; inside one, a doubled quote represents one quote; elsewhere a quote is an ordinary
+character. Records end at LF, CRLF or CR outside quotes; blank lines don't count as records.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pipelines.errors import ReconcileError
 
 BOM = b"\xef\xbb\xbf"
 _LF, _CR, _QUOTE, _COMMA = b'\n\r",'
-# How many quotes are looked at together where some are stray; even.
+# How many quotes to check together if some are stray; even.
 _RUN = 256
-# What a quote that opens or closes a field has at its outer side.
+# The bytes that may adjoin the outer side of a quote that opens or closes a field.
 _BORDERS = np.zeros(256, np.bool_)
 _BORDERS[[_COMMA, _LF, _CR, _QUOTE]] = True
 
@@ -30,7 +30,7 @@ class Records:
     """The records of one piece of CSV bytes.
 
     Attributes:
-      data: the bytes; they begin at the start of a record.
+      data: the bytes, which begin at the start of a record.
       starts, stops: int64 ``[n]``, each record's byte range without its line end.
     """
 
@@ -42,19 +42,19 @@ class Records:
         return len(self.starts)
 
     def raw(self, position: int) -> bytes:
-        """One record's bytes as they stand in the file, without the line end."""
+        """One record's bytes as they appear in the file, without the line end."""
         return self.data[self.starts[position] : self.stops[position]]
 
 
 class Scan(NamedTuple):
-    """What bytes hold that begin outside quotes.
+    """The line ends of bytes that are assumed to begin outside quotes.
 
     Attributes:
       ends: int64, positions of the last byte of every line end outside quoted fields, ascending.
       inside: whether the bytes end inside a quoted field.
-      regular: whether most quotes stand where RFC 4180 has them, and the quotes around them do. In
-        bytes that in truth begin inside a quoted field they hardly do: what closes a field would
-        have to look as if it opened one.
+      regular: whether most quotes, along with their neighbours, are where RFC 4180 allows them.
+        That's unlikely if the bytes actually begin inside a quoted field: closing quotes would
+        have to look like opening ones.
     """
 
     ends: npt.NDArray[np.int64]
@@ -63,17 +63,17 @@ class Scan(NamedTuple):
 
 
 def complete_length(data: bytes) -> int:
-    """The length of the longest prefix that ends with a record's line end; 0 where none does.
+    """Returns the length of the longest prefix that ends with a record's line end; 0 if none does.
 
     Args:
-      data: bytes that begin at the start of a record. A CR at the very end does not count: an LF
+      data: bytes that begin at the start of a record. A CR at the very end doesn't count, as an LF
         may follow it.
     """
     return complete_lengths(data)[1]
 
 
 def complete_lengths(data: bytes) -> tuple[int, int]:
-    """The lengths of the shortest and the longest such prefix; 0, 0 where there is none."""
+    """Returns the lengths of the shortest and the longest such prefix; 0, 0 if there is none."""
     if b'"' not in data:
         last = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
         first = data.find(b"\n", 0, last) + 1 or last
@@ -84,26 +84,26 @@ def complete_lengths(data: bytes) -> tuple[int, int]:
 
 
 def state_after(data: bytes) -> bytes:
-    """A few bytes that leave the scanner in the state in which an unended record leaves it.
+    """Returns a few bytes that put the scanner into the same state as an unfinished record.
 
     Args:
       data: the beginning of a record, without its line end.
     """
     text = data.removesuffix(b"\r")
     body = text.rstrip(b'"')
-    # The last quotes may close the field or be doubled, which the next byte tells.
+    # The last quotes may close the field or be doubled, depending on the next byte.
     quotes = len(text) - len(body)
     prefix = b'"' if scan(body).inside else body[-1:]
     return prefix + b'"' * (quotes and 2 - quotes % 2) + data[len(text) :]
 
 
 def find_records(data: bytes) -> Records:
-    """Finds all records of complete CSV bytes; the last one needs no line end."""
+    """Finds all records of complete CSV bytes; the last one doesn't need a line end."""
     ends = line_ends(data)
     starts = np.concatenate([np.zeros(1, np.int64), ends + 1])
     stops = np.concatenate([ends, np.array([len(data)], np.int64)])
     octets = np.frombuffer(data, np.uint8)
-    # CRLF: the CR before the line's LF is no part of the record.
+    # CRLF: the CR before the line's LF isn't part of the record.
     ends_in_cr = (stops > starts) & (octets[np.maximum(stops - 1, 0)] == _CR) if len(data) else None
     if ends_in_cr is not None:
         stops = stops - (ends_in_cr & (np.arange(len(stops)) < len(ends)))
@@ -112,7 +112,7 @@ def find_records(data: bytes) -> Records:
 
 
 def line_ends(data: bytes) -> npt.NDArray[np.int64]:
-    """Positions of the last byte of every line end outside quoted fields, ascending."""
+    """Returns the position of the last byte of every line end outside quoted fields, ascending."""
     return scan(data).ends
 
 
@@ -122,7 +122,7 @@ def scan(data: bytes) -> Scan:
     ends = _positions(octets, _LF)
     if b"\r" in data:
         returns = _positions(octets, _CR)
-        # The CR of a CRLF is not a line end of its own.
+        # The CR of a CRLF isn't a line end of its own.
         followed = np.zeros(len(returns), np.bool_)
         inner = returns < len(octets) - 1
         followed[inner] = octets[returns[inner] + 1] == _LF
@@ -135,7 +135,7 @@ def scan(data: bytes) -> Scan:
         quotes, regular = _structural_quotes(data, octets, quotes)
     inside = len(quotes) % 2 == 1
     if not _stay_in_lines(quotes, ends):
-        # An even number of quotes before a line end: it stands outside of them.
+        # A line end after an even number of quotes is outside quoted fields.
         ends = ends[np.searchsorted(quotes, ends) % 2 == 0]
     return Scan(ends, inside=inside, regular=regular)
 
@@ -145,7 +145,7 @@ def _positions(octets: npt.NDArray[np.uint8], value: int) -> npt.NDArray[np.int6
 
 
 def _is_regular(octets: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64]) -> bool:
-    """Whether each quote opens, closes or doubles as RFC 4180 has it: then counting is exact."""
+    """Whether each quote opens, closes or doubles as in RFC 4180, which makes counting exact."""
     opening, closing = quotes[0::2], quotes[1::2]
     before = octets[np.maximum(opening - 1, 0)]
     opens = (opening == 0) | _BORDERS[before]
@@ -160,11 +160,11 @@ def _is_regular(octets: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64]) ->
 
 
 def _stay_in_lines(quotes: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> bool:
-    """Whether each line has as many quotes, in pairs: no line end is between two of a pair.
+    """Whether every line has the same even number of quotes, so that no line end is quoted.
 
-    So it is where some columns are always quoted, and it is seen in a tenth of the time that it
-    takes to count the quotes before each line end. False may be wrong. The first line may be the
-    rest of one; what follows the last line end does not matter.
+    This holds if some columns are always quoted, and checking it takes a tenth of the time of
+    counting the quotes before each line end. False may be wrong. The first line may be partial;
+    what follows the last line end doesn't matter.
     """
     if len(ends) < 2:
         return False
@@ -179,19 +179,20 @@ def _stay_in_lines(quotes: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -
 def _structural_quotes(
     data: bytes, octets: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], bool]:
-    """The quotes that open and close fields, where some do neither.
+    """Finds the quotes that open and close fields, if some do neither.
 
-    Runs of quotes that are all in place are taken whole, a stray quote costs its own run only.
+    Runs of well-placed quotes are taken whole, so a stray quote only slows down its own run.
 
     Returns:
-      The quotes, among them pairs that stand for one in a field; whether most were taken whole.
+      The quotes, including pairs that represent one quote in a field, and whether most were taken
+      whole.
     """
     found: list[npt.NDArray[np.int64]] = []
     start = whole = 0
     while start < len(quotes):
         stop = min(start + _RUN, len(quotes) - (len(quotes) - start) % 2)
         while start < stop < len(quotes) and quotes[stop] == quotes[stop - 1] + 1:
-            # A doubled quote would be cut in two.
+            # Don't cut a doubled quote in two.
             stop += 2
         run = quotes[start:stop]
         if len(run) and len(run) % 2 == 0 and _is_regular(octets, run):
@@ -206,7 +207,7 @@ def _structural_quotes(
 def _one_by_one(
     data: bytes, quotes: npt.NDArray[np.int64], start: int, stop: int
 ) -> tuple[npt.NDArray[np.int64], int]:
-    """Goes through quotes from one outside of fields up to the next such one from `stop` on."""
+    """Checks quotes singly, from one outside fields to the first such one at or after `stop`."""
     structural: list[int] = []
     inside = False
     skip = -1
@@ -230,7 +231,7 @@ def _one_by_one(
 
 @dataclasses.dataclass
 class LazyRecords:
-    """Finds the records of a block when the first reject asks for its raw text."""
+    """Finds the records of a block once a reject first needs its raw text."""
 
     data: bytes
     found: Records | None = None

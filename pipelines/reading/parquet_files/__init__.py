@@ -1,4 +1,4 @@
-"""Parquet.
+"""The Parquet reader.
 
 In: an open file, or some of its row groups. Out: its rows, decoded in bounded memory. Never
 imports the steps, planning, or another format.

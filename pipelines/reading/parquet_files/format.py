@@ -1,4 +1,4 @@
-"""Parquet as a format."""
+"""The Parquet format."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def _read(
 
 
 def _load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loaded:
-    """Loads the wanted columns of a small file.
+    """Loads the required columns of a small file.
 
     Raises:
-      UnreadableFile: it takes much memory, or isn't what its footer says.
+      UnreadableFile: it takes too much memory, or doesn't match its footer.
     """
     opened = reader.open_file(source, wanted)
     columns = wanted.in_file(opened.schema_arrow.names)

@@ -1,8 +1,8 @@
-"""How much memory the rows of a Parquet file take, known before any of them is decoded.
+"""Computes how much memory the rows of a Parquet file take before decoding any.
 
-A page is decompressed as a whole, and a run-length encoded page of a few bytes may stand for any
-number of rows of any length. The footer and the page headers say how large pages and dictionaries
-are; from that follows how many rows can be read at a time, and what can't be read at all.
+A page is decompressed as a whole, and a run-length encoded page of a few bytes can expand to any
+number of rows of any length. The footer and page headers give the sizes of pages and dictionaries,
+which determine how many rows can be read at a time, and what can't be read at all.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ import pyarrow.parquet as pq
 
 from pipelines.reading.parquet_files.pages import Pages, read_pages
 
-# Decoders hold a page and a dictionary of each column while they go through its rows.
+# Decoders hold one page and one dictionary per column while they read its rows.
 HELD_BYTES = 128 << 20
-# Of column readers together; each has one.
+# Total for all column readers, which have one buffer each.
 _BUFFER_BYTES = 32 << 20
 _LEAST_BUFFER, _MOST_BUFFER = 64 << 10, 4 << 20
 _WIDTHS = {"BOOLEAN": 1, "INT32": 8, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 
 
 class TooLargeError(pa.ArrowInvalid):
-    """A column can't be decoded within bounded memory."""
+    """Raised if a column can't be decoded in bounded memory."""
 
 
 class InputParquet(pq.ParquetFile):
-    """An open file that is read as a stream, and can be asked what its row groups take.
+    """An open file, read as a stream.
 
     Args:
       source: its bytes.
-      columns: how many are read at a time.
-      settings: pyarrow's.
+      columns: how many columns are read at a time.
+      settings: passed to pyarrow.
     """
 
     def __init__(self, source: pa.NativeFile, *, columns: int, **settings: Any) -> None:
         size = max(_LEAST_BUFFER, min(_MOST_BUFFER, _BUFFER_BYTES // max(1, columns)))
-        # A row group may be larger than memory: its pages are read as they are needed.
+        # A row group may be larger than memory, so its pages are read as needed.
         # Nanoseconds, the default for INT96, wrap after the year 2262.
         super().__init__(
             source,
@@ -54,7 +54,7 @@ class InputParquet(pq.ParquetFile):
 
     @functools.cached_property
     def leaves(self) -> dict[str, list[int]]:
-        """The indices of each column's leaves: one, or several of a nested column."""
+        """The indices of each column's leaves: one, or several if the column is nested."""
         found: dict[str, list[int]] = {}
         for index, path in enumerate(self.reader.column_paths):
             found.setdefault(path[0], []).append(index)
@@ -70,25 +70,25 @@ def rows_at_a_time(
     most_bytes: int,
     held_bytes: int = HELD_BYTES,
 ) -> int:
-    """How many rows of a row group can be decoded at a time, at least one.
+    """Returns how many rows of a row group can be decoded at a time, at least one.
 
     Args:
-      file: the open file; its batches that are still being read come to an end.
+      file: the open file; any batches still being read from it end.
       group: the row group.
-      names: the columns that are read.
+      names: the columns to read.
       most_rows: the limit in rows.
       most_bytes: the limit in decoded bytes.
-      held_bytes: the limit for what the columns' readers hold meanwhile.
+      held_bytes: the limit for what the column readers hold meanwhile.
 
     Raises:
-      TooLargeError: a column doesn't fit, whatever the number of rows.
+      TooLargeError: a column doesn't fit, however few rows are read.
       pa.ArrowException, OSError, ValueError: the file is damaged.
     """
     rows = int(min(most_rows, max(1, file.metadata.row_group(group).num_rows)))
     chunks = _chunks(file, group, names)
     _check_held(chunks, held_bytes)
     for chunk in chunks:
-        # What repeats a value any number of times is measured against its own share.
+        # A column that may repeat its values is also checked on its own.
         while rows > 1 and chunk.decoded(rows, most_bytes) > most_bytes:
             rows //= 2
         if chunk.is_nested and chunk.decoded(1, most_bytes) > most_bytes:
@@ -103,11 +103,11 @@ def rows_at_a_time(
 
 
 def fits(file: InputParquet, names: Sequence[str], most_bytes: int) -> bool:
-    """Whether all rows of a file can be decoded at once.
+    """Returns whether all rows of a file can be decoded at once.
 
     Args:
       file: the open file, as for `rows_at_a_time`.
-      names: the columns that are read.
+      names: the columns to read.
       most_bytes: the limit in decoded bytes.
     """
     groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
@@ -115,7 +115,7 @@ def fits(file: InputParquet, names: Sequence[str], most_bytes: int) -> bool:
     schema = file.schema_arrow
     kinds = [schema.field(name).type for name in names]
     if not any(map(pa.types.is_nested, kinds)):
-        # As if each text were as long as all of the file, which of most files is little enough.
+        # Assumes each text is as long as the whole file, an upper bound that most files pass.
         widths = [8 if pa.types.is_primitive(kind) else encoded + 16 for kind in kinds]
         if 6 * encoded + file.metadata.num_rows * sum(widths) <= most_bytes:
             return True
@@ -133,14 +133,14 @@ def fits(file: InputParquet, names: Sequence[str], most_bytes: int) -> bool:
 
 def _chunks(file: InputParquet, group: int, names: Sequence[str]) -> list[_Chunk]:
     indices = [(name, index) for name in names for index in file.leaves[name]]
-    # pyarrow aborts the process where a damaged column chunk's metadata is asked for; this raises.
+    # Reading a damaged column chunk's metadata makes pyarrow abort the process; this raises first.
     next(file.reader.iter_batches(0, [group], [index for _, index in indices], False), None)
     metadata = file.metadata.row_group(group)
     return [_Chunk(file, group, name, index, metadata.column(index)) for name, index in indices]
 
 
 def _check_held(chunks: Sequence[_Chunk], limit: int) -> None:
-    """Refuses columns of too large pages; reads page headers only where the footer can't tell."""
+    """Refuses columns whose pages are too large, reading page headers only if necessary."""
     held = [chunk.most_held for chunk in chunks]
     for place in sorted(range(len(chunks)), key=lambda place: -held[place]):
         if sum(held) <= limit:
@@ -172,14 +172,14 @@ class _Chunk:
 
     @functools.cached_property
     def width(self) -> int:
-        """Bytes of a value; 0 where that varies."""
+        """Bytes per value; 0 if it varies."""
         if self.metadata.physical_type == "FIXED_LEN_BYTE_ARRAY":
             return max(8, int(self.file.schema.column(self.index).length))
         return _WIDTHS.get(self.metadata.physical_type, 0)
 
     @functools.cached_property
     def encoded(self) -> int:
-        """Bytes of all pages without compression, as the footer has it."""
+        """Uncompressed bytes of all pages, according to the footer."""
         metadata = self.metadata
         return int(max(0, metadata.total_uncompressed_size, metadata.total_compressed_size))
 
@@ -189,12 +189,12 @@ class _Chunk:
 
     @property
     def most_held(self) -> int:
-        """What a reader holds at most, as if all of the chunk were one page."""
+        """Upper bound of the bytes a reader holds, as if the chunk were a single page."""
         return 2 * self.encoded + (4 * self.encoded if self.has_dictionary else 0)
 
     @property
     def held(self) -> int:
-        """What a reader holds."""
+        """Bytes a reader holds."""
         return self.pages.held + 4 * self.pages.dictionary
 
     @functools.cached_property
@@ -202,10 +202,10 @@ class _Chunk:
         return read_pages(self.file.source, self.metadata)
 
     def decoded(self, rows: int, enough: int) -> int:
-        """Bytes of the largest number of rows in a sequence; more than enough may be any number."""
+        """Decoded bytes of the largest run of `rows` rows; above `enough`, only approximate."""
         if self.is_nested:
             values = max(0, self.metadata.num_values)
-            # Its levels, and each value as long as all of them together.
+            # Its levels, plus each value as if it were as long as all of them together.
             each = 8 + (self.width or (self.encoded if self._repeats else 8))
             return int(values * each + self.encoded)
         if self.width:
@@ -220,17 +220,17 @@ class _Chunk:
         return self.has_dictionary or "DELTA_BYTE_ARRAY" in self.metadata.encodings
 
     def _stored(self, rows: int, enough: int) -> int:
-        """The text of rows whose pages hold it in full."""
+        """Bytes of text that pages store in full."""
         if self.encoded <= enough:
             return self.encoded
         pages = self.pages
         ends, sums = np.cumsum(pages.rows), np.cumsum(pages.sizes)
-        # From the last row of each page on.
+        # Runs that begin with the last row of each page.
         last = np.minimum(np.searchsorted(ends, ends + rows - 2, "right"), len(ends) - 1)
         return int((sums[last] - sums + pages.sizes).max(initial=0))
 
     def _repeated(self, rows: int, enough: int) -> int:
-        """The text of rows that repeat a value, or the beginning of the one before."""
+        """Bytes of text that repeats a dictionary value, or a prefix of the preceding value."""
         if rows * self.encoded <= enough:
             return rows * self.encoded
         if "DELTA_BYTE_ARRAY" in self.metadata.encodings:
@@ -239,7 +239,7 @@ class _Chunk:
 
     @functools.cached_property
     def _longest(self) -> int:
-        """The longest value of the dictionary."""
+        """Bytes of the dictionary's longest value."""
         file = InputParquet(
             self.file.source, columns=1, metadata=self.file.metadata, read_dictionary=[self.name]
         )

@@ -1,4 +1,4 @@
-"""The pages of a Parquet column chunk, as their headers describe them."""
+"""The pages of a Parquet column chunk, as described by their headers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-# A page header is some twenty bytes, and more only where it has long statistics.
+# A page header is about twenty bytes, unless it has long statistics.
 _HEADER_BYTES = (512, 64 << 10, 16 << 20)
 # From parquet.thrift and Thrift's compact protocol.
 _DICTIONARY_PAGE = 2
@@ -23,7 +23,7 @@ class Pages(NamedTuple):
     """The pages of a column chunk.
 
     Attributes:
-      rows, sizes: int64 ``[n]``, values and uncompressed bytes of each data page.
+      rows, sizes: int64 ``[n]``, value count and uncompressed bytes of each data page.
       held: bytes of the largest page, compressed and uncompressed.
       dictionary: bytes of the dictionary page.
     """
@@ -58,7 +58,7 @@ def read_pages(source: pa.NativeFile, chunk: Any) -> Pages:
             raise pa.ArrowInvalid("a page header is damaged")
         held = max(held, size + stored)
         if kind == _DICTIONARY_PAGE:
-            # Each value takes a pointer and a length beside its bytes.
+            # Each value takes a pointer and a length in addition to its bytes.
             dictionary = max(dictionary, size + 8 * values)
         else:
             rows.append(values)
@@ -69,7 +69,7 @@ def read_pages(source: pa.NativeFile, chunk: Any) -> Pages:
 
 
 def _read_header(source: pa.NativeFile, place: int) -> tuple[dict[int, Any], int]:
-    """A page header, and how long it is."""
+    """Returns a page header and its length."""
     for length in _HEADER_BYTES:
         data = source.read_at(length, place)
         try:
@@ -81,7 +81,7 @@ def _read_header(source: pa.NativeFile, place: int) -> tuple[dict[int, Any], int
 
 
 def _struct(data: bytes, place: int, depth: int) -> tuple[dict[int, Any], int]:
-    """The fields of a struct in Thrift's compact protocol, and where it ends."""
+    """Returns the fields of a struct in Thrift's compact protocol, and where it ends."""
     fields: dict[int, Any] = {}
     field = 0
     while data[place]:
@@ -96,7 +96,7 @@ def _struct(data: bytes, place: int, depth: int) -> tuple[dict[int, Any], int]:
 
 
 def _value(data: bytes, place: int, kind: int, depth: int) -> tuple[Any, int]:
-    """An integer or a struct; of all else only where it ends."""
+    """Returns an integer or a struct (None for any other type), and where it ends."""
     if kind in _INTEGERS:
         return _integer(data, place)
     if kind == _STRUCT and depth:

@@ -1,4 +1,4 @@
-"""Rows of a Parquet file, as rejects show them."""
+"""Raw text of Parquet rows, as shown in rejects."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pipelines.reading.arrow_batches import ARROW_ERRORS
 from pipelines.reading.json_rows import columns_for_json, to_objects
 from pipelines.reading.parquet_files.memory import InputParquet, rows_at_a_time
 
-# Of the columns that nobody wants, a reject shows the first ones that cost little to read.
+# Of the columns that scoring doesn't need, a reject shows the first that are cheap to read.
 _MOST_COLUMNS = 64
 _ROWS, _BYTES, _HELD_BYTES = 1 << 12, 4 << 20, 4 << 20
 
 
 @dataclasses.dataclass
 class RawRows:
-    """Shows rows of a row group: the columns that were read, and others that are small.
+    """Shows rows of a row group: the columns already read, and other small ones.
 
-    The others are read when a reject first asks for them, a few rows at a time behind the main
-    reader, so that a large column that nobody wants never is.
+    The others are read when a reject first needs them, a few rows at a time behind the main
+    reader. Other large columns are never read.
 
     Args:
       file: the open file.
@@ -39,16 +39,16 @@ class RawRows:
     _first: int = 0
 
     def get(self, batch: pa.RecordBatch, first: int, rows: Sequence[int]) -> list[str]:
-        """Some rows of a batch of the main reader, as JSON.
+        """Returns some rows of a batch of the main reader, as JSON.
 
         Args:
           batch: the batch.
-          first: its first row's place in the row group.
-          rows: positions in the batch, ascending; from call to call they never go back.
+          first: position of its first row in the row group.
+          rows: positions in the batch, ascending; they never go back between calls.
 
         Returns:
-          An object for each, `MAX_RAW_BYTES` at most: what is longer is cut, and what is
-          left out is named.
+          An object for each row, at most `MAX_RAW_BYTES` long: longer ones are cut, and omitted
+          columns are counted.
         """
         if not rows:
             return []
@@ -56,7 +56,7 @@ class RawRows:
         try:
             columns |= self._others([first + row for row in rows])
         except (*ARROW_ERRORS, StopIteration):
-            # A torn column that nobody wants: the rejects stand without.
+            # A column that scoring doesn't need is damaged: rejects go without the others.
             self._shown = []
         return to_objects(self._names, columns)
 
@@ -66,14 +66,14 @@ class RawRows:
 
     @functools.cached_property
     def _own_file(self) -> InputParquet:
-        """Another reader: asking the main one would disturb it."""
+        """A separate reader, so that the main one isn't disturbed."""
         return InputParquet(
             self.file.source, columns=4 * _MOST_COLUMNS, metadata=self.file.metadata
         )
 
     @functools.cached_property
     def _shown(self) -> list[str]:
-        """The columns that are read for rejects alone."""
+        """The columns read only for rejects."""
         known = set(self.known)
         others = [name for name in self._names[: 2 * _MOST_COLUMNS] if name not in known]
         return [name for name in others if self._is_small(name)][:_MOST_COLUMNS]
@@ -92,7 +92,7 @@ class RawRows:
         )  # fmt: skip
 
     def _others(self, rows: Sequence[int]) -> dict[str, list[Any]]:
-        """The values of small columns at some places in the row group, ascending."""
+        """Returns the values of small columns at some positions in the row group, ascending."""
         if not self._shown:
             return {}
         if self._batches is None:

@@ -1,4 +1,4 @@
-"""Reading Parquet: spans are runs of row groups, read as a stream of columns."""
+"""Reads Parquet in runs of row groups, as a stream of columns."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from pipelines.reading.unreadable import UnreadableFile, check_columns
 
 
 def open_file(source: pa.NativeFile, wanted: InputColumns) -> InputParquet:
-    """Opens a Parquet file and refuses one that lacks the wanted columns.
+    """Opens a Parquet file, refusing one that lacks a required column.
 
     Raises:
-      UnreadableFile: it is no Parquet, or a column is missing.
+      UnreadableFile: it isn't Parquet, or a column is missing.
     """
     try:
         columns = len(wanted.columns) + 1
@@ -37,7 +37,7 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> InputParquet:
         counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         labels = [name for name in wanted.in_file(names) if name not in wanted.columns]
         if labels and is_text(file.schema_arrow.field(labels[0]).type):
-            # A few spellings that many rows share: their indices are quicker to read than they are.
+            # Many rows share a few spellings, so dictionary indices are quicker to read than text.
             file = InputParquet(
                 source, columns=columns, metadata=file.metadata, read_dictionary=labels
             )
@@ -61,7 +61,7 @@ def plan(file: InputParquet, target_bytes: int) -> Iterator[Part]:
     first = size = row = next_row = 0
     for group in range(file.num_row_groups):
         metadata = file.metadata.row_group(group)
-        # Not the columns' sizes: of a damaged footer pyarrow aborts the process over those.
+        # Column sizes aren't used: if the footer is damaged, they make pyarrow abort the process.
         size += metadata.total_byte_size
         next_row += metadata.num_rows
         if size >= target_bytes or group == file.num_row_groups - 1:
@@ -77,17 +77,17 @@ def read_row_groups(
     batch_rows: int,
     batch_bytes: int = DEFAULT_SIZES.batch_bytes,
 ) -> Iterator[ParsedRows]:
-    """Reads the wanted columns of some row groups, in bounded memory.
+    """Reads the required columns of some row groups, in bounded memory.
 
-    A row group that cannot be decoded, or not in bounded memory, becomes one reject a row, so that
-    the footer's count still adds up; the other row groups still score.
+    If a row group can't be decoded in bounded memory, each of its rows becomes a reject, so that
+    the footer's count still adds up; the other row groups are still scored.
 
     Args:
       file: the open file.
       part: the row groups.
       wanted: the columns to read.
-      batch_rows: rows of a block at most.
-      batch_bytes: decoded bytes of a block at most, unless one row has more.
+      batch_rows: maximum rows in a block.
+      batch_bytes: maximum decoded bytes in a block, unless a single row has more.
 
     Yields:
       The rows in order, some at a time.
@@ -114,7 +114,7 @@ def read_row_groups(
 def _batches(
     file: InputParquet, group: int, wanted: InputColumns, batch_rows: int, batch_bytes: int
 ) -> Iterator[pa.RecordBatch]:
-    """The columns of a row group; its labels are left out from where they cannot be read."""
+    """Yields the columns of a row group, without labels from the first batch they fail in."""
     names = wanted.in_file(file.schema_arrow.names)
     done = 0
     try:
@@ -133,7 +133,7 @@ def _batches(
 def _all_rows(
     file: InputParquet, group: int, names: Sequence[str], batch_rows: int, batch_bytes: int
 ) -> Iterator[pa.RecordBatch]:
-    """Some columns of a row group, as many rows as its footer says."""
+    """Yields some columns of a row group, checking the row count against the footer."""
     left = file.metadata.row_group(group).num_rows
     rows = rows_at_a_time(file, group, names, most_rows=batch_rows, most_bytes=batch_bytes)
     some: list[pa.RecordBatch] = []
@@ -147,7 +147,7 @@ def _all_rows(
         if rows == batch_rows:
             yield batch
             continue
-        # Few rows at a time, as any of them may be large; most are not.
+        # Only a few rows are read at a time in case any are large; most aren't, so they're merged.
         some.append(batch)
         gathered = sum(each.num_rows for each in some)
         if gathered + rows > batch_rows or sum(each.nbytes for each in some) > batch_bytes // 2:

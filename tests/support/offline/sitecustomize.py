@@ -1,8 +1,8 @@
-"""Cuts the network off in this Python: anything but this machine is refused, at once and loudly.
+"""Blocks network access in this Python: any address beyond this machine raises immediately.
 
 ``conftest.py`` loads this file into the test process and puts its folder on ``PYTHONPATH``, so that
-every Python started by a test loads it too. It sees what goes through Python's own sockets, not
-those of C++ code (gRPC, TensorFlow), nor Pythons started with ``-I`` or an empty environment.
+every Python started by a test loads it too. It covers Python's own sockets, but not those of C++
+code (gRPC, TensorFlow), nor Pythons started with ``-I`` or an empty environment.
 """
 
 import ipaddress
@@ -16,7 +16,7 @@ SWITCH = "PENGUIN_TESTS_OFFLINE"
 
 
 class NetworkCutOffError(RuntimeError):
-    """Not an OSError: code that copes with a bad network must not hide the attempt."""
+    """Raised for a remote address; not an OSError, which network error handling would hide."""
 
 
 def is_local(host: object) -> bool:
@@ -34,10 +34,10 @@ def is_local(host: object) -> bool:
 
 
 def refuse_remote(event: str, args: tuple[Any, ...]) -> None:
-    """An audit hook; it cannot be taken off again, hence the switch."""
+    """An audit hook, with a switch because hooks can't be removed."""
     if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         target = args[1]
-        # An address that is no tuple is a Unix socket's; None, a connected socket's.
+        # An address that isn't a tuple belongs to a Unix socket; None, to a connected socket.
         if not isinstance(target, tuple):
             return
         host = target[0]
@@ -52,7 +52,7 @@ def refuse_remote(event: str, args: tuple[Any, ...]) -> None:
 sys.addaudithook(refuse_remote)
 
 if __name__ == "sitecustomize":
-    # This file shadows the sitecustomize that the interpreter may have (Debian's does): run it now.
+    # This file shadows any sitecustomize of the interpreter (Debian has one), so run that now.
     here = os.path.dirname(os.path.abspath(__file__))
     others = [folder for folder in sys.path if os.path.abspath(folder) != here]
     spec = PathFinder.find_spec("sitecustomize", others)

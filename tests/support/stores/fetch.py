@@ -1,9 +1,9 @@
-"""Makes the S3 servers that the tests use beside moto: `python -m tests.support.stores.fetch`.
+"""Installs the S3 servers for tests, other than moto: `python -m tests.support.stores.fetch`.
 
-They are put into `.stores/`. versitygw, which honours conditional writes, is built from source: the
-versions are in `go.mod`, the checksums of all modules in `go.sum`. s3rver, which has none,
-comes from npm, by the versions and checksums of `package-lock.json`. What cannot be made because a
-command is missing is skipped with a line that says so, and so are the tests that need it.
+They are installed in `.stores/`. versitygw, which honours conditional writes, is built from source
+with the versions in `go.mod` and the checksums in `go.sum`. s3rver, which ignores them, comes from
+npm with the versions and checksums in `package-lock.json`. If a command is missing, its server is
+skipped with a message, and so are the tests that need it.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _SECONDS = 900
 
 
 class Skipped(Exception):
-    """A server cannot be made here; the message says why."""
+    """Raised if a server can't be installed here; the message says why."""
 
 
 def make_versitygw() -> None:
@@ -36,7 +36,7 @@ def make_versitygw() -> None:
     version = _run(["go", "env", "GOVERSION"], HERE.parent)
     found = re.search(r"go(\d+)\.(\d+)", version)
     assert wanted is not None
-    # An older one cannot even read the file.
+    # An older one can't even read the file.
     if found is None or tuple(map(int, found.groups())) < tuple(map(int, wanted.groups())):
         raise Skipped(f"it needs {wanted[0]}, not {version.strip()}")
     package = "github.com/versity/versitygw/cmd/versitygw"
@@ -59,7 +59,7 @@ def make_s3rver() -> None:
 
 
 def main() -> int:
-    """Makes what isn't there yet from the same pins; returns the exit code."""
+    """Installs the servers that are missing or outdated; returns the exit code."""
     servers = (
         (make_versitygw, VERSITYGW, ("go.mod", "go.sum")),
         (make_s3rver, S3RVER, ("package.json", "package-lock.json")),

@@ -1,4 +1,4 @@
-"""An object store in memory, with conditions and a clock of its own, for tests of every crash."""
+"""An in-memory object store with conditional writes and its own clock, for crash tests."""
 
 import hashlib
 import threading
@@ -12,7 +12,7 @@ class Memory(Objects):
 
     Attributes:
       now: the store's clock, which the test moves.
-      content: the bytes by path.
+      content: bytes by path.
       before: called before each change of an object.
       after: called after each.
     """
@@ -63,7 +63,7 @@ class Memory(Objects):
     def _change(
         self, path: str, content: bytes | None, allowed: Callable[[bytes | None], bool]
     ) -> bool:
-        """Writes or deletes an object under a condition; whether it then holds the content."""
+        """Writes or deletes an object conditionally; returns whether it then holds the content."""
         self.before(path)
         with self._lock:
             if not self._honours_conditions or allowed(self.content.get(path)):

@@ -1,4 +1,4 @@
-"""S3 servers for tests: each on a free loopback port, with its data in a folder of its own."""
+"""S3 servers for tests, each on a free loopback port with its own data folder."""
 
 import contextlib
 import dataclasses
@@ -25,9 +25,9 @@ class Server:
     """A running server.
 
     Attributes:
-      url: where.
-      key: the access key, which is the secret too.
-      honours_conditions: whether a conditional write is one.
+      url: its address.
+      key: the access key, which is also the secret.
+      honours_conditions: whether it honours conditional writes.
     """
 
     url: str
@@ -41,7 +41,7 @@ class Server:
         return ["--s3_endpoint_url", self.url, f"--s3_region_name={_REGION}", *keys]
 
     def client(self) -> Any:
-        """A client that knows nothing of ours."""
+        """A client independent of the project's code."""
         return boto3.client(
             "s3", endpoint_url=self.url, region_name=_REGION,
             aws_access_key_id=self.key, aws_secret_access_key=self.key,
@@ -92,7 +92,7 @@ def why_not(name: str) -> str | None:
 
 @contextlib.contextmanager
 def start(name: str, folder: Path) -> Iterator[Server]:
-    """Starts a server by its name."""
+    """Starts a server by name."""
     with {"moto": lambda _: moto(), "versitygw": versitygw, "s3rver": s3rver}[name](folder) as made:
         yield made
 
