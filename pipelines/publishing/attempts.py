@@ -1,4 +1,4 @@
-"""What the attempts on a store have in their staging folders, and what it says about them."""
+"""Attempts on a store: the contents of their staging folders."""
 
 from __future__ import annotations
 

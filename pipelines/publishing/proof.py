@@ -1,4 +1,4 @@
-"""The proof that a run is complete: rows planned, read, scored and written are equal.
+"""The proof that a run is complete: what was planned, read, scored and written adds up.
 
 Each count comes from a different step, so if a runner loses an element between steps or delivers it
 twice, two counts differ. A missing count is never taken for zero.

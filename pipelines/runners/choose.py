@@ -1,4 +1,4 @@
-"""The table of runners. To add one, write a module next to this one and add a line here."""
+"""The table of runners: to add one, write a module next to this one and add a line here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kernel locks on files: they are released when their process ends, however it ends.
+"""Kernel locks on files, which are released when their process ends, however it ends.
 
 A lock's file can be opened only by those who may write the folder it guards, so a process that may
 only read the output can't hold its lock. It is opened for writing, as NFS requires.
@@ -70,7 +70,7 @@ def try_to_hold(path: str) -> Iterator[bool]:
         yield True
         return
     except OSError:
-        # Another user's file: only that user can tell.
+        # Another user's file: only that user can find out.
         yield False
         return
     try:
