@@ -53,12 +53,12 @@ class Attempt:
     found: Sequence[Object]
 
     def modified(self, name: str) -> float:
-        """When one of the attempt's own objects was last written; 0 if there are none."""
+        """When the attempt's object of this name was last written; 0 if there is none."""
         path = storage.join(self.paths.staging, name)
         return next((each.modified for each in self.found if each.path == path), 0)
 
     def has(self, name: str) -> bool:
-        """Whether one of the attempt's own objects exists."""
+        """Whether the attempt has an object of this name."""
         return any(each.path == storage.join(self.paths.staging, name) for each in self.found)
 
     @property

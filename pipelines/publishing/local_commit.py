@@ -259,6 +259,6 @@ def _refuse_unless_folder(place: str) -> None:
 
 
 def _refuse_odd(folder: str) -> None:
-    """Refuses anything but a run's folder in the place of one."""
+    """Refuses a path for a run's folder that is something other than a folder."""
     if os.path.lexists(folder) and not disk.is_folder(folder):
         raise OutputError(f"{folder} is not a folder; move it away, then run again")

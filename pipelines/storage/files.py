@@ -122,7 +122,7 @@ def make_folder(folder: str) -> None:
 
 
 def for_each(path: str, work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Does the same to many files, several at a time if the store is slow but handles many calls.
+    """Does the same to many files: several at a time if the store's calls are slow.
 
     Args:
       path: the path of any of the files; local ones are processed one after the other.
