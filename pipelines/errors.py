@@ -1,6 +1,6 @@
-"""What can happen to a run: the pipeline's branches of the one exception tree.
+"""The ways a run can fail: the pipeline's branches of the one exception tree.
 
-The root and the errors of model and arguments are `pipelines.errors`::
+The root and the errors of model, arguments and output come from `penguin_model.errors`::
 
     PenguinError          1  failed     the job could not do its work
     ├── OutputError       1  output     the output cannot be written
@@ -40,7 +40,7 @@ __all__ = [
 
 
 class DamagedError(PenguinError):
-    """A file of an earlier run, below the output root, cannot be what its name says."""
+    """A file of an earlier run, below the output root, isn't what its name says."""
 
     code = "damaged"
 
@@ -52,7 +52,7 @@ class ConflictError(PenguinError):
 
 
 class ReconcileError(PenguinError):
-    """The counts of what was read, written and published do not agree."""
+    """The counts of what was read, written and published don't agree."""
 
     code = "reconcile"
 
@@ -64,7 +64,7 @@ class ChangedFileError(PenguinError):
 
 
 class RunExistsError(UsageError):
-    """The run id is published already, or another run is publishing it."""
+    """The run id is already published, or another run is publishing it."""
 
     code = "run_exists"
 

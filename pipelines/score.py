@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbose = "--verbose" in arguments
 
     def body() -> int:
-        # Beam warns while it is imported, so the silence comes first.
+        # Beam issues warnings while it is imported, so silence them first.
         cli.quiet_libraries(verbose)
         from pipelines import job
 
@@ -34,10 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> None:
-    """The console script."""
+    """The console script's entry point."""
     code = main()
     if code > 128:
-        # A signal's: worker threads do not see it and would keep the process for a while.
+        # A signal's: worker threads don't see it and would keep the process alive for a while.
         sys.stdout.flush()
         os._exit(code)
     sys.exit(code)

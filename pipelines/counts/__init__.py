@@ -1,8 +1,8 @@
 """Exact counts of what the steps do, by input file and for the run.
 
-In go numbers of files, bytes and rows as a step meets them; out come tallies that travel as
-pipeline data and prove the run, and Beam metrics. The room never imports `progress` or `runners`,
-and this face never imports Beam.
+Takes numbers of files, bytes and rows from the steps; produces tallies, which travel as pipeline
+data and prove the run, and Beam metrics. This package never imports `progress` or `runners`, and
+this file never imports Beam.
 """
 
 from __future__ import annotations

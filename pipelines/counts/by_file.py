@@ -1,8 +1,8 @@
 """Exact counts by input file, and how they must add up.
 
 Work is divided into *units*: a file that is read whole, a span of a large one, or one file among
-many small ones. A unit is announced where it is planned and acknowledged where it is done, so that
-a unit which never reaches its reader is missed, and one that comes twice is noticed.
+many small ones. A unit is announced when it is planned and acknowledged when it is done, so a unit
+that never reaches its reader or arrives twice is noticed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ UNREADABLE_FOR_NOW = "unreadable_for_now"
 
 
 class FileTally(NamedTuple):
-    """What one step knows of one input file; tallies of several steps are merged.
+    """What one step knows about one input file; tallies of several steps are merged.
 
     Attributes:
-      size, modified: the version of the file that was matched; UNKNOWN where the step doesn't know.
+      size, modified: the version of the file that was matched; UNKNOWN if the step doesn't know.
       matched, planned: how often the file was matched and planned; once each.
       bytes_ranged, bytes_surveyed: bytes of its ranges, announced and acknowledged; only a large
         CSV has ranges.
@@ -42,7 +42,7 @@ class FileTally(NamedTuple):
       rows_rejected: rows that were written to a shard of rejects.
       places: the sum of the places (``source_row``) of all rows that were written.
       unreadable: 1 if the file, or its rest, has a reject of its own.
-      failed: 1 if the reason of that reject may pass, as a missing permission does.
+      failed: 1 if the reason for that reject may be temporary, such as a missing permission.
     """
 
     size: int = UNKNOWN
@@ -66,14 +66,14 @@ class FileTally(NamedTuple):
 
     @property
     def status(self) -> str:
-        """What became of the file: the value of the column ``status``."""
+        """The outcome of the file: the value of the column ``status``."""
         if self.failed:
             return UNREADABLE_FOR_NOW
         return UNREADABLE if self.unreadable else READ
 
 
 def merge(tallies: Iterable[FileTally]) -> FileTally:
-    """Merges what several steps know of one file; the order does not matter."""
+    """Merges what several steps know about one file; the order doesn't matter."""
     known = [FileTally(), *tallies]
     return FileTally(*map(sum, zip(*known, strict=True)))._replace(
         size=max(each.size for each in known), modified=max(each.modified for each in known)
@@ -81,7 +81,7 @@ def merge(tallies: Iterable[FileTally]) -> FileTally:
 
 
 def fingerprint(path: str, start: int, stop: int) -> int:
-    """A number for one unit or range; sums of such numbers agree only if the units do.
+    """A number for one unit or range; sums of such numbers are equal only if the units are.
 
     Args:
       path: the file's.
@@ -93,9 +93,9 @@ def fingerprint(path: str, start: int, stop: int) -> int:
 
 
 def by_bucket(tallies: Mapping[str, FileTally]) -> Iterator[tuple[int, dict[str, FileTally]]]:
-    """Divides the tallies of many files into a few buckets, always a file into the same one.
+    """Divides the tallies of many files into a few buckets, a given file always into the same one.
 
-    A million small files are then some thousand elements on their way to the steps that add up.
+    A million small files then become a few thousand elements on their way to the steps that add up.
     """
     buckets: dict[int, dict[str, FileTally]] = {}
     for path, tally in tallies.items():
@@ -104,10 +104,10 @@ def by_bucket(tallies: Mapping[str, FileTally]) -> Iterator[tuple[int, dict[str,
 
 
 def reconcile(path: str, tally: FileTally) -> None:
-    """Checks that all of a file was planned, read and written, once.
+    """Checks that all of a file was planned, read and written exactly once.
 
     Raises:
-      ReconcileError: a part of it was lost or came twice.
+      ReconcileError: part of the file was lost or duplicated.
     """
     for fault in _faults(tally):
         raise ReconcileError(f"{path}: {fault}; nothing is published")
@@ -147,10 +147,10 @@ def _faults(tally: FileTally) -> Iterator[str]:
 
 
 class MergeTallies(beam.CombineFn):
-    """`merge` as a Beam combiner, of a bucket of files at a time."""
+    """`merge` as a Beam combiner, for a bucket of files at a time."""
 
     def create_accumulator(self) -> dict[str, FileTally]:
-        """Nothing known yet."""
+        """Creates an empty accumulator."""
         return {}
 
     def add_input(

@@ -1,4 +1,4 @@
-"""One count of what a step does: by file for the proof, as Beam metrics, and as progress."""
+"""A single count of what a step does: by file for the proof, as Beam metrics, and as progress."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _METRICS = {
     "rows_rejected": Metrics.counter(NAMESPACE, "rows_rejected"),
     "unreadable": Metrics.counter(NAMESPACE, "files_unreadable"),
 }
-# What a listener calls these fields.
+# A listener's names for these fields.
 _PROGRESS = {
     "matched": "files",
     "bytes_ranged": "ranged",
@@ -30,22 +30,22 @@ _VERSION = ("size", "modified")
 
 
 class Listener(Protocol):
-    """Hears of the work as it is counted, to report progress; it decides nothing."""
+    """Is notified of the work as it is counted, to report progress; it decides nothing."""
 
     def add(self, **counts: int) -> None:
-        """Takes in further work.
+        """Adds further work.
 
         Args:
           **counts: ``files`` and their ``bytes``; bytes ``ranged``, ``surveyed`` and ``read``;
-            ``rows``, and those of them ``rejected``.
+            ``rows``, and how many of them were ``rejected``.
         """
 
 
 class Counter:
-    """Counts the work of one bundle; metrics, progress and tallies follow from the same number.
+    """Counts the work of one bundle; metrics, progress and tallies come from the same number.
 
     Args:
-      listener: is told of the work; None tells nobody.
+      listener: is notified of the work; may be None.
     """
 
     def __init__(self, listener: Listener | None = None) -> None:
@@ -76,6 +76,6 @@ class Counter:
             self._listener.add(**progress)
 
     def take(self) -> Iterator[tuple[int, dict[str, FileTally]]]:
-        """What was counted, by bucket of files; forgets it."""
+        """Returns the counts by bucket of files, and resets them."""
         counted, self._by_file = self._by_file, {}
         return by_bucket({path: FileTally(**counts) for path, counts in counted.items()})

@@ -1,7 +1,7 @@
-"""Steps with several outputs: pieces of work, shard records, exact counts by file and of the run.
+"""Steps with several outputs: pieces of work, shard records, and exact counts by file and run.
 
 The outputs of a step are the fields of a named tuple of PCollections; a field's name is the tag,
-and its type chooses the coder. The first field is the main output.
+and its type selects the coder. The first field is the main output.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COUNTS = "counts"
 
 
 class Step(beam.PTransform):
-    """A ParDo with all outputs of a named tuple, and no others.
+    """A ParDo whose outputs are exactly the fields of a named tuple.
 
     Args:
       dofn: the step.
@@ -40,8 +40,8 @@ class Step(beam.PTransform):
         self._outputs = outputs
 
     def expand(self, pcoll: Any) -> Any:
-        """Applies the ParDo; the result is the named tuple."""
-        # Of PCollection[T] just T; Beam itself does not read annotations that are text.
+        """Applies the ParDo and returns the named tuple."""
+        # Takes T from PCollection[T]; Beam itself doesn't read annotations that are strings.
         types = {
             name: typing.get_args(hint)[0]
             for name, hint in typing.get_type_hints(self._outputs).items()
@@ -56,7 +56,7 @@ class Step(beam.PTransform):
 
 
 def emit_counts(*parts: Figures) -> pvalue.TaggedOutput:
-    """Counts that the manifest holds, in one element: they arrive together or not at all."""
+    """Puts counts for the manifest into one element: they arrive together or not at all."""
     return pvalue.TaggedOutput(COUNTS, {key: n for part in parts for key, n in part.items()})
 
 
@@ -64,7 +64,7 @@ class AddUpCounts(beam.CombineFn):
     """Adds up the counts of all steps."""
 
     def create_accumulator(self) -> dict[tuple[str, str], int | Counts]:
-        """Nothing counted yet."""
+        """Creates an empty accumulator."""
         return {}
 
     def add_input(
@@ -84,12 +84,12 @@ class AddUpCounts(beam.CombineFn):
     def extract_output(
         self, accumulator: dict[tuple[str, str], int | Counts]
     ) -> dict[tuple[str, str], int | Counts]:
-        """The sums."""
+        """Returns the sums."""
         return accumulator
 
 
 def at_bundle_end(values: Iterable[Any], tag: str | None = None) -> Iterator[Any]:
-    """Wraps what ``finish_bundle`` emits: elements need a window there.
+    """Wraps the elements that ``finish_bundle`` emits, because they need a window there.
 
     Args:
       values: the elements.

@@ -1,6 +1,6 @@
-"""The failure of a step, on its way from a worker to the submitter as a file.
+"""The failure of a step, passed from a worker to the submitter as a file.
 
-Runners pass on an exception as text, in which a file's name could pretend to be another error.
+Runners pass on an exception as text, in which a file's name could imitate another error.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pipelines.errors import PenguinError
 
 @contextlib.contextmanager
 def recorded(folder: str) -> Iterator[None]:
-    """Writes down an error of the project that ends the body, and lets it pass.
+    """Records a project error that ends the body, and re-raises it.
 
     Args:
-      folder: where to; one that is gone keeps no record.
+      folder: where to record it; if the folder is gone, nothing is recorded.
     """
     try:
         yield
@@ -36,7 +36,7 @@ def recorded(folder: str) -> Iterator[None]:
 
 
 def read_failure(folder: str) -> PenguinError | None:
-    """The last failure that was recorded; None where there is none or it can't be read."""
+    """The last recorded failure; None if there is none or it can't be read."""
     found: list[tuple[float, PenguinError]] = []
     with contextlib.suppress(*storage.ERRORS, ValueError, KeyError, TypeError):
         for path in storage.list_files(folder):
@@ -59,11 +59,11 @@ class Recorded(beam.DoFn):
         self._folder = folder
 
     def default_label(self) -> str:
-        """The step's own."""
+        """The step's own label."""
         return str(self._step.default_label())
 
     def default_type_hints(self) -> Any:
-        """The step's own, too."""
+        """The step's own type hints."""
         return self._step.default_type_hints()
 
     def setup(self) -> None:
@@ -75,12 +75,12 @@ class Recorded(beam.DoFn):
             self._step.start_bundle()
 
     def process(self, element: Any, *side_inputs: Any) -> Iterator[Any]:
-        """What the step makes of one element."""
+        """Returns the step's output for one element."""
         with recorded(self._folder):
             yield from self._step.process(element, *side_inputs) or ()
 
     def finish_bundle(self) -> Iterator[Any]:
-        """What the step emits at a bundle's end."""
+        """Returns the step's output at the end of a bundle."""
         with recorded(self._folder):
             yield from self._step.finish_bundle() or ()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 Counts = tuple[int, ...]
 Figures = Mapping[tuple[str, str], int | Counts]
 
-# Counts that prove that a run is whole; they are compared, and not shown.
+# Counts that prove that a run is complete; they are compared but not shown.
 COUNTED = "counted"
 MATCHED, NORMALIZED, PREDICTED = "files_matched", "rows_normalized", "rows_predicted"
 
@@ -18,9 +18,9 @@ def figures(group: str, counts: Mapping[str, int | Counts]) -> Figures:
 
 
 def add_up(counts: Iterable[int | Counts]) -> int | Counts:
-    """Adds up the values of one figure: numbers, or tuples of one length element by element.
+    """Adds up the values of one figure: numbers, or tuples of equal length element by element.
 
-    It takes its own results, and their order does not matter: a combiner of partial sums.
+    It accepts its own results, in any order, so it can combine partial sums.
     """
     total: int | Counts = 0
     for each in counts:

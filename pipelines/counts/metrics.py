@@ -1,4 +1,4 @@
-"""The Beam metrics of a run: their namespace, and what they come to when it has ended."""
+"""The Beam metrics of a run: their namespace, and their values at its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ NAMESPACE = "penguin"
 
 
 class Spread(NamedTuple):
-    """What a Beam distribution keeps of many values."""
+    """A Beam distribution's summary of many values."""
 
     values: int
     mean: float

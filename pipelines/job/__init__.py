@@ -1,6 +1,6 @@
 """The job as a command.
 
-Takes the command line; gives an exit code, and a summary on standard output.
+Takes the command line; returns an exit code, and prints a summary on standard output.
 It names no runner and no format; it imports Beam, which `pipelines.score` silences first.
 """
 

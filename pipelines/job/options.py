@@ -1,4 +1,4 @@
-"""The job's flags, beside Beam's own."""
+"""The job's own flags, besides Beam's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines.runners.beam_private import BeamArgumentParser
 
 
 class ScoreOptions(PipelineOptions):
-    """Flags of ``pipelines.score``; Beam gathers them with its own."""
+    """Flags of ``pipelines.score``, which Beam collects with its own."""
 
     @classmethod
     def _add_argparse_args(cls, parser: Any) -> None:
@@ -151,10 +151,10 @@ def _number(text: str) -> float:
 
 
 def parse_arguments(program: str, arguments: Sequence[str]) -> argparse.Namespace:
-    """Reads the command line: our flags and all of Beam's, nothing else.
+    """Parses the command line: our flags and all of Beam's, nothing else.
 
-    Beam itself only logs a warning for a flag that nobody knows; a job that runs every night
-    should not start with a misspelt one.
+    Beam itself only logs a warning for an unknown flag; a job that runs every night shouldn't start
+    with a misspelt one.
 
     Args:
       program: the command's name, for messages.
@@ -181,7 +181,7 @@ class _Parser(cli.ArgumentParser, BeamArgumentParser):
 
 
 class _Hidden:
-    """Adds Beam's options without their help, which would fill some pages."""
+    """Adds Beam's options without their help, which would fill several pages."""
 
     def __init__(self, parser: Any) -> None:
         self._parser = parser

@@ -1,4 +1,4 @@
-"""A checked plan, made of the job's flags."""
+"""A checked plan, made from the job's flags."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     It reads the model's card and the clock, and starts nothing.
 
     Raises:
-      UsageError: an argument, the model or its card cannot be used.
+      UsageError: an argument, the model or its card can't be used.
     """
     if not values.input:
         raise UsageError("--input is required: a file, a folder or a glob")
@@ -121,7 +121,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
 
 
 def _job_name(paths: Layout) -> str:
-    """Unique, and as Dataflow wants it: lower-case letters, digits and hyphens."""
+    """A unique job name in Dataflow's format: lower-case letters, digits and hyphens."""
     run_id = re.sub(r"[^a-z0-9]+", "-", paths.run_id.lower())
     return f"penguin-score-{run_id}-{paths.attempt[:8]}"
 

@@ -35,7 +35,7 @@ def run_command(program: str, arguments: Sequence[str], verbose: bool) -> int:
     """Runs the job from its arguments to its exit code.
 
     Raises:
-      PenguinError: whatever keeps the run from being published.
+      PenguinError: anything that keeps the run from being published.
     """
     with contextlib.nullcontext() if verbose else beam_private.quiet_workers():
         return _run(program, arguments, verbose)
@@ -80,7 +80,7 @@ def _held_error(manifest: Manifest, paths: Layout) -> PenguinError:
 
 
 def _report(program: str, paths: Layout, model: str) -> str | None:
-    """Writes the run's page; the run's outcome stands whatever comes of it."""
+    """Writes the run's page, without affecting the run's outcome."""
     from pipelines import report
 
     try:
@@ -95,7 +95,7 @@ def execute(plan: Plan, progress_display: AbstractContextManager[None] = _NO_DIS
 
     Args:
       plan: what to run.
-      progress_display: entered while the run goes on.
+      progress_display: entered while the run is in progress.
 
     Returns:
       The manifest of its outcome, and the job's metrics.
@@ -108,7 +108,7 @@ def execute(plan: Plan, progress_display: AbstractContextManager[None] = _NO_DIS
     try:
         metrics = submit(plan, progress_display)
     except PenguinError:
-        # Past its point of no return a run is finished, whatever became of its job.
+        # A run past its point of no return is finished, whatever happened to its job.
         if publishing.read_outcome(paths) is None:
             raise
     manifest = publishing.read_outcome(paths)
@@ -118,7 +118,7 @@ def execute(plan: Plan, progress_display: AbstractContextManager[None] = _NO_DIS
 
 
 def submit(plan: Plan, progress_display: AbstractContextManager[None] = _NO_DISPLAY) -> Metrics:
-    """Hands the pipeline to its runner, and waits for its end where the submission does.
+    """Submits the pipeline to its runner, and waits for its end if the submission does.
 
     Args:
       plan: what to run.
@@ -139,7 +139,7 @@ def submit(plan: Plan, progress_display: AbstractContextManager[None] = _NO_DISP
         contextlib.closing(plan.submission),
         progress_display,
     ):
-        # After leftovers of an interrupted run of this name were finished or removed.
+        # After anything left by an interrupted run of this name was finished or removed.
         if not plan.transform.publication.replace:
             publishing.of(paths).refuse_published()
         signals.run_in_thread(
@@ -152,10 +152,10 @@ def submit(plan: Plan, progress_display: AbstractContextManager[None] = _NO_DISP
 
 def _run_pipeline(plan: Plan) -> Metrics:
     model_path, card = plan.transform.model_path, plan.transform.card
-    # Workers elsewhere cannot see this machine's files: the model travels through the output root.
+    # Workers elsewhere can't see this machine's files: the model travels through the output root.
     storage.write_bytes(model_path, storage.read_bytes(plan.model_path))
     if plan.submission.workers is Workers.THREADS:
-        # Before the pipeline starts, so that a model that cannot be used is refused as such.
+        # Before the pipeline starts, so that an unusable model is reported as such.
         model_file.load_shared(model_path, card)
     try:
         return plan.submission.run("Score", plan.transform)

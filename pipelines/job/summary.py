@@ -1,4 +1,4 @@
-"""What a run comes to: a short table at its end, or the same in JSON for scripts."""
+"""The summary of a run: a short table, or the same in JSON for scripts."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def of_run(
     """Sums up a run that has ended.
 
     Args:
-      manifest: of the published or held run.
-      paths: where the run lies.
-      metrics: the job's own; empty where the runner gives none.
+      manifest: that of the published or held run.
+      paths: where the run is.
+      metrics: the job's own; empty if the runner reports none.
       report: the page on the run.
 
     Returns:
       JSON values: the manifest's ``status``, ``held_because``, ``run_id``, ``start``, ``end``,
       ``totals``, ``rejects_by_reason`` and ``species``; ``drift``, ``labels`` and ``batches``,
-      None where nothing is known; under ``paths`` those that are there, by name; and ``notes``
-      where the run met a damaged file that it could do without.
+      None if unknown; under ``paths`` those that exist, by name; and ``notes`` if the run met a
+      damaged file that it could do without.
     """
     same = ("status", "held_because", "run_id", "start", "end", "totals")
     known = to_json(manifest)
@@ -52,16 +52,16 @@ def of_run(
 
 
 def of_submitted(paths: Layout) -> Summary:
-    """Says what can be said of a run whose end nobody here waits for.
+    """Sums up what is known about a run that isn't waited for.
 
     Args:
-      paths: where the run will lie.
+      paths: where the run will be.
     """
     return {"status": _SUBMITTED, "run_id": paths.run_id, "paths": {"manifest": paths.manifest}}
 
 
 def as_json(summary: Summary) -> str:
-    """A JSON object of several lines."""
+    """A JSON object on several lines."""
     return json.dumps(summary, indent=2, allow_nan=False)
 
 
@@ -73,7 +73,7 @@ def as_text(summary: Summary) -> str:
 
 
 def _drift(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    # Nothing is compared in a night without rows.
+    # Nothing is compared if the run has no rows.
     if not found or not found["training"]:
         return None
     return {key: found[key] for key in ("score", "drifted", "max_drift")}
@@ -144,7 +144,7 @@ def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
 
 
 def _quality(summary: Summary) -> Iterator[tuple[str, str]]:
-    """What drifted, and how the predictions compare with the labels, where there is either."""
+    """What drifted, and how the predictions compare with the labels, if either is known."""
     drift, labels = summary["drift"], summary["labels"]
     if drift:
         found = "none beyond chance"

@@ -1,4 +1,4 @@
-"""Progress, shown while a run goes on: a live bar on a terminal, else a line every few seconds."""
+"""Progress display during a run: a live bar on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from pipelines.progress.reporter import ProgressCounts
 
 _BAR_SECONDS = 0.5
 _LINE_SECONDS = 5.0
-# An object store is asked so often, and waited for so long at the end.
+# How often an object store is asked, and how long it is waited for at the end.
 _REMOTE_SECONDS = 10.0
-# In characters: the phase, the percentage and the spaces; the bar; the facts beside it.
+# In characters: the phase, the percentage and the spaces; the bar; the facts next to it.
 _FIXED_WIDTH = 10 + 4 + 3
 _LEAST_BAR, _MOST_BAR = 6, 30
 _FACTS_WIDTH = 56
-# What cannot be shown at the end, by a terminal or a pipe that takes no more, is left.
+# Anything that a blocked terminal or pipe doesn't accept in this time at the end is dropped.
 _END_SECONDS = 2.0
 
 
 class Display(Protocol):
-    """Shows facts; not all at once need be."""
+    """Shows facts; it may leave some out."""
 
     interval: float
 
@@ -46,15 +46,14 @@ class Display(Protocol):
 
 @contextlib.contextmanager
 def shown(program: str, folder: str, *, verbose: bool) -> Iterator[None]:
-    """Shows on standard error what the workers report, while the body runs.
+    """Shows on standard error what the workers report while the body runs.
 
-    A thread shows it, and the body never waits for that: neither for a slow store nor for a
-    terminal that takes no more.
+    A separate thread does that, so the body never waits for a slow store or a blocked terminal.
 
     Args:
       program: the command's name, for the lines.
       folder: where the workers report.
-      verbose: whether logs come between; they would tear a bar.
+      verbose: whether logs appear in between; they would break up a bar.
     """
     descriptor = _descriptor()
     if descriptor is None:
@@ -80,7 +79,7 @@ class _Watch(threading.Thread):
     """
 
     def __init__(self, folder: str, program: str, descriptor: int, *, bar: bool) -> None:
-        # A daemon: it may be stuck in a write when the process ends.
+        # A daemon, because it may be stuck in a write when the process ends.
         super().__init__(name="progress", daemon=True)
         self.ended = threading.Event()
         self.well = False
@@ -91,7 +90,7 @@ class _Watch(threading.Thread):
         self._found = ProgressCounts()
 
     def run(self) -> None:
-        # Nobody is left to show it to.
+        # If standard error is closed, nobody is left to show it to.
         with contextlib.suppress(OSError):
             started = time.monotonic()
             display = self._display()
@@ -101,7 +100,7 @@ class _Watch(threading.Thread):
                 looked = time.monotonic()
                 display.show(pace.see(self._look(), looked))
                 if storage.of(self._folder).has_slow_calls:
-                    # Of a thousand workers' files: no longer reading than not.
+                    # There may be a thousand workers' files: read for at most half of the time.
                     pause = max(_REMOTE_SECONDS, time.monotonic() - looked)
             now = time.monotonic()
             display.end(pace.see(self._look(), now), now - started, well=self.well)
@@ -110,14 +109,14 @@ class _Watch(threading.Thread):
         return Bar(self._descriptor) if self._bar else Lines(self._program, self._descriptor)
 
     def _look(self) -> ProgressCounts:
-        """What is reported, or was last where a store doesn't answer."""
+        """The latest report, or the previous one if a store doesn't answer."""
         with contextlib.suppress(*storage.ERRORS):
             self._found = reporter.read(self._folder)
         return self._found
 
 
 class Lines:
-    """A line every few seconds, for logs; none for a run that is over before."""
+    """A line every few seconds, for logs; none for a run that ends sooner."""
 
     def __init__(self, program: str, descriptor: int) -> None:
         self.interval = _LINE_SECONDS
@@ -183,7 +182,7 @@ class Bar:
         )
 
     def _fit(self, said: list[str]) -> str:
-        """As much of the text as fits beside a bar that fits; windows change their width."""
+        """Shortens the text to fit next to the bar; the window's width may change."""
         left = self._progress.console.width - _FIXED_WIDTH
         width = min(max(left - _FACTS_WIDTH, _LEAST_BAR), _MOST_BAR)
         self._bar.bar_width = width
@@ -193,7 +192,7 @@ class Bar:
 
 
 class _Unbuffered:
-    """A text file that holds nothing back: at the end of a process nobody waits for its buffer."""
+    """An unbuffered text file, so that the process doesn't wait for a buffer when it ends."""
 
     encoding = "utf-8"
 
@@ -221,7 +220,7 @@ def _write(descriptor: int, text: str) -> None:
 
 
 def _descriptor() -> int | None:
-    """Standard error's; None where it is closed or no file."""
+    """Standard error's descriptor; None if it is closed or isn't a file."""
     try:
         return sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""How fast a run goes and how much is left, from what its workers report."""
+"""The speed of a run and how much is left, from what its workers report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipelines.progress.reporter import ProgressCounts
 
 STARTING, PLANNING, SCORING, PUBLISHING = "starting", "planning", "scoring", "publishing"
 
-# Rate and time left are those of the last so many seconds.
+# The rate and the time left are based on this many last seconds.
 _WINDOW_SECONDS = 30.0
 
 
@@ -19,11 +19,11 @@ class ProgressSnapshot(NamedTuple):
 
     Attributes:
       phase: ``starting``, ``planning``, ``scoring`` or ``publishing``.
-      done, total: bytes of the input files; 0, 0 while nothing is known of them.
+      done, total: bytes of the input files; 0, 0 while unknown.
       rows: rows read so far.
-      rejected: those that were rejected.
-      rate: rows a second, of late; None while unknown.
-      seconds_left: until all is read; None while unknown.
+      rejected: how many of them were rejected.
+      rate: recent rows per second; None while unknown.
+      seconds_left: until everything is read; None while unknown.
     """
 
     phase: str
@@ -36,12 +36,12 @@ class ProgressSnapshot(NamedTuple):
 
     @property
     def fraction(self) -> float | None:
-        """The part that is done; None while the whole is unknown."""
+        """The fraction that is done; None while the total is unknown."""
         return self.done / self.total if self.total else None
 
 
 class RateEstimator:
-    """Makes facts of the counts of several moments."""
+    """Turns the counts of several moments into facts to show."""
 
     def __init__(self) -> None:
         self._seen: collections.deque[tuple[float, ProgressCounts]] = collections.deque()
@@ -51,7 +51,7 @@ class RateEstimator:
 
         Args:
           found: the counts.
-          now: seconds of any clock that never goes back.
+          now: seconds of any monotonic clock.
         """
         phase, done, total = _phase(found)
         rate = seconds_left = None
@@ -69,7 +69,7 @@ class RateEstimator:
 
 
 def _phase(found: ProgressCounts) -> tuple[str, int, int]:
-    """The phase, and how much of it is done of what; tries that failed may count twice."""
+    """The phase with its done and total bytes; failed attempts may be counted twice."""
     if not found.files:
         return STARTING, 0, 0
     if found.surveyed < found.ranged:
@@ -79,7 +79,7 @@ def _phase(found: ProgressCounts) -> tuple[str, int, int]:
 
 
 def describe(facts: ProgressSnapshot) -> list[str]:
-    """The facts beside the bar, the most important first."""
+    """The facts next to the bar, the most important first."""
     if facts.phase in (STARTING, PLANNING):
         return []
     said = [short(facts.rows, " rows")]
@@ -99,7 +99,7 @@ def as_line(facts: ProgressSnapshot) -> str:
 
 
 def clock(seconds: float) -> str:
-    """``0:42``, ``1:05:00``: minutes and seconds, hours where there are any."""
+    """``0:42``, ``1:05:00``: minutes and seconds, with hours if there are any."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
@@ -116,6 +116,6 @@ def short(number: float, unit: str) -> str:
 
 
 def outcome(facts: ProgressSnapshot, seconds: float) -> str:
-    """What a run has done in so many seconds."""
+    """What a run did in a number of seconds."""
     said = f"{formatting.count(facts.rows)} rows, {formatting.count(facts.rejected)} rejected"
     return f"{said}, in {clock(seconds)}"

@@ -1,9 +1,8 @@
-"""How much of a run's work is done, reported by the workers while they do it.
+"""Progress of a run's work, reported by the workers while they do it.
 
-A runner reports little of a batch job while it runs: Beam's in-process one nothing, Flink the
-metrics of a subtask when that has ended. So each worker counts what it has done into a small file
-of its own in the run's staging, which every worker can write, and the submitter read, on every
-runner.
+Runners report little of a batch job while it runs: Beam's in-process runner nothing, Flink a
+subtask's metrics only once it has ended. So each worker writes its counts to a small file of its
+own in the run's staging, which on every runner all workers can write and the submitter can read.
 """
 
 from __future__ import annotations
@@ -17,22 +16,22 @@ from typing import NamedTuple
 
 from pipelines import storage
 
-# However slow a store is, reporting takes this part of a worker's time at most, between these
-# pauses: a disk takes 0.1 ms for what an object store takes a tenth of a second. A local write that
-# takes long has mostly waited for another thread.
+# However slow a store is, reporting takes at most this fraction of a worker's time, between these
+# pauses: a write takes 0.1 ms on a disk and a tenth of a second on an object store. A local write
+# that takes long has mostly waited for another thread.
 _SHARE = 1 / 200
 _LOCAL_SECONDS = (0.5, 5.0)
 _REMOTE_SECONDS = (10.0, math.inf)
 
 
 class ProgressCounts(NamedTuple):
-    """Counts of a run so far; what is done twice, after a failure, counts twice.
+    """Counts of a run so far; work repeated after a failure is counted twice.
 
     Attributes:
       files: how many were matched.
       bytes: their size.
       ranged: the size of those that are surveyed before they are read, large CSVs.
-      surveyed: how many bytes of them were.
+      surveyed: how many bytes of them were surveyed.
       read: how many bytes of all files have gone through all steps up to the shards.
       rows: how many rows were in them.
       rejected: how many of those rows were rejected.
@@ -53,13 +52,13 @@ def add_up(counts: Iterable[ProgressCounts]) -> ProgressCounts:
 
 
 class ProgressReporter:
-    """Reports what one instance of a DoFn has done, now and then, and when a bundle ends.
+    """Reports the work of one DoFn instance from time to time, and when a bundle ends.
 
-    It is called by the worker's own thread alone and has none itself: when the last bundle has
-    ended, nothing writes into staging any longer.
+    Only the worker's own thread calls it, and it starts none itself: once the last bundle has
+    ended, nothing writes into staging any more.
 
     Args:
-      folder: where; None reports nothing.
+      folder: where to report; None reports nothing.
     """
 
     def __init__(self, folder: str | None) -> None:
@@ -82,7 +81,7 @@ class ProgressReporter:
             self.tell()
 
     def tell(self) -> None:
-        """Writes what changed since the last report; stops where the folder can't be written."""
+        """Writes the counts if they changed; stops reporting if the folder can't be written."""
         if self._path is None or self._done == self._reported:
             return
         started = time.monotonic()
@@ -100,7 +99,7 @@ def read(folder: str) -> ProgressCounts:
     """Adds up what all workers have reported.
 
     Raises:
-      OSError: or another of `storage.ERRORS`: the folder cannot be read.
+      OSError: or another of `storage.ERRORS`: the folder can't be read.
     """
     found = []
     for path in storage.list_files(folder):
@@ -109,6 +108,6 @@ def read(folder: str) -> ProgressCounts:
         try:
             found.append(ProgressCounts(**json.loads(storage.read_bytes(path))))
         except (TypeError, ValueError):
-            # Just being written, where a store shows that.
+            # Still being written, on a store that shows partial files.
             continue
     return add_up(found)

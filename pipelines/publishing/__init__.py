@@ -1,7 +1,7 @@
 """Publication of a run: verified, decided, then made visible as a whole.
 
-In go the records of staged shards and what the steps counted; out comes a published or held run
-and its manifest. The room never imports `reading`, `scoring` or the command.
+Takes the records of staged shards and the steps' counts; produces a published or held run and its
+manifest. This package never imports `reading`, `scoring` or the command.
 """
 
 from __future__ import annotations

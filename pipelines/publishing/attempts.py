@@ -1,4 +1,4 @@
-"""What attempts on a store have in their stagings, and what it says of them."""
+"""Attempts on a store: the contents of their staging folders."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ PUBLISH = "publish"
 HOLD = "hold"
 ABANDONED = "abandoned"
 
-# What an attempt has in its staging beside its shards.
+# What an attempt has in its staging folder besides its shards.
 LEASE = "lease.json"
 DECISION = "decision.json"
 VERDICT = "verdict.json"
 CLAIM = "claim-"
-# Of the attempt's name: 48 bits of it are random enough.
+# Part of the attempt's name: 48 random bits are enough.
 IN_NAMES = 12
 _SHARD = re.compile(rf"part-([0-9a-f]{{{IN_NAMES}}})-\d+\.parquet")
 
 
 class Verdict(NamedTuple):
-    """What becomes of an attempt.
+    """The outcome of an attempt.
 
     Attributes:
       status: ``publish``, ``hold`` or ``abandoned``.
       replace: whether a published run may be replaced.
-      seen: the etag of the manifest that may be; None if there was none.
-      checked: whether it rests on a check of what other runs have published.
+      seen: the etag of the manifest that may be replaced; None if there was none.
+      checked: whether it depends on a check of what other runs have published.
     """
 
     status: str
@@ -47,23 +47,23 @@ class Verdict(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Attempt:
-    """One attempt as a listing of the staging shows it."""
+    """One attempt, as a listing of the staging folder shows it."""
 
     paths: Layout
     found: Sequence[Object]
 
     def modified(self, name: str) -> float:
-        """When one of its own objects was written last; 0 if there is none."""
+        """When the attempt's object of this name was last written; 0 if there is none."""
         path = storage.join(self.paths.staging, name)
         return next((each.modified for each in self.found if each.path == path), 0)
 
     def has(self, name: str) -> bool:
-        """Whether one of its own objects is there."""
+        """Whether the attempt has an object of this name."""
         return any(each.path == storage.join(self.paths.staging, name) for each in self.found)
 
     @property
     def newest(self) -> float:
-        """When any of its objects was written last."""
+        """When any of the attempt's objects was last written."""
         return max(each.modified for each in self.found)
 
     @property
@@ -74,7 +74,7 @@ class Attempt:
 
 
 def list_attempts(output: str, store: Objects, run_id: str = "") -> dict[str, Attempt]:
-    """All attempts that have something in the staging, by their folders."""
+    """Lists all attempts that have anything in staging, by folder."""
     every = Layout(output=output, run_id=run_id, attempt="")
     found: dict[str, list[Object]] = {}
     for each in store.list(every.run_staging if run_id else every.all_staging):
@@ -89,23 +89,23 @@ def list_attempts(output: str, store: Objects, run_id: str = "") -> dict[str, At
 
 
 def list_all(paths: Layout, folders: Iterable[str], store: Objects) -> list[Object]:
-    """All objects below some folders."""
+    """Lists all objects below some folders."""
     listed = storage.for_each(paths.output, store.list, folders)
     return [each for found in listed for each in found]
 
 
 def place(path: str) -> tuple[str, str]:
-    """The run id of a published shard, and the attempt in its name; empty if it is none of ours."""
+    """The run id and attempt of a published shard, by its path; empty if the shard isn't ours."""
     *_, folder, name = path.split("/")
     found = _SHARD.fullmatch(name)
     return folder.removeprefix("run_id="), found[1] if found else ""
 
 
 def is_dead(found: Attempt, store: Objects, now: float) -> bool:
-    """Whether nobody works on an attempt any more; `now` is by the store's clock, 0 if unknown."""
+    """Whether an attempt is dead; `now` is the store's time, 0 if unknown."""
     lease = read_lease(found.paths, store)
     if lease is None and found.has(VERDICT):
-        # Its end has been interrupted: the lease goes right before the verdict.
+        # Its cleanup was interrupted: the lease is deleted just before the verdict.
         return True
     return bool(now) and leases.is_dead(
         lease, renewed=found.modified(LEASE), newest=found.newest, now=now
@@ -113,7 +113,7 @@ def is_dead(found: Attempt, store: Objects, now: float) -> bool:
 
 
 def read_owner(path: str, store: Objects) -> str | None:
-    """The attempt that wrote a manifest; None if there is none, empty if it doesn't say."""
+    """The attempt that wrote a manifest; None if there is no manifest, empty if it doesn't say."""
     found = store.read(path)
     return None if found is None else manifest_owner(found.content)
 
@@ -125,7 +125,7 @@ def read_lease(paths: Layout, store: Objects) -> dict[str, Any] | None:
 
 
 def need_lease(paths: Layout, store: Objects) -> dict[str, Any]:
-    """Reads an attempt's lease; without one it was swept away, and its staging must stay gone."""
+    """Reads an attempt's lease; without one, it was swept and its staging must stay gone."""
     lease = read_lease(paths, store)
     if lease is None:
         raise swept(paths)
@@ -139,7 +139,7 @@ def read_verdict(paths: Layout, store: Objects) -> Verdict | None:
 
 
 def swept(paths: Layout) -> ConflictError:
-    """What an attempt ends with whose staging another run removed."""
+    """The error for an attempt whose staging another run removed."""
     return ConflictError(
         f"run {paths.run_id}: another run took this attempt for dead and removed its staged "
         "shards; nothing is published, start it again"
@@ -147,5 +147,5 @@ def swept(paths: Layout) -> ConflictError:
 
 
 def as_json(value: Mapping[str, Any]) -> bytes:
-    """A mapping as it is written to the store."""
+    """A mapping as the JSON that goes to the store."""
     return (json.dumps(value, indent=2) + "\n").encode()

@@ -1,4 +1,4 @@
-"""The way in which runs are published, by where the output is."""
+"""The choice of publication method, by where the output is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pipelines.runs.layout import Layout
 
 
 def of(paths: Layout) -> Commit:
-    """Returns what publishes an attempt.
+    """Returns the commit that publishes an attempt.
 
     Args:
-      paths: the attempt's.
+      paths: the attempt's paths.
     """
     return LocalCommit(paths) if storage.of(paths.output).has_locks else ManifestCommit(paths)

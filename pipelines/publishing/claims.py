@@ -1,4 +1,4 @@
-"""Claims: how runs that check the ledger before they publish do so one after the other."""
+"""Claims: how runs that check the ledger before publishing take turns."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _CLAIM_WAIT_SECONDS = 0.5
 
 @contextlib.contextmanager
 def claimed(paths: Layout, store: Objects) -> Iterator[None]:
-    """Runs the body, a check and its verdict, while no other attempt checks or is publishing.
+    """Runs the body, a check and its verdict, while no other attempt is checking or publishing.
 
-    Each first shows its claim and then looks for others; of two, at least one sees the other. Who
-    sees one withdraws and tries again.
+    Each attempt writes its claim before it looks for others, so at least one of two sees the other.
+    An attempt that sees another withdraws its claim and retries.
 
     Raises:
-      ConflictError: another attempt kept its claim for too long.
+      ConflictError: another attempt held its claim for too long.
     """
     end = time.monotonic() + _MOST_CLAIM_SECONDS
     while True:
@@ -57,7 +57,7 @@ def claimed(paths: Layout, store: Objects) -> Iterator[None]:
 
 
 def _find_claim(paths: Layout, claim: str, store: Objects) -> Layout | None:
-    """Another attempt that checks, or that publishes what it has checked; dead ones are settled."""
+    """Finds another attempt that is checking, or publishing after a check; settles dead ones."""
     staged = list_attempts(paths.output, store)
     mine = staged.pop(paths.staging, None)
     now = next((each.modified for each in mine.found if each.path == claim), 0.0) if mine else 0.0
@@ -67,7 +67,7 @@ def _find_claim(paths: Layout, claim: str, store: Objects) -> Layout | None:
             if verdict is None or not (verdict.status == PUBLISH and verdict.checked):
                 continue
             if read_owner(found.paths.manifest, store) == found.paths.attempt:
-                # All that it publishes is in the ledger.
+                # Everything it publishes is in the ledger.
                 continue
         if not is_dead(found, store, now):
             return found.paths

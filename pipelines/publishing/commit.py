@@ -1,4 +1,4 @@
-"""What both ways of publishing share: the decision, and the `Commit` protocol."""
+"""What both publication methods share: the decision and the `Commit` protocol."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PlacedShard(NamedTuple):
     Attributes:
       path: where it is staged.
       name: its published file name.
-      rows: rows in it.
+      rows: how many rows it has.
       bytes: its size.
     """
 
@@ -34,11 +34,11 @@ class PlacedShard(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What becomes of a run: made once, recorded in staging, and carried out as recorded.
+    """The outcome of a run: decided once, recorded in staging, and carried out as recorded.
 
     Attributes:
-      manifest: of the run, with its ``status``; its ``shards`` agree with the list here.
-      shards: of each data set, in published order.
+      manifest: the run's, with its ``status``; its ``shards`` agree with the list here.
+      shards: those of each data set, in published order.
     """
 
     manifest: Manifest
@@ -49,12 +49,12 @@ class Decision:
         return [shard.name for shard in self.shards[dataset]]
 
     def to_json(self) -> str:
-        """The decision as text; `from_json` reads it."""
+        """The decision as text that `from_json` reads."""
         return json.dumps({"manifest": manifests.to_json(self.manifest), "shards": self.shards})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Decision:
-        """Reads what `to_json` wrote."""
+        """Reads the output of `to_json`."""
         fields = json.loads(text)
         shards = {
             dataset: tuple(PlacedShard(*shard) for shard in placed)
@@ -64,7 +64,7 @@ class Decision:
 
 
 def describe(shards: Mapping[str, Sequence[PlacedShard]]) -> dict[str, Shards]:
-    """What the manifest says of the shards of each data set."""
+    """What the manifest says about each data set's shards."""
     return {
         dataset: Shards(
             files=len(placed),
@@ -77,50 +77,50 @@ def describe(shards: Mapping[str, Sequence[PlacedShard]]) -> dict[str, Shards]:
 
 
 class Commit(Protocol):
-    """Publication of one attempt at one run.
+    """Publication of one attempt at a run.
 
-    The submitter enters `attempt` around the pipeline. The publishing step may run more than once,
-    even at the same time: `read_outcome`, `decide` and what carries the decision out all take that.
+    The submitter enters `attempt` around the pipeline. The publishing step may run several times,
+    even concurrently: `read_outcome`, `decide` and what carries out the decision allow for that.
     """
 
     def attempt(self, *, waits_for_end: bool = True) -> AbstractContextManager[None]:
-        """Opens the attempt's staging, and ends it: nothing of it stays.
+        """Opens the attempt's staging, and removes all of it at the end.
 
-        Before, what dead runs left is finished or removed.
+        First, anything that dead runs left is finished or removed.
 
         Args:
           waits_for_end: whether the body lasts until the pipeline ends; if not, the pipeline
             calls `finish` itself.
 
         Raises:
-          OutputError: the output cannot be written.
+          OutputError: the output can't be written.
         """
 
     def finish(self) -> None:
-        """Ends the attempt: finishes what has passed its point of no return, removes the rest."""
+        """Ends the attempt: finishes it if it is past its point of no return, removes the rest."""
 
     def refuse_published(self) -> None:
-        """Refuses a run id that is published already.
+        """Refuses a run id that is already published.
 
         Raises:
           RunExistsError: its manifest exists.
         """
 
     def read_outcome(self) -> Manifest | None:
-        """The manifest that this attempt published or held, None while it has done neither."""
+        """The manifest that this attempt published or held; None if it has done neither yet."""
 
     def published_names(self, count: int) -> list[str]:
-        """The published file names of a data set's shards, in order; their text sorts as they do.
+        """The published file names of a data set's shards, which sort as text in shard order.
 
         Args:
           count: how many shards there are.
         """
 
     def decide(self, make: Callable[[], Decision]) -> Decision:
-        """Records this attempt's decision, or reads the one that is recorded.
+        """Records this attempt's decision, or reads it if it is already recorded.
 
         Args:
-          make: makes it; not called if there is one.
+          make: makes the decision; not called if one is recorded.
         """
 
     def make_visible(
@@ -129,27 +129,27 @@ class Commit(Protocol):
         """Publishes the run, the manifest last; safe to repeat.
 
         Args:
-          decision: the recorded one.
+          decision: the recorded decision.
           replace: whether a published run of this name may be replaced.
-          check: a last check, if any, called as late as it can still refuse, with the paths that
+          check: an optional last check, called as late as it can still refuse, with the paths that
             the shards of the `files` data set have at that moment.
 
         Raises:
           RunExistsError: a run of this name was published meanwhile.
-          OutputError: the output cannot be written.
+          OutputError: the output can't be written.
         """
 
     def hold(self, decision: Decision) -> None:
-        """Keeps a run that may not be published where a person can read it; safe to repeat.
+        """Keeps a run that may not be published where people can read it; safe to repeat.
 
         Raises:
-          OutputError: the output cannot be written.
+          OutputError: the output can't be written.
         """
 
 
 @contextlib.contextmanager
 def finishing(commit: Commit, *, waits_for_end: bool) -> Iterator[None]:
-    """Finishes an attempt when the body fails, or ends together with the pipeline."""
+    """Finishes an attempt when the body fails, or when it ends together with the pipeline."""
     try:
         yield
     except BaseException:
@@ -160,7 +160,7 @@ def finishing(commit: Commit, *, waits_for_end: bool) -> Iterator[None]:
 
 
 def read_outcome(paths: Layout) -> Manifest | None:
-    """The manifest that an attempt published or held, None while it has done neither."""
+    """The manifest that an attempt published or held; None if it has done neither yet."""
     for path in (paths.manifest, paths.held_manifest):
         manifest = read_manifest(path)
         if manifest is not None and manifest.attempt == paths.attempt:
@@ -169,7 +169,7 @@ def read_outcome(paths: Layout) -> Manifest | None:
 
 
 def read_manifest(path: str) -> Manifest | None:
-    """A manifest; None if there is none, or it can't be read."""
+    """Reads a manifest; None if there is none or it can't be read."""
     if not storage.exists(path):
         return None
     try:
@@ -177,14 +177,14 @@ def read_manifest(path: str) -> Manifest | None:
     except DamagedError:
         return None
     except OSError:
-        # A store that doesn't answer now may have it; a local path that can't be read is none.
+        # A store that doesn't answer may have it; an unreadable local path counts as missing.
         if storage.of(path).failures_pass:
             raise
         return None
 
 
 def refuse_published(paths: Layout) -> None:
-    """Refuses a run id that is published already.
+    """Refuses a run id that is already published.
 
     Raises:
       RunExistsError: its manifest exists.

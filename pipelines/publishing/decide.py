@@ -1,4 +1,4 @@
-"""The decision: from what was counted to the manifest, and whether the run is published or held.
+"""The decision: turns the counts into a manifest that publishes or holds the run.
 
 Pure: nothing is read or written here.
 """
@@ -18,7 +18,7 @@ from pipelines.publishing.commit import Decision, PlacedShard, describe
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import HeldBecause, Manifest, RunInfo, Status, Totals
 
-# The manifest does not grow with the input.
+# Keeps the manifest from growing with the input.
 _MOST_UNSETTLED = 1000
 
 
@@ -27,12 +27,12 @@ class Publication:
     """What to publish, and when to hold it back.
 
     Attributes:
-      layout: where.
+      layout: where to publish.
       replace: whether a published run of this name may be replaced.
-      card: the model's, with the histograms that the run is compared with.
-      max_reject_fraction: the run is held over this fraction of rejected rows.
-      max_drift: the run is held over this score of `drift.Drift`; None means never.
-      new_only: whether a file that another run published meanwhile fails this one.
+      card: the model's card, with the histograms that the run is compared with.
+      max_reject_fraction: the run is held above this fraction of rejected rows.
+      max_drift: the run is held above this score of `drift.Drift`; None means never.
+      new_only: whether the run fails if another run has meanwhile published one of its files.
       waits_for_end: whether the submitter waits for the pipeline and then removes the staging.
       run_info: how the run was started, for the manifest.
     """
@@ -54,7 +54,7 @@ class Comparison:
     Attributes:
       this_run: its histograms.
       training: the model's.
-      previous: the last published run of the same model.
+      previous: those of the last published run of the same model.
       notes: why an earlier run was left out.
     """
 
@@ -82,10 +82,10 @@ def decide(
 
     Args:
       publication: the run and its limits.
-      shards: of each data set, verified and in published order.
+      shards: those of each data set, verified and in published order.
       figures: see `publisher.publish`.
-      comparison: None where the run has nothing to compare, or nothing to compare with.
-      end: the run's end, an ISO time.
+      comparison: None if the run has nothing to compare, or nothing to compare with.
+      end: when the run ended, an ISO time.
 
     Raises:
       ReconcileError: the shards and the figures don't agree.
@@ -120,7 +120,7 @@ def decide(
 def _why_held(
     publication: Publication, totals: Totals, drifted: drift.Drift | None
 ) -> HeldBecause | None:
-    """Why a run is held, None if it is published; too many rejects go before drift."""
+    """Why a run is held; None if it is published. Too many rejects take precedence over drift."""
     if totals.reject_fraction > publication.max_reject_fraction:
         return HeldBecause.REJECTS
     return HeldBecause.DRIFT if drifted is not None and drifted.is_over else None

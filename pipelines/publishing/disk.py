@@ -1,6 +1,6 @@
-"""The steps that local publication is made of: small, atomic where they can be, synced on demand.
+"""The steps of local publication: small, atomic where possible, synced on demand.
 
-A step that isn't followed by a sync may be lost in a power cut, and so may any later one.
+A power cut may undo a step that isn't followed by a sync, and any step after it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 
-# From Linux' fcntl.h and fs.h.
+# From Linux's fcntl.h and fs.h.
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 # A worker that outlives its job may still add a file to a folder that is being deleted.
@@ -21,12 +21,12 @@ _DELETE_PAUSE_SECONDS = 0.02
 
 
 def sync_file(path: str) -> None:
-    """Writes a file's bytes through to the disk."""
+    """Flushes a file's bytes to the disk."""
     _sync(path)
 
 
 def sync_folder(folder: str) -> None:
-    """Writes a folder's entries through to the disk, where its filesystem has such a thing."""
+    """Flushes a folder's entries to the disk, if its filesystem supports that."""
     try:
         _sync(folder)
     except OSError as error:
@@ -46,7 +46,7 @@ def _sync(path: str) -> None:
 
 
 def make_folder(folder: str) -> None:
-    """Makes a folder and those above it, each synced into its parent."""
+    """Makes a folder and its parents, and syncs each into its parent."""
     if os.path.isdir(folder):
         return
     parent = os.path.dirname(folder)
@@ -55,7 +55,7 @@ def make_folder(folder: str) -> None:
     try:
         os.mkdir(folder)
     except FileExistsError as error:
-        # Another run may have made it just now.
+        # Another run may have just made it.
         if not os.path.isdir(folder):
             reason = os.strerror(errno.ENOTDIR)
             raise NotADirectoryError(errno.ENOTDIR, reason, folder) from error
@@ -63,13 +63,13 @@ def make_folder(folder: str) -> None:
 
 
 def create(path: str, content: bytes) -> None:
-    """Writes a file, not synced."""
+    """Writes a file without syncing it."""
     with open(path, "wb") as file:
         file.write(content)
 
 
 def write(path: str, content: bytes) -> None:
-    """Writes a file that is there whole or not at all, also after a power cut."""
+    """Writes a file that exists completely or not at all, even after a power cut."""
     unfinished = f"{path}.unfinished"
     create(unfinished, content)
     sync_file(unfinished)
@@ -83,11 +83,11 @@ def rename(source: str, target: str) -> None:
 
 
 def replace_folder(source: str, target: str, aside: str) -> None:
-    """Puts a folder in the place of another, in one step where the system can (Linux).
+    """Replaces one folder with another, in a single step if the system supports it (Linux).
 
     Args:
-      source: the new folder; holds the old one afterwards if the two could be exchanged.
-      target: its place: a folder with files, an empty one, or nothing.
+      source: the new folder; contains the old one afterwards if the two could be exchanged.
+      target: the place: a folder with files, an empty folder, or nothing.
       aside: where the old folder goes if the two can't be exchanged.
     """
     if not list_names(target):
@@ -98,7 +98,7 @@ def replace_folder(source: str, target: str, aside: str) -> None:
 
 
 def exchange(first: str, second: str) -> bool:
-    """Exchanges two folders in one step; False where the system or the filesystem can't."""
+    """Exchanges two folders in one step; False if the system or filesystem can't."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
@@ -114,7 +114,7 @@ def exchange(first: str, second: str) -> bool:
 
 
 def list_names(folder: str) -> list[str]:
-    """Names in a folder, sorted; none if it isn't a folder."""
+    """Lists the names in a folder, sorted; empty if it isn't a folder."""
     try:
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
@@ -122,27 +122,27 @@ def list_names(folder: str) -> list[str]:
 
 
 def is_folder(path: str) -> bool:
-    """Whether a path is a folder itself, not a link to one."""
+    """Whether a path is a folder and not a symlink to one."""
     return os.path.isdir(path) and not os.path.islink(path)
 
 
 def remove_file(path: str) -> None:
-    """Removes a file; an absent one is fine."""
+    """Removes a file, which may be absent."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(path)
 
 
 def remove_empty(folder: str) -> None:
-    """Removes a folder if it is empty; whatever is not stays."""
+    """Removes a folder if it is empty."""
     with contextlib.suppress(OSError):
         os.rmdir(folder)
 
 
 def remove_tree(path: str, aside: str) -> None:
-    """Takes a folder away in one step, so that nobody writes into it any more, and deletes it.
+    """Moves a folder away in one step, so that nobody can write into it, then deletes it.
 
     Args:
-      path: the folder; an absent one is fine.
+      path: the folder; may be absent.
       aside: its name while it is being deleted.
     """
     try:
@@ -153,7 +153,7 @@ def remove_tree(path: str, aside: str) -> None:
 
 
 def delete(path: str) -> None:
-    """Deletes a folder with all it holds, or a file; what resists is left to the next run."""
+    """Deletes a file, or a folder and its contents; the next run gets what can't be deleted."""
     for _ in range(_DELETE_TRIES):
         if is_folder(path):
             shutil.rmtree(path, ignore_errors=True)

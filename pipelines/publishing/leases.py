@@ -1,11 +1,12 @@
-"""Leases: how others tell whether an attempt is alive where there are no locks.
+"""Leases: how to see whether an attempt is alive where there are no locks.
 
-An attempt keeps a small object in its staging, and whoever waits for the attempt writes it again
-every minute. It names the process that waits, so that a run on the same machine knows at once that
-the process is gone; all others go by the time at which the object was last written. Only times that
-the store gave are compared.
+An attempt keeps a small object in its staging, and whoever waits for the attempt rewrites it every
+minute. It names the waiting process, so that a run on the same machine knows at once when the
+process is gone; other machines go by when the object was last written. Only times given by the
+store are compared.
 
-A lease is a guess: a machine may have slept. Safety comes from the decision, see `manifest_commit`.
+A lease is only a guess, because a machine may have slept. The decision is what makes publication
+safe, see `manifest_commit`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ RENEWED_SECONDS = 60
 DEAD_SECONDS = 15 * 60
 # Nobody renews the lease of a job that isn't waited for, but its workers write shards.
 DEAD_UNWATCHED_SECONDS = 7 * 24 * 3600
-# A renewal may hang in a store that does not answer.
+# A renewal may hang if the store doesn't answer.
 _JOIN_SECONDS = 5
 
 
 def this_process() -> dict[str, Any] | None:
-    """Identifies this process among all of all machines; None where the system can't."""
+    """Identifies this process among those of all machines; None if the system can't."""
     started = _started(os.getpid())
     machine = _machine()
     if started is None or machine is None:
@@ -35,19 +36,19 @@ def this_process() -> dict[str, Any] | None:
 
 
 def has_ended(process: Mapping[str, Any] | None) -> bool:
-    """Whether a process is known to be gone; False where only another machine can tell."""
+    """Whether a process is known to be gone; always False for another machine's process."""
     if not process or process["machine"] != _machine():
         return False
     return bool(_started(process["pid"]) != process["started"])
 
 
 def is_dead(lease: Mapping[str, Any] | None, *, renewed: float, newest: float, now: float) -> bool:
-    """Whether nobody works on an attempt any more.
+    """Whether an attempt is dead.
 
     Args:
-      lease: what its lease says: ``process``, and whether it is ``watched``; None if there is none.
-      renewed: when the lease was written last, seconds since the epoch; 0 if that isn't known.
-      newest: when anything in the attempt's staging was.
+      lease: its content: ``process``, and whether it is ``watched``; None if there is no lease.
+      renewed: when the lease was last written, in seconds since the epoch; 0 if unknown.
+      newest: when anything in the attempt's staging was last written.
       now: the time by the same clock.
     """
     if lease is not None and has_ended(lease["process"]):
@@ -60,7 +61,7 @@ def is_dead(lease: Mapping[str, Any] | None, *, renewed: float, newest: float, n
 
 @contextlib.contextmanager
 def renewed(renew: Callable[[], bool]) -> Iterator[None]:
-    """Renews a lease from a thread while the body runs, until the lease is gone."""
+    """Renews a lease in a thread while the body runs, until the lease is gone."""
     ended = threading.Event()
 
     def work() -> None:
@@ -78,7 +79,7 @@ def renewed(renew: Callable[[], bool]) -> Iterator[None]:
 
 
 def _machine() -> str | None:
-    """This boot of this machine, and the namespace that its process ids are of (Linux)."""
+    """This machine's current boot, and the process id namespace (Linux)."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             boot = file.read().strip()
@@ -89,12 +90,12 @@ def _machine() -> str | None:
 
 
 def _started(pid: int) -> int | None:
-    """When a process started, in the kernel's ticks; None if there is none (or no Linux)."""
+    """When a process started, in kernel ticks; None if it doesn't exist (or not on Linux)."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name, in parentheses, may hold anything.
+            # The name, in parentheses, may contain anything.
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None
-    # A zombie has ended; its parent hasn't looked yet.
+    # A zombie has ended, but its parent hasn't reaped it yet.
     return None if fields[0] in (b"Z", b"X") else int(fields[19])

@@ -1,14 +1,14 @@
-"""Publication on a local filesystem: locks, the journal, and what becomes of interrupted runs.
+"""Publication on a local filesystem: locks, the journal, and recovery of interrupted runs.
 
-Two kernel locks, which end with their process, tell the living from the dead: every attempt holds
-the lock of its own staging folder while its submitter lives, and whoever changes what readers see
-holds the lock of the output root.
+Two kernel locks, which are released when their process ends, show which attempts are alive: each
+attempt holds the lock on its own staging folder while its submitter lives, and whoever changes what
+readers see holds the lock on the output root.
 
-A *journal* in the staging folder marks the point of no return. Before it, everything that can
-refuse is tried: each folder is made, the manifest is written beside its place, and all of it is
-synced. After it there are only renames: of the data sets' folders, then of the manifest. If one
-fails nevertheless, they are undone. If the process dies, the next run finishes the publication, or
-undoes it if it can't.
+A *journal* in the staging folder marks the point of no return. Everything that could be refused is
+tried before it: each folder is made, the manifest is written next to its place, and all of it is
+synced. Only renames come after it: of the data sets' folders, then of the manifest. If one of them
+still fails, they are undone. If the process dies, the next run finishes the publication, or undoes
+it if it can't.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class LocalCommit:
     """Publication of one attempt below a local output root.
 
     Args:
-      paths: the attempt's.
+      paths: the attempt's paths.
     """
 
     def __init__(self, paths: Layout) -> None:
@@ -71,7 +71,7 @@ class LocalCommit:
             self._own.end()
 
     def refuse_published(self) -> None:
-        """See `Commit`; shards of this name without a manifest are refused as well.
+        """See `Commit`; also refuses shards of this name that have no manifest.
 
         Raises:
           OutputError: there are such shards.
@@ -104,7 +104,7 @@ class LocalCommit:
                     for shard in shards:
                         disk.sync_file(shard.path)
             with self._locked(), self._staged():
-                # Whoever was quicker has decided.
+                # A concurrent step has already decided.
                 if not os.path.exists(self._decision):
                     disk.write(self._decision, made.to_json().encode())
         return Decision.from_json(storage.read_bytes(self._decision))
@@ -129,7 +129,7 @@ class LocalCommit:
             self._own.settle()
 
     def hold(self, decision: Decision) -> None:
-        """See `Commit`: the whole folder is made ready, then renamed to its place."""
+        """See `Commit`: the whole folder is prepared, then renamed into place."""
         paths = self._paths
         with self._locked():
             if self.read_outcome() is not None:
@@ -147,13 +147,13 @@ class LocalCommit:
                 disk.sync_folder(paths.all_held)
 
     def _locked(self) -> AbstractContextManager[None]:
-        """The lock of the output root; its file comes and goes with the staging of all runs."""
+        """Holds the lock on the output root; its file exists only while any run has staging."""
         output = self._paths.output
         return local_locks.hold(os.path.join(self._paths.all_staging, recovery.LOCK), output)
 
     @contextlib.contextmanager
     def _staged(self) -> Iterator[None]:
-        """Turns a refusal into one line, and missing files into the reason for that."""
+        """Turns a refusal into a one-line error, and missing files into the reason for that."""
         try:
             with recovery.writing(self._paths.staging):
                 yield
@@ -163,7 +163,7 @@ class LocalCommit:
             raise _gone(self._paths) from None
 
     def _place(self, decision: Decision) -> None:
-        """Moves the shards into the folders to be published; repeats what isn't done yet."""
+        """Moves the shards into the folders to be published; repeats only what isn't done yet."""
         for dataset, shards in decision.shards.items():
             ready = self._own.ready(dataset)
             with contextlib.suppress(FileExistsError):
@@ -189,7 +189,7 @@ class LocalCommit:
             disk.remove_file(self._own.temporary_manifest())
 
     def _prepare(self, manifest: Manifest) -> None:
-        """Does, before the journal, all that can be refused or needs room."""
+        """Does everything that could be refused or needs space, before the journal is written."""
         paths = self._paths
         for dataset in recovery.ORDER:
             published, parent = paths.published(dataset), self._own.parent(dataset)
@@ -214,10 +214,10 @@ class LocalCommit:
         self._sync_staging()
 
     def _probe(self, parent: str) -> None:
-        """Tries whether a folder of the staging can be renamed into another one and back.
+        """Tries whether a folder in staging can be renamed into another folder and back.
 
         Raises:
-          OutputError: it can't, for instance since the two are on different filesystems.
+          OutputError: it can't, for instance because the two are on different filesystems.
         """
         _refuse_unless_folder(parent)
         mine = os.path.join(self._paths.staging, "probe")
@@ -259,6 +259,6 @@ def _refuse_unless_folder(place: str) -> None:
 
 
 def _refuse_odd(folder: str) -> None:
-    """Refuses what stands where a run's folder belongs and is none."""
+    """Refuses a path for a run's folder that is something other than a folder."""
     if os.path.lexists(folder) and not disk.is_folder(folder):
         raise OutputError(f"{folder} is not a folder; move it away, then run again")

@@ -1,21 +1,22 @@
 """Publication on an object store, where the manifest alone makes a run visible.
 
-A store has neither locks nor renames, but it can write an object only if there is none of its name,
-or only if it is still the one that was read. Everything rests on three such writes:
+A store has neither locks nor renames, but it can write an object only if none of that name exists,
+or only if the object is still the one that was read. Everything depends on three such writes:
 
 1. *The verdict.* A publishing step records once whether its attempt is published or held; a step
-   that is retried, or wakes up late, reads it. Whoever wants to sweep an attempt away must first
-   win its verdict ("abandoned"), so that the attempt can't be published afterwards.
-2. *The copies.* Names of published shards contain the attempt's name, so that two attempts
-   never write the same object, and no published object is ever overwritten.
-3. *The manifest* is written when all copies are there, and only if there is none, or under
+   that is retried or delayed reads it. Whoever wants to sweep an attempt away must first write its
+   verdict ("abandoned"), so that the attempt can't be published afterwards.
+2. *The copies.* Names of published shards contain the attempt's name, so two attempts never write
+   the same object, and no published object is ever overwritten.
+3. *The manifest* is written once all copies exist, and only if there is none, or under
    ``--replace`` only if it is still the one that this attempt saw when it began.
 
-A verdict is carried out by anybody, any number of times, with the same end: the step, its retries,
-and later runs, whatever their ids, which find an attempt whose lease says that it is dead
-(`leases`). An attempt that finds the manifest taken withdraws: its copies go, then its staging.
+Anyone can carry out a verdict, any number of times, with the same result: the step, its retries,
+and later runs with any id that find an attempt whose lease shows that it is dead (`leases`). An
+attempt that finds the manifest taken withdraws: its copies are deleted, then its staging.
 
-`attempts` reads stagings, `verdicts` carries them out, `claims` has `--new_only` runs take turns.
+`attempts` reads staging, `verdicts` carries verdicts out, and `claims` makes `--new_only` runs take
+turns.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class ManifestCommit:
     """Publication of one attempt below the root of an object store.
 
     Args:
-      paths: the attempt's.
+      paths: the attempt's paths.
     """
 
     def __init__(self, paths: Layout) -> None:
@@ -99,7 +100,7 @@ class ManifestCommit:
         return None
 
     def published_names(self, count: int) -> list[str]:
-        """See `Commit`; the names are unlike those of any other attempt."""
+        """See `Commit`; the names differ from those of any other attempt."""
         return layout.numbered_names(count, self._paths.attempt[:IN_NAMES])
 
     def decide(self, make: Callable[[], Decision]) -> Decision:
@@ -127,8 +128,8 @@ class ManifestCommit:
         """See `Commit`.
 
         Raises:
-          ConflictError: another attempt replaced the run, took this one for dead, or keeps its
-            claim for too long.
+          ConflictError: another attempt replaced the run, took this one for dead, or held its claim
+            for too long.
         """
         with storage.writing(self._paths.manifest):
             if self._read_verdict() is None:
@@ -166,7 +167,7 @@ class ManifestCommit:
 
     @contextlib.contextmanager
     def _living(self, *, watched: bool) -> Iterator[None]:
-        """Settles what dead attempts left, and keeps this one's lease while the body runs."""
+        """Settles what dead attempts left, and renews this attempt's lease while the body runs."""
         paths, store = self._paths, self._store
         path = storage.join(paths.staging, LEASE)
         process = leases.this_process() if watched else None
@@ -176,7 +177,7 @@ class ManifestCommit:
                 store.create(path, as_json(lease))
                 lacks = store.lacks_conditions(path)
                 _recover(paths, store)
-                # From now on, the manifest that is there is the one that this run may replace.
+                # From now on, this run may replace only the manifest that exists now.
                 seen = store.read(paths.manifest)
                 content = as_json(lease | {"seen": seen.etag if seen else None})
                 store.put(path, content)
@@ -194,7 +195,7 @@ class ManifestCommit:
         etag = written.etag if written else ""
 
         def renew() -> bool:
-            # What the store refuses now it may take in a minute.
+            # The store may accept in a minute what it refuses now.
             with contextlib.suppress(*storage.ERRORS):
                 return store.replace(path, content, etag)
             return True
@@ -204,14 +205,14 @@ class ManifestCommit:
 
 
 def _recover(mine: Layout, store: Objects) -> None:
-    """Settles what dead attempts left, whatever their run, and deletes what nobody owns."""
+    """Settles what dead attempts of any run left, and deletes what nobody owns."""
     folders = [storage.join(mine.output, dataset) for dataset in layout.DATASETS]
     published = list_all(mine, folders, store)
     staged = list_attempts(mine.output, store)
     now = staged[mine.staging].modified(LEASE) if mine.staging in staged else 0
     for found in staged.values():
         if found.paths.staging != mine.staging and is_dead(found, store, now):
-            # A damaged manifest of another run is in nobody's way but that run's.
+            # A damaged manifest affects only its own run.
             with contextlib.suppress(DamagedError):
                 settle(found, store)
     alive = {(each.paths.run_id, each.paths.attempt[:IN_NAMES]) for each in staged.values()}
@@ -224,10 +225,10 @@ def _recover(mine: Layout, store: Objects) -> None:
 
 
 def _sweep_orphans(mine: Layout, suspects: Mapping[str, list[Object]], store: Objects) -> None:
-    """Deletes the shards of each run that its manifest doesn't own."""
+    """Deletes each run's shards that its manifest doesn't own."""
     if not suspects:
         return
-    # Manifests take a request each: most runs show by their names alone that all is well.
+    # Each manifest costs a request: for most runs, the names alone show that all is well.
     runs = {each.path for each in store.list(storage.join(mine.output, "runs"))}
     for run_id, listed in suspects.items():
         paths = dataclasses.replace(mine, run_id=run_id)

@@ -1,8 +1,7 @@
-"""The proof that a run is whole: what was planned, read, scored and written is one number.
+"""The proof that a run is complete: what was planned, read, scored and written adds up.
 
-Every count comes from another step, so that an element which a runner loses or delivers twice on
-its way from one step to the next makes two of them differ. A count that is missing is never taken
-for zero.
+Each count comes from a different step, so if a runner loses an element between steps or delivers it
+twice, two counts differ. A missing count is never taken for zero.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ def check(figures: Figures, totals: Totals, rows: Mapping[str, int]) -> None:
     """Checks the counts of a whole run against each other.
 
     Args:
-      figures: all that the steps counted, by group and name.
-      totals: of the manifest.
-      rows: by data set, the rows that the footers of its staged shards count.
+      figures: everything the steps counted, by group and name.
+      totals: the manifest's.
+      rows: by data set, the rows according to the footers of its staged shards.
 
     Raises:
-      ReconcileError: rows or files were lost on their way, or came twice.
+      ReconcileError: rows or files were lost or duplicated.
     """
     if (COUNTED, MATCHED) not in figures:
         raise ReconcileError(

@@ -1,7 +1,7 @@
-"""Publication: verify what was staged, decide, make it visible, the manifest last.
+"""Publication: verifies what was staged, decides, and makes it visible, the manifest last.
 
-The step may run more than once, since a runner retries it: until the decision is recorded all of
-it is done again, afterwards `Commit` takes only the steps that have not been taken.
+A runner may retry the step: until the decision is recorded, everything is done again; after that,
+`Commit` takes only the steps that are still missing.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ def publish(publication: Publication, shards: Iterable[Shard], figures: Figures)
     """Publishes a run, or holds it; safe to call again after any interruption.
 
     Args:
-      publication: what and where.
+      publication: what to publish and where.
       shards: the records of all staged shards.
       figures: counts by group and name: ``("totals", "rows_read")``, ``("species", "Adelie")``;
-        a tuple of them for a histogram and for what the labels say.
+        a histogram or a comparison with the labels is a tuple of counts.
 
     Returns:
       The manifest, which says whether the run is published or held.
 
     Raises:
-      ReconcileError: the shards on disk do not hold what was counted.
+      ReconcileError: the staged shards don't contain what was counted.
       RunExistsError: a run of this name was published meanwhile.
     """
     commit = choose.of(publication.layout)
@@ -55,7 +55,7 @@ def publish(publication: Publication, shards: Iterable[Shard], figures: Figures)
 
 
 def read_outcome(paths: Layout) -> Manifest | None:
-    """The manifest that this attempt published or held, None while it has done neither."""
+    """The manifest that this attempt published or held; None if it has done neither yet."""
     return choose.of(paths).read_outcome()
 
 
@@ -65,7 +65,7 @@ def verify_and_decide(
     """Verifies the staged shards and decides; publishes nothing.
 
     Raises:
-      ReconcileError: the shards on disk do not hold what was counted.
+      ReconcileError: the staged shards don't contain what was counted.
     """
     paths, recorded = publication.layout, list(shards)
     placed = {
@@ -82,7 +82,7 @@ def verify_and_decide(
 
 
 def _find_comparison(publication: Publication, figures: Figures) -> Comparison | None:
-    """The training and the last published run that isn't damaged."""
+    """Finds the training histograms and the last published run that isn't damaged."""
     card, paths = publication.card, publication.layout
     this_run = histograms.of_run(figures, card)
     if this_run is None or card.reference is None:
@@ -99,9 +99,9 @@ def _find_comparison(publication: Publication, figures: Figures) -> Comparison |
 
 
 def _refuse_done(publication: Publication, manifest: Manifest, shards: Sequence[str]) -> None:
-    """Refuses files that another run has published since this one looked at the ledger."""
+    """Refuses files that another run has published since this run read the ledger."""
     paths = publication.layout
-    # Clocks of two machines may differ; a day is more than they do.
+    # Two machines' clocks may differ, but by less than a day.
     start = datetime.datetime.fromisoformat(str(manifest.start)) - datetime.timedelta(days=1)
     mine = ledger.read_fingerprints(shards)
     sha256 = str(manifest.model.sha256)

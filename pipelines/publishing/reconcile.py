@@ -1,4 +1,4 @@
-"""The step that checks the counts of each file against each other."""
+"""The step that checks each file's counts against each other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines.datasets import schemas
 
 
 class Reconciled(NamedTuple):
-    """What `ReconcileFn` emits: rows of `schemas.FILES`, and the totals."""
+    """The outputs of `ReconcileFn`: rows of `schemas.FILES`, and the totals."""
 
     files: PCollection[pa.RecordBatch]
     counts: PCollection[Any]

@@ -1,7 +1,7 @@
-"""What interrupted publications come to: finished, undone or swept away.
+"""Recovery of interrupted publications: finished, undone or swept away.
 
-A folder is known by what it holds, the attempt's name in its shards' footers, so an output root
-may be copied to another disk at any moment and go on there.
+A folder is identified by its content, the attempt's name in its shards' footers, so you can copy an
+output root to another disk at any time and continue there.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from pipelines.runs.manifest import Manifest
 from pipelines.storage import local_locks
 
 LOCK = ".lock"
-# Predictions come last: what readers look at most changes right before the manifest.
+# Predictions come last, so that what readers use most changes right before the manifest.
 ORDER = layout.DATASETS[::-1]
 
 
 class Attempt:
-    """The files of one attempt below a local output root, and the way from its journal.
+    """The files of one attempt below a local output root, and what follows from its journal.
 
     Args:
-      paths: the attempt's.
+      paths: the attempt's paths.
 
     Attributes:
-      journal: marks the point of no return; holds the manifest.
+      journal: marks the point of no return; contains the manifest.
     """
 
     def __init__(self, paths: Layout) -> None:
@@ -42,31 +42,31 @@ class Attempt:
         self.journal = os.path.join(paths.staging, "journal.json")
 
     def ready(self, *names: str) -> str:
-        """Where the data sets wait, under their published names."""
+        """The folder where the data sets wait, under their published names."""
         return os.path.join(self.paths.staging, "ready", *names)
 
     def replaced(self, *names: str) -> str:
-        """Where what is replaced goes."""
+        """The folder for what is replaced."""
         return os.path.join(self.paths.staging, "replaced", *names)
 
     def temporary_manifest(self) -> str:
-        """The manifest beside its place, whole and synced before it is renamed."""
+        """The manifest next to its final place, complete and synced before it is renamed."""
         folder, name = os.path.split(self.paths.manifest)
         return os.path.join(folder, f".{name}.{self.paths.attempt}")
 
     def parent(self, dataset: str) -> str:
-        """The folder of a data set's runs."""
+        """The parent folder of a data set's runs."""
         return os.path.dirname(self.paths.published(dataset))
 
     def probe_in(self, parent: str) -> str:
-        """The name under which a folder is tried for renaming into it."""
+        """The name used to test whether a folder can be renamed into this one."""
         return os.path.join(parent, f".{self.paths.attempt}")
 
     def settle(self) -> None:
         """Finishes a publication that has a journal, or undoes it.
 
         Raises:
-          OutputError: it was undone, or neither could be done.
+          OutputError: it was undone, or could be neither finished nor undone.
         """
         paths = self.paths
         if not os.path.lexists(self.journal):
@@ -88,7 +88,7 @@ class Attempt:
                     f"({_reason(other, paths.output)}): free the way, then the next run finishes it"
                 ) from error
             raise OutputError(f"{reason}; nothing is published") from error
-        # A held run of this name is older.
+        # Any held run of this name is older.
         if os.path.lexists(paths.held):
             disk.remove_tree(paths.held, self.replaced("held"))
             disk.remove_empty(paths.all_held)
@@ -96,7 +96,7 @@ class Attempt:
             self._remove_journal()
 
     def _roll_forward(self, manifest: Manifest) -> None:
-        """Takes every step from the journal to the manifest that has not been taken yet."""
+        """Takes every step from the journal to the manifest that hasn't been taken yet."""
         paths = self.paths
         touched: set[str] = set()
         for dataset in ORDER:
@@ -124,7 +124,7 @@ class Attempt:
         disk.sync_folder(os.path.dirname(paths.manifest))
 
     def _roll_back(self) -> None:
-        """Undoes a publication that has no manifest yet: what was replaced comes back."""
+        """Undoes a publication that has no manifest yet, and restores what was replaced."""
         for dataset in reversed(ORDER):
             published = self.paths.published(dataset)
             ready, replaced = self.ready(dataset), self.replaced(dataset)
@@ -148,10 +148,10 @@ class Attempt:
         disk.sync_folder(self.paths.staging)
 
     def _read_journal(self) -> Manifest:
-        """The manifest to publish.
+        """Reads the manifest to publish.
 
         Raises:
-          ValueError: the journal isn't this attempt's, or damaged.
+          ValueError: the journal is damaged or another attempt's.
         """
         try:
             manifest = manifests.parse_manifest(self.journal, storage.read_bytes(self.journal))
@@ -164,18 +164,18 @@ class Attempt:
         return manifest
 
     def _has_ended(self) -> bool:
-        """Whether the manifest of just this attempt is there."""
+        """Whether this attempt's own manifest is published."""
         found = commit.read_manifest(self.paths.manifest)
         return found is not None and found.attempt == self.paths.attempt
 
     def _holds(self, folder: str, names: Sequence[str]) -> bool:
-        """Whether a folder holds just the named shards, each this attempt's."""
+        """Whether a folder contains exactly the named shards, all of them this attempt's."""
         return set(disk.list_names(folder)) == set(names) and all(
             self._wrote(os.path.join(folder, name)) for name in names
         )
 
     def _is_mine(self, folder: str) -> bool:
-        """Whether a folder holds a shard of this attempt."""
+        """Whether a folder contains a shard of this attempt."""
         return any(self._wrote(os.path.join(folder, name)) for name in disk.list_names(folder))
 
     def _wrote(self, shard: str) -> bool:
@@ -188,7 +188,7 @@ class Attempt:
         return known == (self.paths.run_id.encode(), self.paths.attempt.encode())
 
     def end(self) -> None:
-        """Settles an attempt and removes what it leaves beside a published or held run."""
+        """Settles an attempt and removes everything it leaves except a published or held run."""
         try:
             self.settle()
         finally:
@@ -197,7 +197,7 @@ class Attempt:
                 self.sweep()
 
     def sweep(self) -> None:
-        """Removes all that an attempt left, but for what is published or held."""
+        """Removes everything an attempt left, except what is published or held."""
         paths = self.paths
         with contextlib.suppress(OSError):
             disk.remove_file(self.temporary_manifest())
@@ -207,7 +207,7 @@ class Attempt:
         for dataset in layout.DATASETS:
             disk.remove_empty(paths.published(dataset))
         if not self._has_ended():
-            # Made for a run that came to nothing.
+            # Made for a run that wasn't published.
             for place in (*places, os.path.dirname(paths.manifest)):
                 disk.remove_empty(place)
         aside = os.path.join(paths.all_staging, f".{paths.run_id}.{paths.attempt}")
@@ -218,7 +218,7 @@ class Attempt:
 def settle_all(paths: Layout) -> None:
     """Finishes or undoes every publication that has a journal.
 
-    Nobody writes a journal while another has one, so none is older than what readers see.
+    Nobody writes a journal while another one exists, so none is older than what readers see.
     """
     for found in _attempts(paths.output):
         other = Attempt(found)
@@ -230,10 +230,10 @@ def settle_all(paths: Layout) -> None:
 
 
 def recover(output: str) -> None:
-    """Finishes, undoes or removes what dead runs left, and whatever else is in staging."""
+    """Finishes, undoes or removes what dead runs left, and anything else in staging."""
     for found in _attempts(output):
         lock = os.path.join(found.staging, LOCK)
-        # One that can be neither finished nor undone must not stop the others.
+        # An attempt that can be neither finished nor undone must not stop the others.
         with local_locks.try_to_hold(lock) as dead, contextlib.suppress(OutputError):
             if dead:
                 Attempt(found).end()
@@ -252,7 +252,7 @@ def recover(output: str) -> None:
 
 
 def _attempts(output: str) -> Iterator[Layout]:
-    """Every attempt that has staging."""
+    """Lists every attempt that has staging."""
     staging = Layout(output=output, run_id="", attempt="").all_staging
     for run_id in filter(layout.is_run_id, disk.list_names(staging)):
         if disk.is_folder(os.path.join(staging, run_id)):
@@ -264,13 +264,13 @@ def _attempts(output: str) -> Iterator[Layout]:
 
 @contextlib.contextmanager
 def writing(place: str) -> Iterator[None]:
-    """Turns the system's refusal into one clear line.
+    """Turns a filesystem error into a one-line error.
 
     Args:
-      place: named where the error itself names no file.
+      place: named if the error itself names no file.
 
     Raises:
-      OutputError: the body met an error of the filesystem.
+      OutputError: the body met a filesystem error.
     """
     try:
         yield

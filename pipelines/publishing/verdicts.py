@@ -1,4 +1,4 @@
-"""Carrying an attempt's verdict out: by anybody, any number of times, with the same end."""
+"""Execution of an attempt's verdict: by anyone, any number of times, with the same result."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from pipelines.storage.objects import Objects
 
 
 class _Lost(Exception):
-    """An attempt can't be published any more, whatever its verdict.
+    """Raised when an attempt can't be published any more, whatever its verdict.
 
     Attributes:
-      error: what its job ends with.
+      error: the error that its job ends with.
     """
 
     def __init__(self, error: ConflictError | RunExistsError) -> None:
@@ -44,7 +44,7 @@ class _Lost(Exception):
 
 
 class _Copy(NamedTuple):
-    """A shard to be copied: from where, to where, and its bytes."""
+    """A shard to be copied: its source, its target and its size in bytes."""
 
     source: str
     target: str
@@ -54,7 +54,7 @@ class _Copy(NamedTuple):
 def carry_out(
     paths: Layout, verdict: Verdict, decision: Decision, store: Objects
 ) -> ConflictError | RunExistsError | None:
-    """Carries a verdict out; of an attempt that lost, deletes the copies and returns the reason."""
+    """Carries out a verdict; if the attempt lost, deletes the copies and returns the reason."""
     held = verdict.status == HOLD
     visible = paths.held_manifest if held else paths.manifest
     copies = [
@@ -65,21 +65,21 @@ def carry_out(
     try:
         owner = read_owner(visible, store)
         if owner is not None and owner != paths.attempt and not (held or verdict.replace):
-            # Found out before readers that go by folders see any copy.
+            # Checked before readers that list folders see any copy.
             raise _Lost(exists_already(paths))  # noqa: TRY301 - lost here or while copying: one end
         if owner != paths.attempt:
             folders = {copy.target.rpartition("/")[0] for copy in copies}
             _copy(paths, folders, copies, store)
             _write_manifest(paths, verdict, manifest_bytes(decision.manifest), store)
     except _Lost as lost:
-        # Another may have finished this attempt in the meantime, and removed what it needs.
+        # Someone else may have finished this attempt meanwhile, and removed what it needs.
         owner = read_owner(visible, store)
         if owner == "":
             raise DamagedError(f"{visible} is damaged; move it away, or restore it") from lost
         if owner != paths.attempt:
             store.delete(copy.target for copy in copies)
             return lost.error
-    # Readers see the new run: what else is here, the old one first of all, can go.
+    # Readers see the new run: everything else here can go, above all the old run.
     mine = {visible, *(copy.target for copy in copies)}
     if not held:
         sweep_run(paths, mine, store)
@@ -92,7 +92,7 @@ def _target(paths: Layout, dataset: str, *, held: bool) -> str:
 
 
 def _copy(paths: Layout, folders: Collection[str], copies: Sequence[_Copy], store: Objects) -> None:
-    """Makes the copies that are missing, and looks whether all are there."""
+    """Makes the missing copies, and checks that all of them exist."""
 
     def missing() -> list[_Copy]:
         there = {each.path: each.size for each in list_all(paths, folders, store)}
@@ -128,7 +128,7 @@ def _write_manifest(paths: Layout, verdict: Verdict, content: bytes, store: Obje
 
 
 def exists_already(paths: Layout) -> RunExistsError:
-    """What a run ends with whose id is taken."""
+    """The error for a run whose id is taken."""
     return RunExistsError(
         f"run {paths.run_id} is published already ({paths.manifest}); "
         "choose another --run_id, or give --replace"
@@ -136,10 +136,10 @@ def exists_already(paths: Layout) -> RunExistsError:
 
 
 def settle(found: Attempt, store: Objects) -> None:
-    """Ends an attempt that nobody works on, by its verdict; one that has none is abandoned.
+    """Ends a dead attempt according to its verdict; without a verdict, it is abandoned.
 
-    Only what the listing shows is deleted: if the attempt is alive after all, what it wrote since
-    stays.
+    Deletes only what the listing shows: if the attempt is alive after all, anything it has written
+    since then stays.
     """
     paths = found.paths
     lease, decision, last = (
@@ -148,20 +148,20 @@ def settle(found: Attempt, store: Objects) -> None:
     store.create(last, as_json(Verdict(ABANDONED)._asdict()))
     verdict = read_verdict(paths, store)
     decided = store.read(decision)
-    # Without a decision, the end of the attempt has been interrupted.
+    # Without a decision, the attempt's cleanup was interrupted.
     if verdict is not None and verdict.status != ABANDONED and decided is not None:
         carry_out(paths, verdict, Decision.from_json(decided.content), store)
-    # The verdict goes last, so that until then nothing can come of the attempt.
+    # The verdict is deleted last, so that until then the attempt can't be published.
     store.delete(each.path for each in found.found if each.path not in (lease, last))
     store.delete([lease])
     store.delete([last])
 
 
 def sweep_run(paths: Layout, mine: Collection[str], store: Objects) -> None:
-    """Deletes all shards of a published run's folders but its own, and those of live attempts.
+    """Deletes all shards in a published run's folders except its own and those of live attempts.
 
-    In this order: what is listed before the stagings, and has none, was published or left earlier
-    than the manifest that is read at last.
+    The order matters: a shard that is listed before staging is, and whose attempt has no staging,
+    was published or left behind before the manifest was read, which happens last.
     """
     listed = [each.path for each in list_all(paths, map(paths.published, layout.DATASETS), store)]
     others = [path for path in listed if path not in mine]

@@ -1,4 +1,4 @@
-"""Staged shards on their way to publication: checked by their own footers, in published order."""
+"""Checks of staged shards before publication: by their own footers, in published order."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pipelines.runs.layout import Layout
 def check(
     paths: Layout, commit: Commit, dataset: str, shards: Iterable[Shard]
 ) -> tuple[PlacedShard, ...]:
-    """Checks a data set's shards by their footers, where they are staged, and names them.
+    """Checks a data set's staged shards by their footers, and names them.
 
     Raises:
-      ReconcileError: a shard holds other rows than were written, is of another attempt, or has
-        been recorded twice.
+      ReconcileError: a shard contains other rows than were written, belongs to another attempt, or
+        was recorded twice.
     """
     mine = sorted((shard for shard in shards if shard.dataset == dataset), key=_by_place)
     if len({shard.path for shard in mine}) != len(mine):
@@ -35,7 +35,7 @@ def check(
 
 
 def _check(paths: Layout, shard: Shard) -> int:
-    """Checks one shard's rows and whose it is, and returns its bytes."""
+    """Checks one shard's rows and owner, and returns its size in bytes."""
     with storage.open_input(shard.path) as source:
         footer = pq.ParquetFile(source).metadata
         found, about = footer.num_rows, footer.metadata or {}

@@ -1,8 +1,8 @@
-"""Everything that touches Beam's private parts, as read in Beam 2.77.
+"""Everything that depends on Beam's private parts, as of Beam 2.77.
 
-Two patches keep strangers away from Beam's own servers. Beam starts LOOPBACK workers with a server
-on all addresses that runs what anybody sends it: here it listens on loopback and asks for a secret
-that only the job knows. Beam connects to its job server by TCP: here by a Unix socket.
+Two patches protect Beam's own servers from other users. Beam starts LOOPBACK workers with a server
+on all addresses that runs anything sent to it: here it listens on loopback and requires a secret
+that only the job knows. Beam connects to its job server by TCP: here it uses a Unix socket.
 `tests/runners/test_beam_private.py` fails when Beam changes what is patched or replaced here.
 """
 
@@ -43,10 +43,10 @@ _IN_PROCESS = "use_loopback_process_worker"
 
 
 def reach_loopback_directly() -> None:
-    """Keeps this process, and those it starts, from asking a proxy for this machine itself.
+    """Keeps this process and its children from using a proxy to reach this machine itself.
 
-    gRPC and urllib take a proxy from the environment for any address; a proxy elsewhere would
-    then be asked for its own loopback, and the job would wait for it.
+    gRPC and urllib use the environment's proxy for any address; a proxy elsewhere would then be
+    asked for its own loopback, and the job would wait for it.
     """
     for name, others in (("no_proxy", "NO_PROXY"), ("no_grpc_proxy", "no_proxy")):
         given = os.environ.get(name) or os.environ.get(others) or ""
@@ -55,7 +55,7 @@ def reach_loopback_directly() -> None:
 
 
 class LoopbackPool(worker_pool_main.BeamFnExternalWorkerPoolServicer):
-    """Starts workers in this process, for whoever knows the secret."""
+    """Starts workers in this process for anyone who knows the secret."""
 
     def __init__(self, secret: str, **settings: Any) -> None:
         super().__init__(**settings)
@@ -67,22 +67,22 @@ class LoopbackPool(worker_pool_main.BeamFnExternalWorkerPoolServicer):
         return super().StartWorker(request, context)
 
     def StopWorker(self, request: Any, context: Any) -> Any:
-        # The request has no room for a secret; a worker ends when its runner hangs up.
+        # The request has no room for a secret; a worker ends when its runner disconnects.
         return beam_fn_api_pb2.StopWorkerResponse()
 
 
 def start_loopback_workers(pipeline: Any, options: PipelineOptions) -> list[Callable[[], object]]:
-    """Stands in for `PortableRunner.start_and_replace_loopback_environments`.
+    """Replaces `PortableRunner.start_and_replace_loopback_environments`.
 
     Args:
-      pipeline: its environments that ask for workers in this process get the address of some.
+      pipeline: its environments that ask for workers in this process get the pool's address.
       options: the pipeline's.
 
     Returns:
-      What ends them.
+      Functions that stop the workers.
 
     Raises:
-      UsageError: workers in processes of their own are asked for.
+      UsageError: the options ask for workers in separate processes.
     """
     if options.view_as(DebugOptions).lookup_experiment(_IN_PROCESS, False):
         raise UsageError(f"--experiments={_IN_PROCESS}: use --environment_type=EXTERNAL instead")
@@ -108,7 +108,7 @@ def start_loopback_workers(pipeline: Any, options: PipelineOptions) -> list[Call
 
 
 def guard_loopback_workers() -> None:
-    """Makes every portable runner of this process start them so, not Flink's alone."""
+    """Guards the loopback workers of every portable runner in this process, not only Flink's."""
     PortableRunner.start_and_replace_loopback_environments = staticmethod(start_loopback_workers)
 
 
@@ -116,7 +116,7 @@ class JobServerProcess(subprocess_server.SubprocessServer):
     """A job server that listens on a Unix socket.
 
     Args:
-      command: what starts it.
+      command: starts it.
       address: where it listens.
     """
 
@@ -131,7 +131,7 @@ class JobServerProcess(subprocess_server.SubprocessServer):
 
 
 class IgnoreDisconnects:
-    """A hook for threads that end with an error; it ignores lost connections.
+    """A thread exception hook that ignores lost connections.
 
     Args:
       report: the hook for all other errors.
@@ -147,14 +147,14 @@ class IgnoreDisconnects:
 
 @contextlib.contextmanager
 def quiet_workers() -> Iterator[None]:
-    """Keeps workers that are threads of this process from printing tracebacks in the body.
+    """Keeps workers that are threads of this process from printing tracebacks during the body.
 
-    Beam 2.77's `sdk_worker` prints the traceback of a step that failed, which the submitter
-    reports anyway, and its threads die of a lost connection when the runner hangs up.
+    Beam 2.77's `sdk_worker` prints the traceback of a failed step, which the submitter reports
+    anyway, and its threads fail with a lost connection when the runner disconnects.
     """
     hook = threading.excepthook
     threading.excepthook = IgnoreDisconnects(hook)
-    # A module's own name goes before the builtin.
+    # A module's own name takes precedence over the builtin.
     vars(sdk_worker)["print"] = _print_nothing
     try:
         yield

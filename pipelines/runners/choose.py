@@ -1,4 +1,4 @@
-"""The table of runners. A new one is a module beside this one, and a line here."""
+"""The table of runners: to add one, write a module next to this one and add a line here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _flink(_: str) -> Runner:
     return Flink()
 
 
-# By the name that a user gives, in lower case; each is made from the name as it was given.
+# Keys are lower-case names; each runner is made from the name as the user gave it.
 _RUNNERS: Mapping[str, Callable[[str], Runner]] = {
     **dict.fromkeys(("directrunner", "direct", "fnapirunner", "fnapi"), lambda _: Local()),
     **dict.fromkeys(("flinkrunner", "flink"), _flink),
@@ -27,13 +27,13 @@ _DEFAULT = "DirectRunner"
 
 
 def choose_runner(name: str | None) -> Runner:
-    """Looks a runner up.
+    """Looks up a runner.
 
     Args:
       name: ``--runner``; None means the local one.
 
     Returns:
-      The one in the table, or else Beam's own of this name.
+      The runner in the table, or else Beam's own of this name.
     """
     given = name or _DEFAULT
     return _RUNNERS.get(given.lower(), Other)(given)

@@ -1,4 +1,4 @@
-"""Google's Dataflow, whose workers see nothing of this machine."""
+"""Google's Dataflow, whose workers can't see anything on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Dataflow(Other):
     def complete(self, arguments: Sequence[str], job_name: str) -> list[str]:
         completed = super().complete(arguments, job_name)
         if not {"--save_main_session", "--no_save_main_session"} & {*arguments}:
-            # By default Beam sends the main module there; our steps are in packages.
+            # By default Beam sends only the main module; our steps are in packages.
             completed.append("--no_save_main_session")
         return completed
 
@@ -30,7 +30,7 @@ class Dataflow(Other):
 
     def check(self, options: PipelineOptions) -> None:
         super().check(options)
-        # Beam would ask the cloud for them, for minutes where there are no credentials.
+        # Otherwise Beam asks the cloud for them, which takes minutes if there are no credentials.
         cloud = options.view_as(GoogleCloudOptions)
         missing = [flag for flag in ("project", "region") if not getattr(cloud, flag)]
         if not (cloud.temp_location or cloud.staging_location):

@@ -1,4 +1,4 @@
-"""Flags that a runner wants unless the user gave them."""
+"""Default flags for a runner, unless the user gave them."""
 
 from __future__ import annotations
 

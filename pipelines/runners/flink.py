@@ -1,4 +1,4 @@
-"""Beam's Flink runner, with jobs that can be cancelled and a job server that leaves nothing."""
+"""Beam's Flink runner, with jobs that can be cancelled and a job server that is always stopped."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from pipelines.runners.submission import Submission
 
 # Flink 2 runs Beam's batch jobs with its streaming engine, in bundles of some thousand elements.
 _BATCH_VERSION = "1.20"
-# Between the stages of a job Flink ends a worker, and its model with it, unless it may keep it for
-# this long. It keeps one that died just as well: restarts must wait longer (docs/flink.md).
+# Flink ends a worker, and its model with it, between the stages of a job unless it may keep it for
+# this long. It also keeps dead workers, so restarts must wait longer (docs/flink.md).
 _CACHE_MILLISECONDS = 5_000
-# In the manifest of the job server that deploy/flink/sockets.py has changed.
+# Marks the manifest of a job server that deploy/flink/sockets.py has changed.
 _SOCKETS = b"Penguin-Sockets: unix"
-# Beam's flag wants a port beside the host, and makes both the name of the socket.
+# Beam's flag takes a host and a port, and builds the socket's name from both.
 _SOCKET_NUMBER = 1
 # The parameter of `--environment_config` that names the file of a pool's secret.
 _SECRET_FILE = "secret_file"
 
 
 class Flink(Runner):
-    """Completes and checks the flags of Flink, and runs the job on `FlinkRunner`."""
+    """Completes and checks Flink's flags, and runs the job on `FlinkRunner`."""
 
     def complete(self, arguments: Sequence[str], job_name: str) -> list[str]:
         beam_private.reach_loopback_directly()
@@ -84,10 +84,10 @@ class Flink(Runner):
 
 
 class FlinkRunner(flink_runner.FlinkRunner):
-    """Beam's runner, but for the end of the job and of its job server, which `close` brings.
+    """Beam's runner, except that `close` ends the job and its job server.
 
-    Beam stops the server itself at the first Ctrl-C and takes the signal's handler for that. Told
-    to cancel a batch job, the server only stops waiting for it: Flink goes on.
+    Beam itself stops the server at the first Ctrl-C and replaces the signal handler to do so. When
+    the server is told to cancel a batch job, it only stops waiting for it: Flink carries on.
 
     Args:
       options: the pipeline's.
@@ -103,9 +103,9 @@ class FlinkRunner(flink_runner.FlinkRunner):
         self._server: _JobServer | None = None
 
     def default_environment(self, options: PipelineOptions) -> environments.Environment:
-        """The workers' environment; a pool's secret goes into it, not into the options.
+        """The workers' environment; a pool's secret goes here and not into the options.
 
-        Flink's page shows the options to whoever may see it, and `ps` the command line. So
+        Flink's page shows the options to anyone who may see it, and `ps` shows the command line. So
         ``--environment_config`` names a file: ``{"url": …, "params": {"secret_file": …}}``.
 
         Raises:
@@ -133,17 +133,17 @@ class FlinkRunner(flink_runner.FlinkRunner):
         return self._server
 
     def stop(self) -> None:
-        """Stops the job on its cluster and waits for its end; an embedded Flink has none."""
+        """Stops the job on its cluster and waits for its end; an embedded Flink has no such job."""
         if self._master not in flink_runner.MAGIC_HOST_NAMES:
             flink_rest.cancel(self._master, self._job_name)
 
     def close(self) -> None:
-        """Stops the job server, which may never have started, and the job if it still runs."""
+        """Stops the job server, if it ever started, and the job if it is still running."""
         server, self._server = self._server, None
         if server is None or not server.started:
             return
         server.stop()
-        # An embedded Flink has ended with its server.
+        # An embedded Flink ended with its server.
         self.stop()
 
 
@@ -167,7 +167,7 @@ class _JobServer(flink_runner.FlinkJarJobServer):
         return self._server.start()
 
     def _configure_embedded(self) -> None:
-        """Closes the doors of a Flink that runs inside the job server."""
+        """Locks down the ports of a Flink that runs inside the job server."""
         settings = embedded_settings(self._local_temp_root)
         with open(os.path.join(self._local_temp_root, "config.yaml"), "w") as file:
             json.dump(settings, file)
@@ -180,7 +180,7 @@ class _JobServer(flink_runner.FlinkJarJobServer):
         if not self._on_sockets:
             return list(super().java_arguments(job_port, *others))
         arguments = super().java_arguments(_SOCKET_NUMBER, *others)
-        # A later flag wins. Nobody asks for a Java expansion service.
+        # A later flag wins. Nobody needs a Java expansion service.
         arguments += ["--job-host", self._socket, "--expansion-port", -1]
         if self._master_url in flink_runner.MAGIC_HOST_NAMES:
             arguments += ["--flink-conf-dir", self._local_temp_root]
@@ -190,12 +190,12 @@ class _JobServer(flink_runner.FlinkJarJobServer):
         command, endpoint = super().subprocess_cmd_and_endpoint()
         self.started = True
         here = str(os.getpid())
-        # Isolated: the folder where the job is started has no say in what is imported.
+        # Isolated: the folder where the job is started doesn't affect what is imported.
         return [sys.executable, "-I", supervisor.__file__, here, *command], endpoint
 
 
 def embedded_settings(folder: str) -> dict[str, object]:
-    """Flink's settings for an embedded cluster: loopback only, and only for who has its key.
+    """Flink's settings for an embedded cluster: loopback only, and only for clients with its key.
 
     Args:
       folder: where the key goes; nobody else may enter it.

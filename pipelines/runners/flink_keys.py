@@ -1,6 +1,6 @@
-"""A key for one Flink, so that its parts talk to each other and to nobody else.
+"""A key for one Flink, so that its parts accept connections only from each other.
 
-It imports neither Beam nor anything of the pipeline: `deploy/flink/cluster.py` uses it as well.
+Imports neither Beam nor any part of the pipeline, because `deploy/flink/cluster.py` uses it too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
-# What a client of Flink's REST API shows, and by which it knows Flink: certificate and key.
+# Certificate and key of a client of Flink's REST API, which it also checks Flink against.
 CLIENT = "client.pem"
 _STORE = "key.p12"
 _DAYS = 3650
@@ -26,13 +26,13 @@ _CIPHER = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
 
 
 def make(folder: str) -> Mapping[str, object]:
-    """Makes a key with a certificate of its own, for Flink on this machine and for its clients.
+    """Makes a key and its certificate, for Flink on this machine and for its clients.
 
     Args:
       folder: gets the key for Java, and `CLIENT` for others; nobody else may enter it.
 
     Returns:
-      Flink's settings by which its parts and its REST API take only those who have the key.
+      Flink's settings that make its parts and its REST API accept only holders of the key.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
@@ -52,7 +52,7 @@ def make(folder: str) -> Mapping[str, object]:
     )
     password = secrets.token_urlsafe(32)
     store = os.path.join(folder, _STORE)
-    # The password is random, so deriving a key from it need not be slow; Flink does that for each
+    # The password is random, so deriving a key from it needn't be slow; Flink does that for each
     # of the 160 jars that a TaskManager fetches for a job.
     encryption = (
         serialization.PrivateFormat.PKCS12.encryption_builder()

@@ -1,4 +1,4 @@
-"""What is asked of a Flink cluster itself, by its REST API."""
+"""Requests to a Flink cluster's own REST API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
 
 
 def count_slots(master: str) -> int | None:
-    """How many slots a cluster has in all; None if it does not say.
+    """Counts a cluster's slots; None if it doesn't say.
 
     Args:
       master: host and port of its REST API.
@@ -32,7 +32,7 @@ def count_slots(master: str) -> int | None:
 
 
 def cancel(master: str, job_name: str) -> None:
-    """Cancels the jobs of a name that still run, and waits for their end.
+    """Cancels the running jobs of a name, and waits for them to end.
 
     Args:
       master: host and port of the cluster's REST API.
@@ -58,17 +58,17 @@ def _running(master: str, job_name: str) -> set[str]:
 
 
 def ask(master: str, path: str, method: str = "GET", conf: str | None = None) -> Any:
-    """Asks a cluster's REST API.
+    """Sends a request to a cluster's REST API.
 
     Args:
       master: host and port.
       path: as in Flink's documentation, from the first slash on.
-      method: of the request.
-      conf: Flink's folder of settings, None for the one of `FLINK_CONF_DIR`; where it has the
-        cluster's key, the connection is encrypted, and each side proves that it has that key.
+      method: the HTTP method.
+      conf: Flink's folder of settings, None for that of `FLINK_CONF_DIR`; if it has the cluster's
+        key, the connection is encrypted, and each side proves that it has the key.
 
     Raises:
-      OSError: it cannot be reached.
+      OSError: the API can't be reached.
     """
     conf = os.environ.get("FLINK_CONF_DIR", "") if conf is None else conf
     key, scheme, context = os.path.join(conf, KEY), "http", None

@@ -1,4 +1,4 @@
-"""Beam's in-process runner, whose workers are threads in memory."""
+"""Beam's in-process runner, whose workers are threads."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _IN_MEMORY = "in_memory"
 class Local(Runner):
     """Runs the job in this process.
 
-    It stands in for Beam's own DirectRunner, which first looks for another runner's binary on the
-    net, so that one command would run in different ways on and off line.
+    Replaces Beam's own DirectRunner, which first looks online for another runner's binary, so the
+    same command would run differently with and without a network.
     """
 
     def complete(self, arguments: Sequence[str], job_name: str) -> list[str]:
@@ -30,7 +30,7 @@ class Local(Runner):
         )
 
     def check(self, options: PipelineOptions) -> None:
-        # In every other mode workers send through gRPC, with streams that a timer flushes.
+        # In every other mode workers send data through gRPC, with streams that a timer flushes.
         mode = options.view_as(DirectOptions).direct_running_mode
         if mode != _IN_MEMORY:
             raise UsageError(

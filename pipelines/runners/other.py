@@ -1,4 +1,4 @@
-"""Any runner that Beam has under the name the user gave, Prism among them."""
+"""Any other runner that Beam knows by the name the user gave, such as Prism."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.runners.submission import Submission
 
 
 class Other(Runner):
-    """Hands the job to Beam's runner of this name.
+    """Passes the job to Beam's runner of this name.
 
     Args:
       name: as the user gave it.

@@ -1,4 +1,4 @@
-"""What the job asks of a runner; one module describes each."""
+"""What the job requires of a runner; each runner has a module of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipelines.errors import UsageError
 from pipelines.runners.flags import add_defaults
 from pipelines.runners.submission import Submission
 
-# Makes workers send what they emit by a timer, which loses bytes (docs/reliability.md).
+# Makes workers send their output by a timer, which loses bytes (docs/reliability.md).
 _TIMED_STREAM = "data_buffer_time_limit_ms"
 
 
@@ -19,7 +19,7 @@ class Runner(abc.ABC):
     """One runner: completes the flags, checks them, and makes a submission."""
 
     def complete(self, arguments: Sequence[str], job_name: str) -> list[str]:
-        """Adds the flags that a batch job needs on this runner where the user gave none of them.
+        """Adds the flags that a batch job needs on this runner, unless the user gave them.
 
         Args:
           arguments: the command line.
@@ -28,10 +28,10 @@ class Runner(abc.ABC):
         return add_defaults(arguments, {"--job_name": job_name})
 
     def check_reach(self, paths: Sequence[str]) -> None:  # noqa: B027
-        """Refuses paths that this runner's workers can't reach; most reach all.
+        """Refuses paths that this runner's workers can't reach; most runners can reach all.
 
         Args:
-          paths: of the input and the output.
+          paths: those of the input and the output.
 
         Raises:
           UsageError: a path is out of reach.
@@ -54,7 +54,7 @@ class Runner(abc.ABC):
             )
 
     def count_workers(self, options: PipelineOptions) -> int | None:
-        """Counts the workers; None where only the runner knows."""
+        """Counts the workers; None if only the runner knows."""
         return None
 
     @abc.abstractmethod

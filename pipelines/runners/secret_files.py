@@ -14,7 +14,7 @@ def read(path: str) -> str:
     """Reads a secret.
 
     Raises:
-      UsageError: the file is missing, may be read by others, or holds too little.
+      UsageError: the file is missing, readable by others, or too short.
     """
     try:
         with open(path, encoding="ascii") as file:

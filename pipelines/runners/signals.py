@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a run in order, whatever its threads are blocked in."""
+"""Clean shutdown on SIGINT and SIGTERM, whatever a run's threads are blocked in."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LOOK_SECONDS = 0.2
 
 @contextlib.contextmanager
 def caught() -> Iterator[None]:
-    """Makes the first signal an error in the main thread, and ignores further ones.
+    """Turns the first signal into an error in the main thread, and ignores further ones.
 
     Raises:
-      InterruptedRunError: a signal came.
+      InterruptedRunError: a signal arrived.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -49,12 +49,12 @@ def run_in_thread(
 ) -> None:
     """Runs the body in a thread of its own and waits for it.
 
-    Python handles signals in its main thread between two instructions: one that computes or reads
-    in a library would not see them. The thread is a daemon, so it ends with the process.
+    Python handles signals in its main thread between two instructions, so a main thread busy in a
+    library wouldn't see them. The new thread is a daemon, so it ends with the process.
 
     Args:
       body: what to run.
-      cancel: called when a signal came; it makes the body end.
+      cancel: called when a signal arrives; makes the body end.
       grace_seconds: how long to wait for that end.
 
     Raises:
@@ -73,7 +73,7 @@ def run_in_thread(
     thread = threading.Thread(target=run, name="job", daemon=True)
     thread.start()
     try:
-        # A signal that another thread of the process takes does not wake this one.
+        # A signal delivered to another thread of the process doesn't wake this one.
         while not ended.done():
             concurrent.futures.wait([ended], _LOOK_SECONDS)
     except InterruptedRunError:

@@ -1,4 +1,4 @@
-"""A pipeline on its way through a runner: it can be cancelled, and what it measured be read."""
+"""A pipeline's run on a runner: it can be cancelled, and its metrics read."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from pipelines.errors import PenguinError
 
 
 class Workers(enum.Enum):
-    """Where a runner's workers are, seen from this process."""
+    """Where a runner's workers are, relative to this process."""
 
     THREADS = enum.auto()
     ELSEWHERE = enum.auto()
 
 
 class Submission:
-    """Runs one pipeline; `cancel` may come from another thread at any moment.
+    """Runs one pipeline; another thread may call `cancel` at any time.
 
     Args:
       runner: Beam's.
       options: for the pipeline.
       close: ends what the runner started.
       workers: where they are.
-      stop: stops the job itself, where the runner's own `cancel` does not.
+      stop: stops the job itself, if the runner's own `cancel` doesn't.
 
     Attributes:
       workers: where they are.
-      waits_for_end: whether `run` waits for the job's end; it doesn't where it only makes a
-        template, as the launcher of a Dataflow Flex Template does.
+      waits_for_end: whether `run` waits for the job to end; it doesn't if it only makes a template,
+        as the launcher of a Dataflow Flex Template does.
     """
 
     def __init__(
@@ -59,15 +59,15 @@ class Submission:
         self._cancelled = False
 
     def run(self, label: str, transform: beam.PTransform) -> Metrics:
-        """Runs a transform as a whole pipeline, and waits for its end unless not `waits_for_end`.
+        """Runs a transform as a whole pipeline, and waits for its end if `waits_for_end`.
 
         Args:
-          label: of the transform.
+          label: the transform's.
           transform: from a pipeline to anything.
 
         Returns:
-          The job's own metrics by name; attempts that failed may be counted in them. None of a job
-          that is not waited for.
+          The job's own metrics by name, which may include failed attempts; empty if the job isn't
+          waited for.
         """
         pipeline = beam.Pipeline(runner=self.runner, options=self.options)
         _ = pipeline | label >> transform
@@ -92,7 +92,7 @@ class Submission:
 
     def _cancel(self, result: PipelineResult) -> None:
         self._stop()
-        # The in-process runner has a result only of a job that is over, and no cancelling of it.
+        # The in-process runner only returns a result once the job is over, and can't cancel it.
         with contextlib.suppress(NotImplementedError):
             result.cancel()
 
@@ -101,7 +101,7 @@ def read_metrics(results: MetricResults) -> Metrics:
     """Adds up the job's own metrics over all steps.
 
     Args:
-      results: as the runner gives them; committed values are taken where there are any.
+      results: as the runner gives them; committed values are preferred.
     """
     found: Metrics = {}
     answer = results.query(beam.metrics.MetricsFilter().with_namespace(NAMESPACE))
@@ -116,7 +116,7 @@ def read_metrics(results: MetricResults) -> Metrics:
 
 
 def as_penguin_error(error: Exception) -> PenguinError:
-    """What a runner's own error says, in one line; steps record theirs (`failures`)."""
+    """A runner's own error in one line; steps record theirs (`failures`)."""
     if isinstance(error, PenguinError):
         return error
     if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):

@@ -1,8 +1,9 @@
 """Runs a command that ignores Ctrl-C and ends with its parent: `supervisor.py PID COMMAND`.
 
-A terminal sends Ctrl-C to every process of its group. A job server that got it would be gone
-before the job on its cluster could be cancelled, so it gets a session of its own; and nothing else
-would end it after a kill -9 of the job. It runs as a script and imports the standard library alone.
+A terminal sends Ctrl-C to every process of its group. A job server that received it would exit
+before the job on its cluster could be cancelled, so it gets its own session; but then nothing else
+would end it if the job were killed by kill -9. Runs as a script and imports only the standard
+library.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ _GRACE_SECONDS = 3
 
 
 def watch_parent(parent: int, then: Callable[[], object]) -> None:
-    """Calls back in a thread when the process that started this one is gone, however it ended.
+    """Calls back in a thread when this process's parent is gone, however it ended.
 
     Args:
-      parent: its process id, from itself: it may be gone before this one first looks.
+      parent: the parent's process id, passed by the parent because it may exit before this process
+        can look.
       then: the callback.
     """
 
@@ -41,10 +43,10 @@ def main() -> int:
     """Runs the command that follows the parent's process id; SIGINT and SIGTERM end it.
 
     Returns:
-      Its exit code; a shell's code for a signal.
+      The command's exit code; the shell's code if a signal ended it.
     """
     os.setsid()
-    # The command may start processes of its own: they end with its group.
+    # The command may start processes of its own, which end with its group.
     child = subprocess.Popen(sys.argv[2:], start_new_session=True)
 
     def end(number: int = signal.SIGTERM, _: FrameType | None = None) -> None:

@@ -1,7 +1,7 @@
-"""What lies below the output root: paths, manifests, and the ledger of scored files.
+"""The content of the output root: paths, manifests, and the ledger of scored files.
 
-In goes an output root, out come typed manifests and the files that earlier runs have scored. The
-room never imports Beam itself, and publishes or deletes nothing.
+Takes an output root; produces typed manifests and the files that earlier runs have scored. This
+package never imports Beam itself, and publishes or deletes nothing.
 """
 
 from __future__ import annotations

@@ -14,20 +14,20 @@ FILES = "files"
 # Published from last to first, see `recovery.ORDER`.
 DATASETS = (PREDICTIONS, REJECTS, FILES)
 
-# What is safe as a path name on every filesystem, and as a Hive partition value.
+# Characters that are safe in a path on every filesystem and in a Hive partition value.
 RUN_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 
 
 def is_run_id(name: object) -> bool:
-    """Whether a name, for instance one that a manifest gives, may be a run's and so a file's."""
+    """Whether a name, for instance one in a manifest, is safe as a run id and a file name."""
     return isinstance(name, str) and re.fullmatch(RUN_ID, name) is not None
 
 
 def check_run_id(run_id: str) -> str:
-    """Refuses a run id that is not safe to use as a path name.
+    """Refuses a run id that isn't safe to use as a path name.
 
     Raises:
-      UsageError: it is empty, too long, or has other characters than letters, digits, ``._-``.
+      UsageError: it is empty, too long, or has characters other than letters, digits, ``._-``.
     """
     if not is_run_id(run_id):
         raise UsageError(
@@ -38,11 +38,11 @@ def check_run_id(run_id: str) -> str:
 
 
 def numbered_names(count: int, attempt: str = "") -> list[str]:
-    """Names of the shards of a data set; sorted as text they are in the order of their numbers.
+    """The names of a data set's shards, which sort as text in the order of their numbers.
 
     Args:
       count: how many.
-      attempt: goes into each name; empty leaves it out.
+      attempt: included in each name unless empty.
     """
     digits = max(5, len(str(count - 1)))
     prefix = f"part-{attempt}-" if attempt else "part-"
@@ -51,12 +51,12 @@ def numbered_names(count: int, attempt: str = "") -> list[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The paths of one attempt at one run.
+    """The paths of one attempt at a run.
 
     Attributes:
       output: the output root, absolute.
       run_id: the run's name.
-      attempt: a name unique to this execution, so that two attempts at one run never mix files.
+      attempt: a name unique to this execution, so that two attempts at a run never mix files.
     """
 
     output: str
@@ -65,37 +65,37 @@ class Layout:
 
     @property
     def all_staging(self) -> str:
-        """Holds the staging of all runs."""
+        """The folder for the staging of all runs."""
         return storage.join(self.output, "_staging")
 
     @property
     def run_staging(self) -> str:
-        """Holds every attempt at this run while it works."""
+        """The folder for all active attempts at this run."""
         return storage.join(self.all_staging, self.run_id)
 
     @property
     def staging(self) -> str:
-        """Holds this attempt's files until they are published."""
+        """The folder for this attempt's files until they are published."""
         return storage.join(self.run_staging, self.attempt)
 
     @property
     def progress(self) -> str:
-        """Where the workers of this attempt report their progress."""
+        """The folder where this attempt's workers report their progress."""
         return storage.join(self.staging, "progress")
 
     @property
     def failures(self) -> str:
-        """Where the steps of this attempt record why they failed."""
+        """The folder where this attempt's steps record why they failed."""
         return storage.join(self.staging, "failures")
 
     @property
     def model(self) -> str:
-        """Holds this attempt's copy of the model."""
+        """The folder for this attempt's copy of the model."""
         return storage.join(self.staging, "model")
 
     @property
     def staging_folders(self) -> tuple[str, ...]:
-        """Every folder that workers of this attempt write into; they must exist before."""
+        """Every folder that this attempt's workers write into; they must exist beforehand."""
         return (
             *map(self.staged, DATASETS),
             self.progress,
@@ -105,12 +105,12 @@ class Layout:
 
     @property
     def all_held(self) -> str:
-        """Holds the held runs."""
+        """The folder for all held runs."""
         return storage.join(self.output, "_held")
 
     @property
     def held(self) -> str:
-        """Keeps a held run, for people to read."""
+        """The folder for this run if it is held, for people to read."""
         return storage.join(self.all_held, self.run_id)
 
     @property
@@ -120,7 +120,7 @@ class Layout:
 
     @property
     def manifest(self) -> str:
-        """The manifest: the run is published when it is there."""
+        """The manifest: the run is published once it exists."""
         return storage.join(self.output, "runs", f"{self.run_id}.json")
 
     def staged(self, dataset: str) -> str:

@@ -1,7 +1,7 @@
 """The ledger of scored files: the `files` data sets of all published runs.
 
-A file is done when a published run's ledger has it with the same path, size and modification time
-and the same model. Only the files asked about are held in memory; the ledger is streamed.
+A file is done when a published run lists it with the same path, size, modification time and model.
+Only the files asked about are held in memory; the ledger is streamed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KINDS = {
     "modified": (pa.timestamp("us", tz="UTC"), pa.int64()),
 }
 _STATUS = "status"
-# A file that could not be read for a passing reason is tried again.
+# A file that couldn't be read for a temporary reason is tried again.
 _NOT_DONE = "unreadable_for_now"
 
 
@@ -36,10 +36,11 @@ def published_runs(
 
     Args:
       output: the output root.
-      damaged: called with each error; that manifest is left out. None raises the first error.
+      damaged: called with the error for each damaged manifest, which is left out. None raises the
+        first error.
 
     Raises:
-      DamagedError: one is damaged.
+      DamagedError: a manifest is damaged.
     """
     for path in list_published(output):
         try:
@@ -56,7 +57,7 @@ def find_previous(runs: Iterable[Manifest], model_sha256: str, run_id: str) -> M
     Args:
       runs: the manifests of all published runs.
       model_sha256: runs of other models don't count.
-      run_id: nor does a run of this name, which is being replaced.
+      run_id: a run of this name doesn't count either, because it is being replaced.
     """
     fitting = (
         run
@@ -76,12 +77,12 @@ def find_done(
 
     Args:
       output: the output root.
-      model_sha256: runs of other models do not count.
+      model_sha256: runs of other models don't count.
       asked: the files asked about.
-      ended_after: runs that ended before this ISO time do not count either.
+      ended_after: runs that ended before this ISO time don't count either.
 
     Returns:
-      The run id by file, for those that are done.
+      The run id for each file that is done.
 
     Raises:
       DamagedError: a manifest or a shard is damaged, so the files that are done aren't known.
@@ -98,7 +99,7 @@ def find_done(
 
 
 def _find_in_run(output: str, run: Manifest, asked: Collection[Fingerprint]) -> set[Fingerprint]:
-    """Which of the files asked about a run lists as done."""
+    """Finds which of the files asked about a run lists as done."""
     paths = pa.array({path for path, _, _ in asked}, pa.string())
     try:
         return {
@@ -119,7 +120,7 @@ def _find_in_run(output: str, run: Manifest, asked: Collection[Fingerprint]) -> 
 
 
 def read_fingerprints(shards: Iterable[str]) -> set[Fingerprint]:
-    """The files that the shards of a `files` data set list.
+    """Reads which files the shards of a `files` data set list.
 
     Args:
       shards: their paths.
@@ -169,7 +170,7 @@ def _read_shard(path: str) -> Iterator[pa.RecordBatch]:
 
 
 def _fingerprints(batch: pa.RecordBatch) -> Iterator[Fingerprint]:
-    """The files of a batch that need not be read again."""
+    """The files in a batch that don't need to be read again."""
     if _STATUS in batch.schema.names:
         later = pc.equal(batch.column(_STATUS), _NOT_DONE)
         batch = batch.filter(pc.invert(later.fill_null(False)))

@@ -1,7 +1,7 @@
-"""The manifest of a run: a typed record, read and written here alone.
+"""The manifest of a run: a typed record that only this module reads and writes.
 
-A manifest is checked when it is read, so that a torn or foreign file is named instead of failing
-somewhere later. msgspec does that: it validates plain typed records and names the field at fault.
+A manifest is checked when it is read, so that a torn or foreign file is reported by name instead of
+failing somewhere later. msgspec validates plain typed records and names the field at fault.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pipelines import storage
 from pipelines.errors import DamagedError
 from pipelines.runs import layout
 
-# Raised when an older release could no longer read what this one writes; a manifest without a
-# `format_version` is of format 1.
+# Increased when an older release could no longer read what this one writes; a manifest without a
+# `format_version` has format 1.
 FORMAT_VERSION = 1
 
 _RunId = Annotated[str, msgspec.Meta(pattern=rf"\A{layout.RUN_ID}\Z")]
@@ -30,14 +30,14 @@ _FIELD = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 
 
 class Status(enum.StrEnum):
-    """What became of a run."""
+    """The outcome of a run."""
 
     PUBLISHED = "published"
     HELD = "held"
 
 
 class HeldBecause(enum.StrEnum):
-    """Why a run was held; a run with too many rejects whose data also drifted says REJECTS."""
+    """Why a run was held; REJECTS if it had too many rejects and its data also drifted."""
 
     REJECTS = "rejects"
     DRIFT = "drift"
@@ -49,7 +49,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
       path: the model file as the user named it.
       name: from the model card.
-      sha256: of the model file.
+      sha256: the model file's.
     """
 
     path: str | None = None
@@ -58,13 +58,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run was started: what its manifest says beside the outcome.
+    """How a run was started: what its manifest says besides the outcome.
 
     Attributes:
       start: an ISO time, UTC.
       runner: Beam's name for it.
-      versions: of Python and the libraries.
-      model: that scores the run.
+      versions: those of Python and the libraries.
+      model: the model that scores the run.
       input: patterns as the user gave them.
     """
 
@@ -88,9 +88,9 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reject_fraction(self) -> float:
-        """The share of rows that were rejected.
+        """The fraction of rows that were rejected.
 
-        A file that can't be read counts as one row: negligible among many, everything if alone.
+        An unreadable file counts as one row: negligible among many, everything if it is alone.
         """
         rejected = self.rows_rejected + self.files_unreadable
         possible = self.rows_read + self.files_unreadable
@@ -102,8 +102,8 @@ class Shards(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
       files: how many shards there are.
-      rows, bytes: in all of them; None where an early release didn't say.
-      names: file names, in order; None where an early release numbered them.
+      rows, bytes: the totals of all shards; None if an early release didn't record them.
+      names: file names, in order; None if an early release numbered them.
     """
 
     files: int
@@ -115,17 +115,17 @@ class Shards(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What the project records about a published or held run.
 
-    Fields with a default may be missing from a manifest of an early release.
+    Fields with a default may be missing from an early release's manifest.
 
     Attributes:
-      format_version: of this record.
+      format_version: the record's version.
       status: PUBLISHED or HELD.
       held_because: None for a published run.
       run_id, attempt: the run, and the execution that produced it.
       start, end: ISO times, UTC.
       runner, versions, model, input: how the run was started.
       totals: counts of files and rows.
-      unsettled: files left for the next run, the first of them.
+      unsettled: the first of the files left for the next run.
       reject_fraction: see `Totals.reject_fraction`.
       max_reject_fraction: the limit as given.
       rejects_by_reason, species: rows by reason and by predicted class.
@@ -161,7 +161,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.status is Status.HELD and self.held_because is None:
-            # Early releases didn't say: the limit and the totals do.
+            # Early releases didn't record it, but it follows from the limit and the totals.
             most = self.max_reject_fraction
             over = most is not None and self.totals.reject_fraction > most
             reason = HeldBecause.REJECTS if over else HeldBecause.DRIFT
@@ -183,7 +183,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Header(msgspec.Struct, frozen=True):
-    """What is read of a manifest before anything else."""
+    """The part of a manifest that is read first."""
 
     format_version: int = FORMAT_VERSION
     attempt: str = ""
@@ -212,7 +212,7 @@ def parse_manifest(path: str, content: bytes) -> Manifest:
 
     Args:
       path: names the file in an error.
-      content: what the file holds.
+      content: the file's content.
 
     Raises:
       DamagedError: the bytes aren't a manifest, or a newer release wrote them.
@@ -237,7 +237,7 @@ def from_json(values: Any) -> Manifest:
     """Converts JSON values to a manifest.
 
     Raises:
-      msgspec.ValidationError: they aren't one that this release reads.
+      msgspec.ValidationError: they aren't a manifest that this release can read.
     """
     version = _read_header(values).format_version
     if version > FORMAT_VERSION:
@@ -251,9 +251,9 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
-    """A manifest as it is written: indented, for people as well.
+    """A manifest as it is written: indented, so that people can read it too.
 
-    Python's own encoder, since a path may hold bytes that aren't UTF-8.
+    Uses Python's own encoder, because a path may contain bytes that aren't UTF-8.
     """
     return (json.dumps(to_json(manifest), indent=2) + "\n").encode()
 
@@ -267,11 +267,11 @@ def manifest_owner(content: bytes) -> str:
 
 
 def list_published(output: str) -> Iterator[str]:
-    """The paths of the manifests of all published runs, whatever else is below ``runs/``."""
+    """The paths of all published runs' manifests, whatever else is below ``runs/``."""
     folder = storage.join(output, "runs")
     for path in storage.list_files(folder):
         name = path.removeprefix(folder).lstrip("/")
-        # Skips temporary files, editors' backups and what is in folders.
+        # Skips temporary files, editors' backups and anything in subfolders.
         if name.endswith(".json") and layout.is_run_id(name.removesuffix(".json")):
             yield path
 
@@ -284,7 +284,7 @@ def _read_header(values: Any) -> _Header:
 
 
 def _explain(error: msgspec.ValidationError) -> str:
-    """Msgspec's message, the field first."""
+    """Msgspec's message, with the field first."""
     text = str(error).replace("Object", "the object").replace("Expected", "expected")
     text = re.sub(r"`str` matching regex '.*'", "a plain file name", text, flags=re.DOTALL)
     found = _FIELD.fullmatch(text)

@@ -1,6 +1,6 @@
 """Files and object stores: whatever the job reads, lists or writes.
 
-In go paths of any filesystem that Beam knows; out come bytes, listings, versions and the `Store`
+Takes paths of any filesystem that Beam knows; returns bytes, listings, versions and the `Store`
 that holds a path (`of`). It never imports a step of the pipeline, the layout of runs, or a runner.
 """
 

@@ -1,4 +1,4 @@
-"""What a filesystem raises, and how to say it in one line."""
+"""Filesystem errors, and how to report them in one line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ERRORS = (OSError, BeamIOError, S3ClientError)
 
 @contextlib.contextmanager
 def writing(path: str) -> Iterator[None]:
-    """Turns a filesystem's refusal into one clear line that names the place.
+    """Turns a filesystem's refusal into a one-line error that names the place.
 
     Raises:
-      OutputError: the body met an error of the filesystem.
+      OutputError: the body met a filesystem error.
     """
     try:
         yield
@@ -28,7 +28,7 @@ def writing(path: str) -> Iterator[None]:
 
 
 def reason_of(error: Exception) -> str:
-    """Returns what a filesystem's error says, in one line without the path."""
+    """Returns a filesystem error's message, in one line without the path."""
     if isinstance(error, S3ClientError):
         return str(error.message)
     if isinstance(error, OSError) and error.strerror:
@@ -37,8 +37,8 @@ def reason_of(error: Exception) -> str:
 
 
 def may_pass(error: Exception) -> bool:
-    """Tells a filesystem's error, such as a missing permission or a failing disk, from others.
+    """Whether an error is a filesystem's, such as a missing permission or a failing disk.
 
-    What a library says about a file's content isn't one, even if it is an OSError as well.
+    A library's error about a file's content isn't, even if it is also an OSError.
     """
     return isinstance(error, ERRORS) and not (isinstance(error, OSError) and error.errno is None)

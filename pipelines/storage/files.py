@@ -1,4 +1,4 @@
-"""Single files by their path, on whichever store holds them."""
+"""Single files by path, in whichever store holds them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def of(path: str) -> Store:
 
 
 def use_options(options: PipelineOptions) -> None:
-    """Makes the filesystems' own options known, such as ``--s3_endpoint_url``."""
+    """Registers the filesystems' own options, such as ``--s3_endpoint_url``."""
     FileSystems.set_options(options)
 
 
 def join(base: str, *parts: str) -> str:
-    """Joins path parts in the way of the base's filesystem."""
+    """Joins path parts as the base's filesystem does."""
     return str(FileSystems.join(base, *parts))
 
 
@@ -42,12 +42,12 @@ def absolute(path: str) -> str:
 
 
 def local_path(path: str) -> str | None:
-    """Returns the path by which programs on this machine open a file; None if they can't."""
+    """Returns the path that programs on this machine can open a file by; None if they can't."""
     return of(path).local_path(path)
 
 
 def local_copy(path: str) -> AbstractContextManager[str]:
-    """Provides a file by a local path; see `Store.local_copy`."""
+    """Provides a file under a local path; see `Store.local_copy`."""
     return of(path).local_copy(path)
 
 
@@ -57,10 +57,10 @@ def match(pattern: str) -> list[FoundFile]:
 
 
 def read_version(path: str) -> Version:
-    """Looks at a file as it is now.
+    """Reads a file's current version.
 
     Raises:
-      OSError: or another of `ERRORS`: it can't be looked at.
+      OSError: or another of `ERRORS`: the file can't be accessed.
     """
     return of(path).read_version(path)
 
@@ -83,7 +83,7 @@ def read_bytes(path: str) -> bytes:
 def write_bytes(path: str, content: bytes) -> None:
     """Writes a whole small file; a reader sees all of it or nothing.
 
-    A local folder must exist: writing into a staging folder that has gone must not bring it back.
+    A local folder must exist: writing into a deleted staging folder must not recreate it.
 
     Raises:
       OutputError: the place can't be written.
@@ -93,7 +93,7 @@ def write_bytes(path: str, content: bytes) -> None:
 
 
 def put_bytes(path: str, content: bytes) -> None:
-    """Like `write_bytes`, with the filesystem's own errors.
+    """Like `write_bytes`, but raises the filesystem's own errors.
 
     Raises:
       OSError: or another of `ERRORS`: the place can't be written.
@@ -102,7 +102,7 @@ def put_bytes(path: str, content: bytes) -> None:
 
 
 def exists(path: str) -> bool:
-    """Whether a file is there (in an object store: an object of exactly that name)."""
+    """Whether a file exists (in an object store: an object of exactly that name)."""
     return of(path).exists(path)
 
 
@@ -112,7 +112,7 @@ def list_files(folder: str) -> list[str]:
 
 
 def make_folder(folder: str) -> None:
-    """Makes a local folder, and those above it; object stores need none.
+    """Makes a local folder and its parents; object stores need none.
 
     Raises:
       OutputError: the place can't be written.
@@ -122,10 +122,10 @@ def make_folder(folder: str) -> None:
 
 
 def for_each(path: str, work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Does the same to many files: several at a time where a store answers slowly, but to many.
+    """Does the same to many files: several at a time if the store's calls are slow.
 
     Args:
-      path: the path of any of the files; local ones are taken one after the other.
+      path: the path of any of the files; local ones are processed one after the other.
       work: from one item to its result; called from several threads.
       items: the files, or what describes them.
 

@@ -1,6 +1,6 @@
-"""This machine's own filesystem, by pyarrow's readers and writers.
+"""This machine's own filesystem, through pyarrow's readers and writers.
 
-They bypass Python's file objects. What publication needs beyond this is in `publishing.disk`.
+They bypass Python's file objects. What else publication needs is in `publishing.disk`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SCHEME = "file://"
 
 
 class LocalStore(Store):
-    """Files of this machine, with or without ``file://`` before their path."""
+    """Files on this machine, with or without ``file://`` before their path."""
 
     has_locks = True
     has_slow_calls = False
@@ -29,7 +29,7 @@ class LocalStore(Store):
 
     @staticmethod
     def holds(path: str) -> bool:
-        """Whether a path leads here."""
+        """Whether a path is on this machine."""
         return "://" not in path or path.startswith(_SCHEME)
 
     def absolute(self, path: str) -> str:
@@ -51,7 +51,7 @@ class LocalStore(Store):
         found = []
         for metadata in sorted(result.metadata_list, key=lambda each: each.path):
             try:
-                # All of the version from one look at the file.
+                # One stat call, so that the whole version is from the same moment.
                 version = self.read_version(metadata.path)
             except OSError:
                 modified = metadata.last_updated_in_seconds or 0
@@ -80,7 +80,7 @@ class LocalStore(Store):
         return pa.OSFile(path, "wb")
 
     def put(self, path: str, content: bytes) -> None:
-        """See `Store`; writing into a staging folder that has gone must not bring it back."""
+        """See `Store`; writing into a deleted staging folder must not recreate it."""
         unfinished = f"{path}.unfinished"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(unfinished)  # a symlink that somebody left there isn't followed
@@ -92,5 +92,5 @@ class LocalStore(Store):
         os.makedirs(folder, exist_ok=True)
 
     def for_each(self, work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-        """Takes one file after the other, which is quicker here."""
+        """Processes one file after the other, which is faster here."""
         return [work(item) for item in items]

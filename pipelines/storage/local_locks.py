@@ -1,7 +1,7 @@
-"""Kernel locks on files: they end with their process, however it ends.
+"""Kernel locks on files, which are released when their process ends, however it ends.
 
-A lock is held on a file that only those who may write the folder it guards can open, so a process
-that may merely read the output can't hold its lock. It is opened for writing, as NFS requires.
+A lock's file can be opened only by those who may write the folder it guards, so a process that may
+only read the output can't hold its lock. It is opened for writing, as NFS requires.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 @contextlib.contextmanager
 def hold(path: str, guarded: str) -> Iterator[None]:
-    """Waits for a lock and holds it; removes its file afterwards, and its folder if that is empty.
+    """Waits for a lock and holds it; then removes its file, and its folder if that is empty.
 
     Args:
       path: the lock's file; it and its folder are made if they don't exist.
@@ -41,7 +41,7 @@ def hold(path: str, guarded: str) -> Iterator[None]:
         yield
     finally:
         folder = os.path.dirname(path)
-        # The last thing done under the lock: whoever waits for the file sees that it has gone.
+        # The last thing done under the lock, so whoever waits for the file sees that it is gone.
         with contextlib.suppress(OSError):
             if os.listdir(folder) == [os.path.basename(path)]:
                 os.unlink(path)
@@ -70,7 +70,7 @@ def try_to_hold(path: str) -> Iterator[bool]:
         yield True
         return
     except OSError:
-        # Another user's: only that user can tell.
+        # Another user's file: only that user can find out.
         yield False
         return
     try:
@@ -152,7 +152,7 @@ def _try(descriptor: int) -> bool:
 
 
 def _is_at(descriptor: int, path: str) -> bool:
-    """Whether a path still leads to the file: its last holder may have removed it."""
+    """Whether a path still leads to the file, which its last holder may have removed."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except OSError:
@@ -160,7 +160,7 @@ def _is_at(descriptor: int, path: str) -> bool:
 
 
 def _holder(found: os.stat_result) -> str:
-    """Names the process that holds a file's lock, where the system says."""
+    """Names the process that holds a file's lock, if the system says."""
     device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     with contextlib.suppress(OSError, ValueError), open("/proc/locks") as locks:
         for line in locks:

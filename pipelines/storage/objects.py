@@ -1,9 +1,9 @@
 """Objects in a store: read, listed, copied, and written under a condition.
 
-A condition is what an object store has in place of a lock: *create* writes an object only if there
-is none of its name, *replace* only if it is still the version that was read. Beam's filesystems
-have neither. `of` picks a class that keeps both promises where the store does; elsewhere it looks
-first and then writes, and another writer may come between.
+Object stores have conditions instead of locks: *create* writes an object only if there is none of
+its name, *replace* only if it is still the version that was read. Beam's filesystems have neither.
+`of` picks a class that guarantees both if the store does; for other stores the class checks first
+and then writes, and another writer may come between.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _Result = TypeVar("_Result")
 
 
 class Object(NamedTuple):
-    """One object of a listing.
+    """One object in a listing.
 
     Attributes:
       path: its full path.
-      size: bytes.
-      modified: seconds since the epoch by the store's clock; 0 where the store doesn't say.
+      size: in bytes.
+      modified: seconds since the epoch by the store's clock; 0 if the store doesn't say.
     """
 
     path: str
@@ -50,7 +50,7 @@ class ReadObject(NamedTuple):
 
     Attributes:
       content: its bytes.
-      etag: by which `Objects.replace` knows this version again.
+      etag: identifies this version to `Objects.replace`.
     """
 
     content: bytes
@@ -65,7 +65,7 @@ class Objects(Store):
     failures_pass = True
 
     def absolute(self, path: str) -> str:
-        """Returns the path as it is: it depends on nothing."""
+        """Returns the path unchanged, because it is always absolute."""
         return path
 
     def local_path(self, path: str) -> None:
@@ -103,7 +103,7 @@ class Objects(Store):
 
     def open_input(self, path: str) -> pa.NativeFile:
         opened = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
-        # Beam's buffer fetches 16 MiB at each place that is read.
+        # Beam's buffer fetches 16 MiB at each position that is read.
         return pa.PythonFile(opened.detach() if isinstance(opened, io.BufferedReader) else opened)
 
     def open_output(self, path: str) -> Any:
@@ -144,7 +144,7 @@ class Objects(Store):
         """Writes an object unless one of this name exists.
 
         Returns:
-          Whether the object now holds this content: a retry after a lost answer finds its own.
+          Whether the object now has this content: a retry after a lost answer finds its own object.
         """
         found = self.read(path)
         if found is not None:
@@ -163,10 +163,10 @@ class Objects(Store):
         return self._replace(path, content, etag)
 
     def lacks_conditions(self, path: str) -> str | None:
-        """Says why another writer could come between a look and a write; None if it couldn't.
+        """Says why another writer could come between check and write; None if it couldn't.
 
         Args:
-          path: an existing object to try it on; its content is written again.
+          path: an existing object to test with; its content is written again.
         """
         return "is written without conditions"
 
@@ -175,7 +175,7 @@ class Objects(Store):
         FileSystems.copy([source], [target])
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Deletes objects; absent ones are fine."""
+        """Deletes objects, which may be absent."""
         there = [path for path in paths if self.exists(path)]
         if there:
             FileSystems.delete(there)

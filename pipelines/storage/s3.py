@@ -22,7 +22,7 @@ try:
 except ImportError:
     boto3 = None
 
-# Beam's options, all of which its own client takes.
+# Beam's options, all of which its own client accepts.
 _OPTIONS = (
     "s3_access_key_id",
     "s3_secret_access_key",
@@ -44,22 +44,22 @@ _MOST_DELETED_AT_ONCE = 1000
 
 
 def open_input(path: str) -> Any:
-    """Opens an object for random reads, each of which fetches what it asks for.
+    """Opens an object for random reads, each of which fetches only what it asks for.
 
     Raises:
       S3ClientError: the store refused, as in all functions here.
     """
-    # Beam's buffer would fetch 16 MiB at each place that is read.
+    # Beam's buffer would fetch 16 MiB at each position that is read.
     return s3io.S3IO(client=_beam_client(path)).open(path, "rb").detach()
 
 
 def open_output(path: str) -> Any:
-    """Opens a new object for writing, in parts; it appears when it is closed."""
+    """Opens a new object for writing, in parts; it appears when the file is closed."""
     return s3io.S3IO(client=_beam_client(path)).open(path, "wb")
 
 
 def find(path: str) -> tuple[int, float]:
-    """Returns an object's size in bytes, and when it last changed (seconds since the epoch)."""
+    """Returns an object's size in bytes and its last modification (seconds since the epoch)."""
     bucket, key = s3io.parse_s3_path(path)
     with _errors():
         answer = _of(path).head_object(Bucket=bucket, Key=key)
@@ -70,8 +70,8 @@ def list_objects(folder: str) -> list[tuple[str, int, float]]:
     """Lists all objects below a folder.
 
     Returns:
-      Path, bytes and time of the last change (seconds since the epoch, the store's clock) of each,
-      by path.
+      Path, bytes and last modification (seconds since the epoch, by the store's clock) of each,
+      sorted by path.
     """
     bucket, prefix = s3io.parse_s3_path(f"{folder.rstrip('/')}/", object_optional=True)
     with _errors():
@@ -101,7 +101,7 @@ def put(path: str, content: bytes, *, absent: bool = False, etag: str | None = N
 
     Args:
       path: the object's.
-      content: what it is to hold.
+      content: its new content.
       absent: write only if no object has this name.
       etag: write only if the object still has this etag.
 
@@ -140,7 +140,7 @@ def copy(source: str, target: str) -> None:
 
 
 def delete(paths: Iterable[str]) -> None:
-    """Deletes objects of one bucket; absent ones are fine."""
+    """Deletes objects of one bucket, which may be absent."""
     parsed = [s3io.parse_s3_path(path) for path in paths]
     for first in range(0, len(parsed), _MOST_DELETED_AT_ONCE):
         some = parsed[first : first + _MOST_DELETED_AT_ONCE]
@@ -165,14 +165,14 @@ def _beam_client(path: str) -> boto3_client.Client:
 
 
 def _settings(path: str) -> dict[str, Any]:
-    # Beam 2.77 hands out the options that it gave the filesystem in no other way.
+    # Beam 2.77 has no other way to get the options that it gave the filesystem.
     options = FileSystems.get_filesystem(path)._options.view_as(S3Options)
     return {name: getattr(options, name) for name in _OPTIONS}
 
 
 @contextlib.contextmanager
 def _errors() -> Iterator[None]:
-    """Turns boto3's errors into Beam's, which the rest of the job knows."""
+    """Turns boto3's errors into Beam's, which the rest of the job handles."""
     if boto3 is None:
         raise S3ClientError("boto3 is missing; install it with `pip install '.[aws]'`")
     try:

@@ -1,4 +1,4 @@
-"""What the job asks of a place where files are kept, on whichever filesystem."""
+"""What the job requires of a place where files are kept, on any filesystem."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _Result = TypeVar("_Result")
 
 
 class Version(NamedTuple):
-    """What tells one version of a file from another.
+    """What distinguishes one version of a file from another.
 
     Attributes:
-      size: bytes.
+      size: in bytes.
       modified: microseconds since the epoch, UTC.
-      inode: of a file on one of this machine's disks; 0 elsewhere, where it may change by itself.
+      inode: for a file on one of this machine's disks; 0 elsewhere, where it may change by itself.
     """
 
     size: int
@@ -46,9 +46,9 @@ class Store(abc.ABC):
 
     Attributes:
       has_locks: whether files can be locked and folders renamed, so that a run can be published by
-        renaming; elsewhere objects are written under conditions.
-      has_slow_calls: whether each call is a round trip over a network, so that many at a time pay
-        off and frequent small ones don't.
+        renaming; otherwise objects are written under conditions.
+      has_slow_calls: whether each call is a network round trip, so that running many in parallel
+        pays off and frequent small ones don't.
       failures_pass: whether a file that can't be read now may well be readable later.
     """
 
@@ -62,11 +62,11 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def local_path(self, path: str) -> str | None:
-        """Returns the path by which programs on this machine open a file; None if they can't."""
+        """Returns the path that programs on this machine can open a file by; None if they can't."""
 
     @abc.abstractmethod
     def local_copy(self, path: str) -> AbstractContextManager[str]:
-        """Provides a file by a local path of the same name, while the body runs."""
+        """Provides a file under a local path of the same name, while the body runs."""
 
     @abc.abstractmethod
     def match(self, pattern: str) -> list[FoundFile]:
@@ -78,11 +78,11 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def exists(self, path: str) -> bool:
-        """Whether a file is there (in an object store: an object of exactly that name)."""
+        """Whether a file exists (in an object store: an object of exactly that name)."""
 
     @abc.abstractmethod
     def read_version(self, path: str) -> Version:
-        """Looks at a file as it is now."""
+        """Reads a file's current version."""
 
     @abc.abstractmethod
     def open_input(self, path: str) -> pa.NativeFile:
@@ -90,7 +90,7 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def open_output(self, path: str) -> Any:
-        """Opens a new file for writing; its folder must exist where there are folders."""
+        """Opens a new file for writing; its folder must exist if the store has folders."""
 
     @abc.abstractmethod
     def put(self, path: str, content: bytes) -> None:
@@ -98,7 +98,7 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def make_folder(self, folder: str) -> None:
-        """Makes a folder and those above it; object stores need none."""
+        """Makes a folder and its parents; object stores need none."""
 
     @abc.abstractmethod
     def for_each(self, work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:

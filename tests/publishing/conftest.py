@@ -1,4 +1,4 @@
-"""A temporary folder in memory: these tests sync tens of thousands of files."""
+"""A temporary folder in memory, because these tests sync tens of thousands of files."""
 
 import os
 import tempfile
@@ -12,7 +12,7 @@ MEMORY = Path("/dev/shm")
 
 @pytest.fixture
 def tmp_path(tmp_path: Path) -> Iterator[Path]:
-    """A new folder, in memory where this machine has such a place."""
+    """A new folder, in memory if this machine supports it."""
     if not os.access(MEMORY, os.W_OK):
         yield tmp_path
         return

@@ -1,4 +1,4 @@
-"""Publication: verified, atomic for readers, safe to interrupt at any step and to run again."""
+"""Publication: verified, atomic for readers, safe to interrupt at any step and to repeat."""
 
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def test_a_published_run_is_not_replaced_unasked(tmp_path: Path) -> None:
 
 
 def test_a_decision_is_made_once(tmp_path: Path) -> None:
-    """Two publishing steps at the same time, as when a runner takes one for dead."""
+    """Two publishing steps run concurrently, as when a runner takes one for dead."""
     publication = new(tmp_path)
     other = new(tmp_path, max_reject_fraction=0.0, layout=publication.layout)
     with publishing.of(publication.layout).attempt():
@@ -126,7 +126,7 @@ def test_more_shards_than_five_digits_number(tmp_path: Path) -> None:
 def test_shards_are_compared_by_name_whatever_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As six digits beside five were: their text has another order than their numbers."""
+    """With both five-digit and six-digit names, text order differs from number order."""
     names = lambda count: [f"part-{n + 99_999:05d}.parquet" for n in range(count)]  # noqa: E731
     monkeypatch.setattr(layout, "numbered_names", names)
     manifest = publish_new(new(tmp_path))
@@ -148,7 +148,7 @@ def test_a_shard_of_another_attempt_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_outlives_its_attempt_brings_nothing_back(tmp_path: Path) -> None:
-    """A worker that goes on after its job has ended writes into a folder that has gone."""
+    """A worker that outlives its job writes into a deleted folder."""
     publication = new(tmp_path)
     paths = publication.layout
     with publishing.of(paths).attempt():
@@ -190,7 +190,7 @@ def test_the_step_may_run_again_after_its_end(tmp_path: Path) -> None:
 def test_a_step_that_was_interrupted_is_tried_again(
     tmp_path: Path, after: bool, replace: bool, exchanges: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a runner retries it, in the same process and at every step of publication."""
+    """A runner retries the step in the same process, at every step of publication."""
     if not exchanges:
         monkeypatch.setattr("pipelines.publishing.disk.exchange", lambda *_: False)
     for stop in range(1, 1000):
@@ -219,7 +219,7 @@ def test_a_step_that_was_interrupted_is_tried_again(
 def test_a_job_that_nobody_waits_for_removes_its_own_staging(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As a Flex Template's launcher submits it; here the runner runs it at once."""
+    """Submitted as a Flex Template's launcher does; here the runner runs it at once."""
     output = tmp_path / "out"
     template = ("--template_location", tmp_path / "template")
     assert run_here(output, *samples.FLAGS, *template) == 0

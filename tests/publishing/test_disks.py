@@ -1,4 +1,4 @@
-"""Disks that refuse: full, of another kind, read-only, or with something odd in the way."""
+"""Disks that refuse: full, on another filesystem, read-only, or with something in the way."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def mounted(folder: Path, *arguments: str) -> Iterator[Path]:
 @pytest.mark.parametrize("replace", [False, True], ids=["first", "replace"])
 @pytest.mark.parametrize("what", ["nr_inodes", "size"])
 def test_a_disk_that_runs_out_while_publishing(tmp_path: Path, replace: bool, what: str) -> None:
-    """The limit is moved: each time a run is whole and its step ends well, or nothing is seen."""
+    """At every limit, either the run is complete and its step succeeds, or nothing is visible."""
     codes = set()
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=8m", "tmpfs") as disk:
         for room in range(0, 32) if what == "nr_inodes" else range(0, 33, 4):
@@ -91,7 +91,7 @@ def test_a_place_on_another_disk_is_refused_early(tmp_path: Path, name: str, way
 
 
 def try_to_publish(output: Path) -> None:
-    """As the job does it."""
+    """Publishes as the job does."""
     publication = new(output, run_id="x")
     with publishing.of(publication.layout).attempt():
         publishing.of(publication.layout).refuse_published()

@@ -1,6 +1,6 @@
-"""Publication on a store: whatever dies when, readers by manifest see whole runs.
+"""Publication on a store: whatever crashes when, readers of the manifest see complete runs.
 
-The store is one in memory with conditions; `test_s3.py` has real ones.
+The store is in memory and supports conditions; `test_s3.py` uses real ones.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ HOUR = 3600.0
 
 
 class Crash(BaseException):
-    """Stands for the process's end: no handler catches it."""
+    """Simulates the end of the process, because no handler catches it."""
 
 
 begun: list["Run"] = []
@@ -53,7 +53,7 @@ def use(monkeypatch: pytest.MonkeyPatch, store: Memory) -> Memory:
 
 
 class Run:
-    """One attempt at a run: the shards of each hold the attempt's name and number."""
+    """One attempt at a run, whose shards contain the attempt's name and number."""
 
     def __init__(
         self, store: Memory, run_id: str = "r", *, shards: int = 2, replace: bool = False,
@@ -87,7 +87,7 @@ class Run:
         return Decision(manifest=manifest, shards=shards)
 
     def step(self, check: Callable[[], None] | None = None) -> None:
-        """The publishing step."""
+        """Runs the publishing step."""
         decision = self.commit.decide(self.make)
         if self.held:
             self.commit.hold(decision)
@@ -96,7 +96,7 @@ class Run:
             self.commit.make_visible(decision, replace=self.replace, check=late)
 
     def begin(self) -> None:
-        """Up to the publishing step."""
+        """Runs everything before the publishing step."""
         self.opened.enter_context(self.commit.attempt(waits_for_end=self.waits_for_end))
         if not self.replace:
             self.commit.refuse_published()
@@ -106,7 +106,7 @@ class Run:
         self.opened.close()
 
     def finish(self, check: Callable[[], None] | None = None) -> PenguinError | None:
-        """From the publishing step on, as a job does; what it ends with."""
+        """Runs the publishing step and the rest of a job; returns the error it ends with."""
         try:
             self.step(check)
         except PenguinError as error:
@@ -132,7 +132,7 @@ class Run:
 
 @contextlib.contextmanager
 def doomed() -> Iterator[None]:
-    """What begins in the body belongs to a process of this machine that has ended since."""
+    """Whatever begins in the body belongs to a process of this machine that has ended since."""
     with pytest.MonkeyPatch.context() as patched:
         gone = {"machine": leases._machine(), "pid": 2**22 + 1, "started": 1}
         patched.setattr(leases, "this_process", lambda: gone)
@@ -140,7 +140,7 @@ def doomed() -> Iterator[None]:
 
 
 def seen(store: Memory, run_id: str = "r") -> str | None:
-    """The attempt that a reader sees who goes by the manifest; all its shards are whole."""
+    """The attempt that a reader of the manifest sees; all its shards are complete."""
     paths = Layout(output=OUTPUT, run_id=run_id, attempt="")
     if paths.manifest not in store.content:
         return None
@@ -153,7 +153,7 @@ def seen(store: Memory, run_id: str = "r") -> str | None:
 
 
 def assert_clean(store: Memory) -> None:
-    """Nothing is left but whole runs: no staging, and no shard that no manifest names."""
+    """Only complete runs are left: no staging, and no shard that no manifest names."""
     owned = set()
     for path, content in store.content.items():
         if path.startswith(f"{OUTPUT}/runs/"):
@@ -168,7 +168,7 @@ def assert_clean(store: Memory) -> None:
 
 
 def crash_at(store: Memory, stop: int, *, after: bool) -> Callable[[], int]:
-    """Ends the process before or after the stop-th change; tells how many there were."""
+    """Ends the process before or after the stop-th change; reports how many there were."""
     count = 0
 
     def step(_: str) -> None:
@@ -187,7 +187,7 @@ def crash_at(store: Memory, stop: int, *, after: bool) -> Callable[[], int]:
 def test_a_crash_at_any_step_loses_and_mixes_nothing(
     monkeypatch: pytest.MonkeyPatch, after: bool, replace: bool, again: str
 ) -> None:
-    """From the begin of an attempt to its end."""
+    """Crashes anywhere from the beginning of an attempt to its end."""
     published = set()
     for stop in range(1, 200):
         store = use(monkeypatch, Memory())
@@ -197,7 +197,7 @@ def test_a_crash_at_any_step_loses_and_mixes_nothing(
         new = Run(store, replace=replace)
         with pytest.MonkeyPatch.context() as patched, doomed():
             steps = crash_at(store, stop, after=after)
-            # The end of the attempt may crash too; it isn't tried twice.
+            # The end of the attempt may crash too; it isn't retried.
             patched.setattr(ManifestCommit, "finish", lambda _: None)
             crashed = True
             try:
@@ -296,7 +296,7 @@ def test_an_attempt_that_lives_is_left_alone(store: Memory) -> None:
     before = dict(store.content)
     Run(store, run_id="s").run()
     assert {path: store.content.get(path) for path in before} == before
-    # Not even one of the same run is disturbed; it comes too late.
+    # Even an attempt at the same run isn't disturbed; it is too late.
     Run(store).run()
     assert isinstance(alive.finish(), RunExistsError)
     assert_clean(store)
@@ -332,7 +332,7 @@ def test_an_attempt_elsewhere_is_dead_when_its_lease_is_old(
     Run(store, run_id="s").run()
     error = run.finish()
     assert isinstance(error, ConflictError) == swept
-    # Nobody but its publishing step ends one that is handed over.
+    # Only its publishing step ends an attempt that is handed over.
     run.commit.finish()
     assert_clean(store)
     assert (seen(store) is None) == swept
@@ -360,7 +360,7 @@ def test_a_lease_is_renewed_while_it_is_there(
     store.delete([lease])
     (thread,) = [each for each in threading.enumerate() if each.name == "lease"]
     thread.join(30)
-    # A removed attempt isn't brought back.
+    # A removed attempt isn't recreated.
     assert lease not in store.content
     assert isinstance(run.finish(), ConflictError)
     assert_clean(store)
@@ -368,7 +368,7 @@ def test_a_lease_is_renewed_while_it_is_there(
 
 
 def test_a_step_that_wakes_up_after_the_sweep_publishes_nothing(store: Memory) -> None:
-    """It has verified its shards, and decides when they are gone."""
+    """It has verified its shards, but they are gone when it decides."""
     with doomed():
         late = Run(store)
         late.begin()
@@ -380,7 +380,7 @@ def test_a_step_that_wakes_up_after_the_sweep_publishes_nothing(store: Memory) -
 
     with pytest.raises(ConflictError, match="took this attempt for dead"):
         late.commit.decide(make)
-    # The same in the moment after it has looked for its lease.
+    # The same, just after it has looked for its lease.
     lease = {"seen": None, "process": None, "watched": True}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(manifest_commit, "need_lease", lambda *_: lease)
@@ -450,7 +450,7 @@ def test_shards_that_nobody_owns_are_swept_in_time(store: Memory) -> None:
         put_orphan(store, "r", f"part-{'ab' * 6}-00000.parquet"),
         put_orphan(store, "gone", f"part-{'cd' * 6}-00007.parquet"),
     }
-    # As the first release named them, and what isn't ours.
+    # Shards as the first release named them, and files that aren't ours.
     others = {put_orphan(store, "old", "part-00000.parquet"), put_orphan(store, "r", "notes.txt")}
     Run(store, run_id="s").run()
     assert orphans | others < set(store.content)
@@ -477,7 +477,7 @@ def test_a_run_that_wins_leaves_nothing_else_in_its_folders(store: Memory) -> No
 def test_a_run_that_was_replaced_meanwhile_sweeps_nothing_of_the_new_one(
     store: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new one is listed, then it ends; so its staging is gone when that is looked for."""
+    """The new run is listed, then ends, so its staging is gone when it is looked for."""
     late, new = Run(store), Run(store, replace=True)
     late.begin()
     late.step()
@@ -554,7 +554,7 @@ def test_a_damaged_manifest_stops_its_own_run_alone(store: Memory, damage: bytes
 
 
 def refuse_others(store: Memory) -> Callable[[], None]:
-    """The check of a run that may publish only what no other has."""
+    """The check of a run that may only publish what no other run has published."""
 
     def check() -> None:
         if store.list(f"{OUTPUT}/runs"):
@@ -630,7 +630,7 @@ def test_a_dead_run_is_not_waited_for(store: Memory, hurry: None, moment: str) -
 
     def crash(path: str = "") -> None:
         if moment == "checks" or path == dead.paths.manifest:
-            # Nor does it take its claim back.
+            # It doesn't take its claim back either.
             store.before = crash
             raise Crash
 
@@ -660,7 +660,7 @@ def test_a_run_says_that_the_store_ignores_conditions(
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert err.startswith(f"penguin-score: note: {OUTPUT} ignores conditional writes")
-    # What a look can tell still counts.
+    # What a look can detect still counts.
     with pytest.raises(RunExistsError):
         Run(store).run()
     Run(store, replace=True).run()

@@ -1,4 +1,4 @@
-"""Real power cuts at the steps of publication; `make torture` cuts at all of them."""
+"""Power cuts at some steps of publication; `make torture` covers all steps."""
 
 from pathlib import Path
 

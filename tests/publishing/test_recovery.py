@@ -1,4 +1,4 @@
-"""A run that died: the next one finishes it or undoes it, where it is or where it was copied to."""
+"""Runs that died: the next run finishes or undoes them, in place or in a copy."""
 
 import json
 import os
@@ -29,13 +29,13 @@ NEXT = ("another id", "the same id", "the same id replaced", "--new_only")
 
 
 def next_run(output: Path, kind: str) -> None:
-    """The run after a dead one."""
+    """The run after one that died."""
     if kind == "another id":
         publish_new(new(output, run_id="s"), rows=4)
         assert check_whole(output, "s") == 4
     elif kind == "the same id":
         publication = new(output)
-        # Where the dead one is finished, its id is taken.
+        # If the dead run is finished, its id is taken.
         with suppress(RunExistsError), publishing.of(publication.layout).attempt():
             publishing.of(publication.layout).refuse_published()
             publish(publication, *staged(publication.layout, 4))
@@ -78,7 +78,7 @@ def test_a_death_at_any_step_ends_in_a_whole_run_or_none(
         next_run(output, kind)
         check_output(output)
         if kind == "--new_only":
-            # Of the same two files, one run may be published.
+            # Only one run of the same two files may be published.
             assert rows_seen(output, "r") == 0 or rows_seen(output, "s") == 0
         if replace and kind != "the same id replaced":
             assert rows_seen(output, "r") in (20, 50)
@@ -88,7 +88,7 @@ def test_a_death_at_any_step_ends_in_a_whole_run_or_none(
 
 
 def test_two_dead_runs_of_one_id(tmp_path: Path) -> None:
-    """Both were past their journals, one after the other: each ends whole, the later one stays."""
+    """Both died past their journals, in turn: each ends complete, and the later one stays."""
     for first in range(20, 60, 3):
         for second in range(20, 60, 7):
             output = tmp_path / f"{first}-{second}"
@@ -99,7 +99,7 @@ def test_two_dead_runs_of_one_id(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_alive_beside_a_dead_one_of_its_id(tmp_path: Path) -> None:
-    """The dead one's journal is settled before the living one publishes."""
+    """The dead run's journal is settled before the living one publishes."""
     for stop in range(1, 1000):
         output = tmp_path / str(stop)
         living, dead = new(output, replace=True), new(output, replace=True)
@@ -201,7 +201,7 @@ def test_a_death_while_a_run_is_held(tmp_path: Path) -> None:
         publish_new(new(output, run_id="s"), rows=4)
         assert rows_seen(output, "r") == 0
         found = listing(output / "_held") if (output / "_held").exists() else []
-        # Whole or not at all.
+        # Complete or not at all.
         assert len(found) in (0, 9)
         check_output(output)
         if not died:
@@ -210,7 +210,7 @@ def test_a_death_while_a_run_is_held(tmp_path: Path) -> None:
 
 
 def test_a_failure_after_the_journal_is_undone(tmp_path: Path) -> None:
-    """A rename that the system refuses all the same, at every step from the journal on."""
+    """The system refuses a rename at each step from the journal on."""
 
     def refuse() -> None:
         raise OSError(28, "No space left on device")
@@ -241,7 +241,7 @@ def test_a_failure_after_the_journal_is_undone(tmp_path: Path) -> None:
 
 
 def test_a_dead_run_that_cannot_be_finished_is_undone(tmp_path: Path) -> None:
-    """`files` has become a link to another place of another kind since."""
+    """Something that isn't a folder has since taken the place of `files`."""
     for stop in range(1, 1000):
         output = tmp_path / str(stop)
         die_at(new(output), stop)
@@ -259,7 +259,7 @@ def test_a_dead_run_that_cannot_be_finished_is_undone(tmp_path: Path) -> None:
 
 
 def test_layout_of_a_dead_run_needs_no_inode_numbers(tmp_path: Path) -> None:
-    """Every shard says in its footer which run and attempt wrote it."""
+    """Every shard's footer says which run and attempt wrote it."""
     import pyarrow.parquet as pq
 
     manifest = publish_new(new(tmp_path))

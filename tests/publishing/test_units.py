@@ -1,4 +1,4 @@
-"""An element that a runner loses, or delivers twice, on any way between steps: never published."""
+"""Elements that a runner loses or duplicates between any two steps are never published."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_every_edge_is_known_and_has_elements(night: Night, tmp_path: Path) -> N
     meddler = Meddler()
     run(night, tmp_path, meddler)
     assert manifest(tmp_path)["totals"] == EXPECTED
-    # What a step gets is what another one emits, but where the runner itself combines elements.
+    # A step gets what another emits, except where the runner itself combines elements.
     found = {edge for edge in meddler.seen if edge[1] != INPUT}
     combined = {edge for edge in EDGES if edge[1] == INPUT}
     assert found | combined == {*EDGES, *HARMLESS}

@@ -1,4 +1,4 @@
-"""Says so when Beam changes something private that `runners/beam_private.py` relies on."""
+"""Detects changes in Beam's private parts that `runners/beam_private.py` relies on."""
 
 import ast
 import hashlib
@@ -19,8 +19,8 @@ from tests.support.running import PROJECT
 
 _POOL = worker_pool_main.BeamFnExternalWorkerPoolServicer
 
-# The start of the SHA-256 of each source, as read in Beam 2.77. Where one differs, read Beam's new
-# code and what stands in for it here, then write the new digest down.
+# The start of the SHA-256 of each source, as of Beam 2.77. If one differs, read Beam's new code and
+# what replaces it here, then record the new digest.
 READ = [
     (portable_runner.PortableRunner.start_and_replace_loopback_environments, "08bd4bf8db7a"),
     (_POOL.__init__, "029c41ad2296"),

@@ -1,6 +1,6 @@
-"""What goes to Dataflow, as far as it can be looked at without Google's cloud.
+"""What goes to Dataflow, as far as it can be checked without Google's cloud.
 
-Beam builds the job, and would send it; here its storage is a dictionary and nothing is sent.
+Beam builds the job and would send it; here its storage is a dictionary and nothing is sent.
 """
 
 import json
@@ -39,7 +39,7 @@ IN_IMAGE = [*CLOUD, f"--sdk_container_image={IMAGE}"]
 
 
 def build(*flags: str) -> Any:
-    """The job that Beam's DataflowRunner makes of ours."""
+    """The job that Beam's DataflowRunner builds from ours."""
     prepared = job.prepare(job.parse_arguments("test", flags), flags)
     submission = prepared.submission
     pipeline = beam.Pipeline(runner=submission.runner, options=submission.options)

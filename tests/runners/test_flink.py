@@ -25,7 +25,7 @@ FILES, ROWS = 6, 1_600_000
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Two TaskManagers, and workers in an environment that lacks the project."""
+    """Two TaskManagers, and workers in an environment without the project."""
     folder = tmp_path_factory.mktemp("cluster")
     rest, rpc, pool = flink.free_ports(3)
     python = flink.make_bare_environment(folder / "venv")
@@ -48,7 +48,7 @@ def observations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def staged(cluster: Cluster) -> list[str]:
-    """The flags of a job whose workers get the project with it."""
+    """The flags of a job that ships the project to its workers."""
     return [*cluster.flags(), "--setup_file=./setup.py"]
 
 
@@ -91,9 +91,9 @@ def test_a_cluster_lets_no_stranger_in(tmp_path: Path, cluster: Cluster) -> None
 
 
 def test_a_cluster_tells_nobody_its_secrets(cluster: Cluster) -> None:
-    """Not on Flink's pages, not to who lists processes; after the tests above."""
+    """Flink's pages and the process list don't show them; runs after the tests above."""
     secret = (cluster.folder / "pool.secret").read_text().strip()
-    # TaskManagers log it: only their user may read that.
+    # TaskManagers log it, but only their user may read the log.
     assert cluster.folder.stat().st_mode & 0o077 == 0
     shown: list[str] = []
     jobs = [job["jid"] for job in cluster.ask("/jobs/overview")["jobs"]]
@@ -110,12 +110,12 @@ def test_both_workers_share_the_work_and_load_the_model_once(
     flags = ("--input", observations, "--output", tmp_path, "--run_id", "test")
     ran = terminal.run_eager(*flags, *staged(cluster), timeout=flink.RUN_SECONDS)
     assert ran.returncode == 0, ran.stderr
-    # Flink itself counts nothing before a subtask has ended.
+    # Flink itself counts nothing until a subtask has ended.
     shown = terminal.percents(ran.stderr.splitlines())
     assert shown == sorted(shown)
     assert any(0 < percent < 100 for percent in shown)
     assert f"done: {FILES * ROWS:,} rows, 0 rejected" in ran.stderr
-    # Once per worker process, and each TaskManager has one.
+    # Once per worker process; each TaskManager has one.
     assert "model loads 2)" in ran.stdout
     flink.assert_all_rows_once(tmp_path, FILES, ROWS)
 
@@ -142,9 +142,9 @@ def test_too_many_rejects_are_held_back(
 def test_a_job_that_fails_for_good_publishes_nothing(
     tmp_path: Path, engine: str, request: pytest.FixtureRequest
 ) -> None:
-    """The submitter only knows that model and card fit; the workers find that Keras refuses it.
+    """The submitter only knows that model and card fit; Keras refuses the model on the workers.
 
-    The cluster tries again three times before it gives up.
+    The cluster retries three times before it gives up.
     """
     model = tmp_path / "broken.keras"
     model.write_bytes(b"no archive")
@@ -196,7 +196,7 @@ def test_a_killed_worker_pool_costs_no_row(
     running = flink.Running(tmp_path, "--input", observations, *staged(cluster))
 
     def kill_and_start() -> None:
-        # The workers are of the pool's process group.
+        # The workers belong to the pool's process group.
         os.killpg(cluster.processes()["pool"], signal.SIGKILL)
         cluster.start_pool()
 
@@ -207,7 +207,7 @@ def test_a_killed_worker_pool_costs_no_row(
 
 
 def assert_recovered(cluster: Cluster, output: Path) -> None:
-    """Something did fail, and no row shows it."""
+    """Something did fail, but no row is affected."""
     job = flink.newest_job(cluster)
     failures = cluster.ask(f"/jobs/{job['jid']}/exceptions")["exceptionHistory"]["entries"]
     assert failures

@@ -1,4 +1,4 @@
-"""Strangers on Flink: the pool of workers, LOOPBACK workers, packages, keys and secrets."""
+"""Other users on Flink: the worker pool, LOOPBACK workers, packages, keys and secrets."""
 
 import contextlib
 import os
@@ -78,7 +78,7 @@ def test_a_pool_starts_workers_for_who_knows_the_secret(secret_file: Path) -> No
 
 @ROOT_ONLY
 def test_another_user_gets_no_worker(tmp_path: Path, secret_file: Path) -> None:
-    """He reaches the port, but neither the secret nor a worker."""
+    """Another user can reach the port, but gets neither the secret nor a worker."""
     code = """
 import os, sys
 from tests.support import strangers
@@ -120,7 +120,7 @@ def test_a_missing_secret_is_an_error(tmp_path: Path, read: Any) -> None:
 
 
 def test_the_secret_is_in_the_environment_alone(secret_file: Path) -> None:
-    """Not in the options: Flink's page shows them, and `ps` the command line."""
+    """Not in the options, which Flink's page shows, nor on the command line, which `ps` shows."""
     config = f'{{"url": "localhost:50000", "params": {{"secret_file": "{secret_file}"}}}}'
     options = PipelineOptions(
         ["--environment_type=EXTERNAL", f"--environment_config={config}", "--flink_master=x:1"]
@@ -145,7 +145,7 @@ def fake_package() -> dict[str, bytes]:
 def test_packages_are_never_taken_from_a_folder_of_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever may write into /tmp knows the old name, and could have made it before."""
+    """Anyone who may write into /tmp knows the old name, and could have made the folder first."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     planted = tmp_path / f"beam-packages-{os.getuid()}"
@@ -209,7 +209,7 @@ def test_workers_in_processes_are_refused() -> None:
 
 
 def test_beam_starts_loopback_workers_where_we_stand_in() -> None:
-    """Fails when another release of Beam does it elsewhere."""
+    """Fails if another release of Beam starts them elsewhere."""
     name = "start_and_replace_loopback_environments"
     assert callable(getattr(portable_runner.PortableRunner, name))
     code = portable_runner.PortableRunner.run_portable_pipeline.__code__
@@ -244,7 +244,7 @@ def test_a_proxy_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_grpc_reaches_this_machine_past_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only loopback is asked: the proxy of the environment is a port where nobody listens."""
+    """Only loopback is used: nobody listens on the port of the environment's proxy."""
     (port,) = running_flink.free_ports(1)
     code = """
 import grpc, sys
@@ -295,7 +295,7 @@ def test_a_link_in_place_of_a_key_is_not_followed(tmp_path: Path) -> None:
 
 @ROOT_ONLY
 def test_another_users_cluster_folder_is_refused(tmp_path: Path) -> None:
-    """Its list of processes says which ones to end."""
+    """Its process list says which processes to end."""
     (tmp_path / "processes.json").write_text(f'{{"pool": {os.getpid()}}}')
     os.chown(tmp_path, NOBODY, NOBODY)
     cluster = Cluster(folder=tmp_path)
@@ -336,7 +336,7 @@ def test_a_job_server_of_beams_own_is_known_as_such(tmp_path: Path) -> None:
 
 
 def private_folders(pid: int) -> dict[str, int]:
-    """The mode of the folder for sockets that a Java process was given."""
+    """The mode of the socket folder that a Java process was given."""
     found = {}
     with contextlib.suppress(OSError):
         for argument in Path(f"/proc/{pid}/cmdline").read_text().split("\0"):
@@ -350,7 +350,7 @@ def private_folders(pid: int) -> dict[str, int]:
 @pytest.mark.skipif(bool(running_flink.why_not()), reason=f"no Flink: {running_flink.why_not()}")
 @ports.LINUX
 def test_an_embedded_flink_lets_no_stranger_in(tmp_path: Path) -> None:
-    """Every port of the job, of its job server and of the Flink inside, as long as they last."""
+    """Checks every port of the job, its job server and the Flink inside, as long as they last."""
     job = subprocess.Popen(
         [sys.executable, "-m", "pipelines.score", "--output", str(tmp_path / "out"),
          *map(str, samples.FLAGS), *running_flink.EMBEDDED],
@@ -367,7 +367,7 @@ def test_an_embedded_flink_lets_no_stranger_in(tmp_path: Path) -> None:
             time.sleep(0.05)
     out, _ = job.communicate()
     assert job.returncode == 0, out
-    # Beam's own servers are Unix sockets there.
+    # Beam's own servers are Unix sockets here.
     assert set(folders.values()) == {0o700}
     assert not any(map(os.path.exists, folders))
     # The pool of LOOPBACK workers, Flink's REST API and its blobs.

@@ -1,4 +1,4 @@
-"""The local runner: threads in memory, no other way; and failures that reach the submitter."""
+"""The local runner: threads in memory only, and failures that reach the submitter."""
 
 import subprocess
 import sys
@@ -78,7 +78,7 @@ def test_nothing_crosses_a_stream_that_a_timer_flushes(
 
 
 def test_the_name_of_a_file_cannot_pretend_to_be_another_error(tmp_path: Path) -> None:
-    """A line of a traceback used to decide the exit code."""
+    """A line of a traceback must not decide the exit code."""
     night, output = tmp_path / "night", tmp_path / "out"
     night.mkdir()
     forged = "x\npipelines.errors.DriftError: forged\npenguin_model.errors.UsageError: y.csv"

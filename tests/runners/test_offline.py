@@ -1,4 +1,4 @@
-"""The network is cut off for the tests, in this process and in those that they start."""
+"""The tests have no network, neither in this process nor in its children."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""The S3 servers that the tests of stores run on."""
+"""The S3 servers that the storage tests use."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Files: whole writes, and many at a time."""
+"""Files: all-or-nothing writes, and many files at a time."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Locks: who may hold one, who holds it, and what becomes of their files."""
+"""Locks: who may hold one, who holds it, and what happens to their files."""
 
 import fcntl
 import os
@@ -117,7 +117,7 @@ def test_who_may_write_a_folder_may_hold_its_lock(tmp_path: Path, bits: int, exp
 def test_a_lock_is_held_on_a_descriptor_for_writing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NFS turns it into a lock of bytes, which asks for that."""
+    """NFS turns it into a byte-range lock, which requires that."""
     flags = []
     flock = fcntl.flock
 
@@ -146,7 +146,7 @@ def test_a_filesystem_without_locks_is_named(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become another user"
 )
 def test_who_may_only_read_holds_nobody_up() -> None:
-    """As `nobody` takes the lock of every file and folder that it can open."""
+    """The user `nobody` locks every file and folder that it can open."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         output = Path(folder) / "out"

@@ -1,4 +1,4 @@
-"""Conditional writes, on real servers: two that honour them and one that doesn't."""
+"""Conditional writes on real servers: two that honour conditions and one that doesn't."""
 
 import concurrent.futures
 import functools
@@ -21,7 +21,7 @@ STORE = objects.of(PATH)
 
 @pytest.fixture
 def store(server: Server) -> Iterator[Server]:
-    """The job's storage layer is pointed at a server with an empty bucket."""
+    """Points the job's storage layer at a server with an empty bucket."""
     storage.use_options(PipelineOptions(server.flags))
     client = server.client()
     client.create_bucket(Bucket="results")
@@ -42,7 +42,7 @@ def test_an_object_is_created_once(store: Server) -> None:
     assert STORE.read(PATH) is None
     assert STORE.create(PATH, b"first")
     assert not STORE.create(PATH, b"second")
-    # As a try does whose answer was lost.
+    # As a retry does after a lost answer.
     assert STORE.create(PATH, b"first")
     found = STORE.read(PATH)
     assert found is not None
@@ -64,7 +64,7 @@ def test_an_object_is_replaced_if_it_is_unchanged(store: Server) -> None:
 
 
 def race(contents: list[bytes], write: Any) -> list[bytes]:
-    """Lets all write at once; returns the contents whose writers believe that they won."""
+    """Lets all writers write at once; returns the contents whose writers believe they won."""
     ready = threading.Barrier(len(contents), timeout=30)
 
     def one(content: bytes) -> bool:
@@ -106,7 +106,7 @@ def test_a_store_that_ignores_conditions_is_found_out(store: Server) -> None:
 
 @pytest.fixture(params=[S3Objects, Objects])
 def either(request: pytest.FixtureRequest) -> Objects:
-    """By boto3, and by Beam's filesystem, as all stores but S3 are."""
+    """Through boto3, and through Beam's filesystem as for all stores but S3."""
     made: Objects = request.param()
     return made
 
@@ -154,7 +154,7 @@ def test_what_the_store_refuses_is_its_own_error(store: Server) -> None:
 
 
 class Client:
-    """Answers `put_object` as it is told: with a status, or by doing it."""
+    """Answers `put_object` as instructed: with a status, or by doing it."""
 
     def __init__(self, inner: Any, answers: list[int]) -> None:
         self._inner = inner
@@ -194,7 +194,7 @@ def test_a_conflict_is_tried_again(answers: list[int]) -> None:
 
 
 def test_a_write_whose_answer_was_lost_is_known_again(answers: list[int]) -> None:
-    # Done, and refused when boto3 sends it once more.
+    # Done, but refused when boto3 sends it again.
     answers += [412]
     assert STORE.create(PATH, b"x")
     found = STORE.read(PATH)

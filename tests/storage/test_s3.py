@@ -54,7 +54,7 @@ def client(endpoint: str, observations: Path) -> Iterator[Any]:
 @pytest.fixture
 def flags(endpoint: str) -> list[str]:
     keys = [f"--s3_{name}={text}" for name, text in KEYS.items()]
-    # One worker, so that the number of shards does not depend on the machine.
+    # One worker, so that the number of shards doesn't depend on the machine.
     return ["--s3_endpoint_url", endpoint, *keys, *ONE_WORKER]
 
 
@@ -78,7 +78,7 @@ def shards(client: Any, dataset: str, run_id: str = "test") -> list[str]:
 
 
 def assert_published(client: Any, *datasets: str) -> None:
-    """The bucket holds the run's manifest and what it names: a shard of each data set."""
+    """The bucket contains the run's manifest and what it names: a shard of each data set."""
     keys = [key for dataset in datasets for key in shards(client, dataset)]
     assert len(keys) == len(datasets)
     attempt = manifest(client)["attempt"]
@@ -99,7 +99,7 @@ def test_a_run_from_and_to_s3_equals_a_local_one(
     tmp_path: Path, client: Any, flags: list[str], observations: Path, shipped_model: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    # A CSV, a gzipped one and a Parquet file.
+    # A CSV, a gzipped CSV and a Parquet file.
     some = ("--input", "s3://station/night/biscoe-*")
     code = run(flags, *some)
     assert (code, beside_progress(capsys.readouterr().err)) == (0, "")
@@ -156,7 +156,7 @@ def test_one_client_serves_a_whole_run(client: Any, flags: list[str]) -> None:
 
 
 def test_the_client_takes_every_option_that_beam_has_for_s3(flags: list[str]) -> None:
-    """Fails when a new Beam has another option, or another way to hold the client."""
+    """Fails if a new Beam has another option, or stores the client differently."""
     parser = argparse.ArgumentParser()
     S3Options._add_argparse_args(parser)
     assert set(s3._OPTIONS) == set(vars(parser.parse_args([])))

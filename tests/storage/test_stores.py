@@ -1,6 +1,7 @@
-"""The whole job on real stores: moto is in `test_s3.py`, one that isn't and one without conditions.
+"""The whole job on a store that isn't moto (see `test_s3.py`) and on one without conditions.
 
-What dies when is tried on a store in memory (`test_manifest_commit.py`), and here for some cases.
+Crashes at every step are tested on a store in memory (`test_manifest_commit.py`), and here in
+some cases.
 """
 
 import contextlib
@@ -49,7 +50,7 @@ def arguments(server: Server, *more: str, run_id: str = "r") -> list[str]:
 
 
 def assert_whole(client: Any, *run_ids: str) -> dict[str, Any]:
-    """The bucket holds the runs' manifests and the shards that they name, and nothing else."""
+    """The bucket contains the runs' manifests and the shards that they name, and nothing else."""
     manifests, owned = {}, set()
     for run_id in run_ids:
         key = f"runs/{run_id}.json"
