@@ -61,10 +61,13 @@ class Terminal:
 
     def start(self, command: list[str], **settings: str) -> subprocess.Popen[str]:
         """Starts a command with this terminal as its standard input and error."""
+        # pytest-xdist sets a size of its own, which would come before the terminal's.
+        sizes = ("COLUMNS", "LINES")
+        inherited = {name: value for name, value in os.environ.items() if name not in sizes}
         return subprocess.Popen(
             command, cwd=PROJECT, text=True, start_new_session=True,
             stdin=self.descriptor, stdout=subprocess.PIPE, stderr=self.descriptor,
-            env={**os.environ, "TERM": "xterm-256color", **settings},
+            env={**inherited, "TERM": "xterm-256color", **settings},
         )  # fmt: skip
 
     @property
