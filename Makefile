@@ -28,7 +28,7 @@ coverage: ## Measure which lines and branches `make test` runs, in its subproces
 	$(python) -m coverage combine --quiet
 	$(python) -m coverage report
 
-train: ## Train the model anew: models/, with its card and plots
+train: ## Retrain the model: models/, with its card and plots
 	@sh scripts/setup_venv.sh runtime
 	$(python) -m penguin_model.train $(ARGS)
 
@@ -55,7 +55,7 @@ lint: ## Check style, types, and which room imports which
 	$(python) -m mypy
 	.venv/bin/lint-imports --no-cache
 
-format: ## Format the code and mend what ruff can mend
+format: ## Format the code and fix what ruff can fix
 	@sh scripts/setup_venv.sh dev
 	$(python) -m ruff check --fix .
 	$(python) -m ruff format .

@@ -4,7 +4,7 @@
 Nights are birds drawn with replacement:
 
 - "training birds": from the 239 birds of the shipped card's reference, compared with that;
-- "all anew": from all 342 birds, and so are the 239 of the reference and a previous night of the
+- "redrawn": from all 342 birds, and so are the 239 of the reference and a previous night of the
   same size: what happens to a user, whose training data are a sample too;
 - the shifts: training birds, changed or chosen.
 """
@@ -124,7 +124,7 @@ def main() -> None:
     def anew(random: np.random.Generator, rows: int) -> float:
         return score(*(everyone.draw(random, each) for each in (rows, len(training), rows)))
 
-    heads = ["training birds", f"… over {MAX_DRIFT}", "all anew", f"… over {MAX_DRIFT}", *shifts]
+    heads = ["training birds", f"… over {MAX_DRIFT}", "redrawn", f"… over {MAX_DRIFT}", *shifts]
     print(f"| rows | {' | '.join(heads)} |\n| ---: |{' ---: |' * len(heads)}")
     for rows in SIZES:
         found = [*rates(given.nights, rows, night_of(own)), *rates(given.nights, rows, anew)]

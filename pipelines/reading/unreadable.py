@@ -44,7 +44,7 @@ def check_columns(names: Sequence[str], wanted: InputColumns) -> None:
     twice = [name for name in wanted.columns if list(names).count(name) > 1]
     if twice:
         raise UnreadableFile(
-            f"column {twice[0]} stands twice in the header",
+            f"column {twice[0]} appears twice in the header",
             reason=validate.MISSING_COLUMN,
             column=twice[0],
         )

@@ -181,7 +181,7 @@ def test_text_that_is_no_utf8_costs_its_row(kind: str) -> None:
 def test_a_file_that_is_cut_anywhere_is_refused(kind: str) -> None:
     data = written(observations(30), kind, rows=10)
     for length in range(len(data)):
-        with pytest.raises(UnreadableFile, match="no readable Arrow file"):
+        with pytest.raises(UnreadableFile, match="not a readable Arrow file"):
             reader.open_file(pa.BufferReader(data[:length]), WANTED)
     for more in (b"\0", data):
         if kind == "stream":
@@ -191,7 +191,7 @@ def test_a_file_that_is_cut_anywhere_is_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"id,length,mass\n", b"ARROW1", b"ARROW1" * 100, bytes(99)])
 def test_a_file_that_is_no_arrow_is_refused(data: bytes) -> None:
-    with pytest.raises(UnreadableFile, match="no readable Arrow file"):
+    with pytest.raises(UnreadableFile, match="not a readable Arrow file"):
         reader.open_file(pa.BufferReader(data), WANTED)
 
 

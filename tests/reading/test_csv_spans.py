@@ -182,10 +182,10 @@ def test_a_header_alone_has_no_rows() -> None:
         (b"<html>\n<body>", validate.MISSING_COLUMN, "id, length, mass is missing"),
         (b"id;length;mass\na;1;2\n", validate.MISSING_COLUMN, "not separated by commas"),
         (b"id,length\na,1\n", validate.MISSING_COLUMN, "mass is missing"),
-        (b"id,length,mass,mass\na,1,2,3\n", validate.MISSING_COLUMN, "stands twice"),
+        (b"id,length,mass,mass\na,1,2,3\n", validate.MISSING_COLUMN, "appears twice"),
         ("id,length,mass\n".encode("utf-16"), validate.UNREADABLE_FILE, "UTF-16"),
-        (b"PAR1\x15\x04\x15\x00\x80", validate.UNREADABLE_FILE, "no CSV"),
-        (b"PAR1\x00\x00\n", validate.UNREADABLE_FILE, "no CSV"),
+        (b"PAR1\x15\x04\x15\x00\x80", validate.UNREADABLE_FILE, "is this a CSV file"),
+        (b"PAR1\x00\x00\n", validate.UNREADABLE_FILE, "is this a CSV file"),
     ],
 )
 def test_files_that_are_no_csv_are_refused_whole(data: bytes, reason: str, message: str) -> None:

@@ -121,7 +121,7 @@ def test_the_raw_text_of_a_late_reject_is_its_own() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"id,length,mass\n", b"PAR1", b"PAR1" * 100])
 def test_a_file_that_is_no_parquet_is_refused(data: bytes) -> None:
-    with pytest.raises(UnreadableFile, match="no readable Parquet"):
+    with pytest.raises(UnreadableFile, match="not a readable Parquet"):
         reader.open_file(pa.BufferReader(data), WANTED)
 
 
@@ -171,5 +171,5 @@ def test_damaged_size_statistics_do_not_end_the_process() -> None:
 
 def test_a_footer_with_names_that_are_no_text_is_refused() -> None:
     data = fuzz.mutate(fuzz.parquet_seed(3803), random.Random(3803))
-    with pytest.raises(UnreadableFile, match="no readable Parquet"):
+    with pytest.raises(UnreadableFile, match="not a readable Parquet"):
         fuzz.read_parquet(data, 1000)

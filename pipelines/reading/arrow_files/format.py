@@ -39,7 +39,7 @@ def _load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loade
         rows += place.rows
         size += plain_bytes(batch)
         if size + rows * wanted.row_bytes > most_bytes:
-            raise UnreadableFile("it takes much memory")
+            raise UnreadableFile("it needs too much memory to be read together with others")
         batches.append(reader.plain(batch))
     if not batches:
         raise UnreadableFile("it has no rows")

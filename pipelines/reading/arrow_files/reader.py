@@ -195,7 +195,7 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> ArrowFile:
     except ARROW_ERRORS as error:
         if storage.may_pass(error):
             raise
-        raise UnreadableFile(f"no readable Arrow file: {one_line(error)}") from error
+        raise UnreadableFile(f"not a readable Arrow file: {one_line(error)}") from error
     check_columns(names, wanted)
     return ArrowFile(
         source=source,

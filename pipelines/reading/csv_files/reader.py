@@ -113,11 +113,13 @@ def read_header(piece: bytes, wanted: InputColumns) -> tuple[list[str], bytes]:
     try:
         text = records.raw(0).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UnreadableFile("the header is not UTF-8 text: no CSV?") from error
+        raise UnreadableFile("the header is not UTF-8 text; is this a CSV file?") from error
     if "\0" in text:
-        raise UnreadableFile("the header has NUL bytes: no CSV?")
+        raise UnreadableFile("the header has NUL bytes; is this a CSV file?")
     if text.count(",") >= _MOST_COLUMNS:
-        raise UnreadableFile(f"the header has more than {_MOST_COLUMNS:,} columns: no CSV?")
+        raise UnreadableFile(
+            f"the header has more than {_MOST_COLUMNS:,} columns; is this a CSV file?"
+        )
     header = [name.strip() for name in _fields(text)]
     check_columns(header, wanted)
     return header, piece[records.starts[1] :] if len(records) > 1 else b""

@@ -44,9 +44,9 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> InputParquet:
     except ARROW_ERRORS as error:
         if storage.may_pass(error):
             raise
-        raise UnreadableFile(f"no readable Parquet file: {one_line(error)}") from error
+        raise UnreadableFile(f"not a readable Parquet file: {one_line(error)}") from error
     if min(counts, default=0) < 0 or sum(counts) != file.metadata.num_rows:
-        raise UnreadableFile("no readable Parquet file: the row counts in its footer disagree")
+        raise UnreadableFile("not a readable Parquet file: the row counts in its footer disagree")
     check_columns(names, wanted)
     return file
 
