@@ -13,12 +13,12 @@ score: ## Score the sample files under data/ with the shipped model into output/
 	@sh scripts/setup_venv.sh runtime
 	$(python) -m pipelines.score --input 'data/observations/*' --output output $(ARGS)
 
-test: ## Run the tests, but for what test-all runs: up to 8 minutes on two cores (ARGS='-k csv' selects some)
+test: ## Run the tests, but for what test-all runs: 8 minutes on two cores (ARGS='-k csv' selects some)
 	@sh scripts/setup_venv.sh dev
 	$(python) -m pytest --numprocesses 2 --dist worksteal -m '$(quick)' $(ARGS)
 
 # By file: what shares a cluster or an environment is in one file.
-test-all: ## Run the rest: on Flink, with a package registry, and what takes long: up to 12 minutes
+test-all: ## Run the rest: on Flink, with a package registry, and what takes long: 15 minutes
 	@sh scripts/setup_venv.sh dev
 	$(python) -m pytest --numprocesses 2 --dist loadfile -m 'not ($(quick))' $(ARGS)
 
