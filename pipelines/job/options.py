@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -123,31 +124,26 @@ class ScoreOptions(PipelineOptions):
 
 
 def _seconds(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return value
+    return _number(text, "a number of seconds")
 
 
 def _fraction(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a fraction from 0 to 1")
-    return value
+    return _number(text, "a fraction from 0 to 1", most=1)
 
 
 def _index(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more, such as 0.2")
-    return value
+    return _number(text, "a number of 0 or more, such as 0.2")
 
 
-def _number(text: str) -> float:
+def _number(text: str, what: str, most: float = sys.float_info.max) -> float:
+    """A finite number from 0 to `most`."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        return math.nan
+        value = math.nan
+    if not 0 <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return value
 
 
 def parse_arguments(program: str, arguments: Sequence[str]) -> argparse.Namespace:

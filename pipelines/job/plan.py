@@ -22,7 +22,7 @@ from pipelines.errors import UsageError
 from pipelines.pipeline import ScoreObservations
 from pipelines.reading.matching import Matching
 from pipelines.reading.settings import DEFAULT_SIZES
-from pipelines.runners.choose import choose_runner
+from pipelines.runners.choose import DEFAULT_RUNNER, choose_runner
 from pipelines.runners.submission import Submission
 from pipelines.runs.layout import Layout, check_run_id
 from pipelines.runs.manifest import Model, RunInfo
@@ -80,7 +80,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     passthrough = _passthrough(values.passthrough, card)
     run_info = RunInfo(
         start=start.isoformat(timespec="milliseconds"),
-        runner=values.runner or "DirectRunner",
+        runner=values.runner or DEFAULT_RUNNER,
         versions=_versions(),
         model=Model(path=values.model, name=card.name, sha256=card.sha256),
         input=tuple(values.input),

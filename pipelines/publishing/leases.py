@@ -1,4 +1,4 @@
-"""Leases: how to see whether an attempt is alive where there are no locks.
+"""Leases: how to see whether an attempt is alive on a store that has no locks.
 
 An attempt keeps a small object in its staging, and whoever waits for the attempt rewrites it every
 minute. It names the waiting process, so that a run on the same machine knows at once when the

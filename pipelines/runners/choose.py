@@ -23,7 +23,7 @@ _RUNNERS: Mapping[str, Callable[[str], Runner]] = {
     **dict.fromkeys(("flinkrunner", "flink"), _flink),
     **dict.fromkeys(("dataflowrunner", "dataflow"), Dataflow),
 }
-_DEFAULT = "DirectRunner"
+DEFAULT_RUNNER = "DirectRunner"
 
 
 def choose_runner(name: str | None) -> Runner:
@@ -35,5 +35,5 @@ def choose_runner(name: str | None) -> Runner:
     Returns:
       The runner in the table, or else Beam's own of this name.
     """
-    given = name or _DEFAULT
+    given = name or DEFAULT_RUNNER
     return _RUNNERS.get(given.lower(), Other)(given)

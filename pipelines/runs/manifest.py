@@ -182,6 +182,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return list(layout.numbered_names(shards.files) if shards.names is None else shards.names)
 
 
+class _NewerFormatError(msgspec.ValidationError):
+    """A newer release wrote the manifest."""
+
+
 class _Header(msgspec.Struct, frozen=True):
     """The part of a manifest that is read first."""
 
@@ -223,13 +227,9 @@ def parse_manifest(path: str, content: bytes) -> Manifest:
         raise _damaged(path, "is not JSON") from error
     try:
         return from_json(values)
+    except _NewerFormatError as error:
+        raise DamagedError(f"{path} {error}") from error
     except msgspec.ValidationError as error:
-        version = _read_header(values).format_version
-        if version > FORMAT_VERSION:
-            raise DamagedError(
-                f"{path} has format_version {version}, but this release reads manifests up to "
-                f"{FORMAT_VERSION}; upgrade to the release that wrote it"
-            ) from error
         raise _damaged(path, f"is not a manifest: {_explain(error)}") from error
 
 
@@ -241,7 +241,10 @@ def from_json(values: Any) -> Manifest:
     """
     version = _read_header(values).format_version
     if version > FORMAT_VERSION:
-        raise msgspec.ValidationError(f"format_version {version} is newer than {FORMAT_VERSION}")
+        raise _NewerFormatError(
+            f"has format_version {version}, but this release reads manifests up to "
+            f"{FORMAT_VERSION}; upgrade to the release that wrote it"
+        )
     return msgspec.convert(values, Manifest)
 
 

@@ -1,6 +1,5 @@
 """Parquet input: spans of row groups, every numeric type, damaged files and row groups."""
 
-import datetime
 import decimal
 import io
 import json
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipelines.reading.parquet_files import reader
 from pipelines.reading.unreadable import UnreadableFile
-from tests.support.reading import WANTED, score_ready
+from tests.support.reading import BAD_LENGTHS, WANTED, score_ready
 from tests.torture import fuzz
 
 
@@ -84,22 +83,7 @@ def test_numbers_of_any_type_score(lengths: pa.Array) -> None:
     assert good == [(0, "a", 39.0, 500.0), (1, "b", 40.0, 600.0)]
 
 
-@pytest.mark.parametrize(
-    ("lengths", "reason"),
-    [
-        (pa.array([None], pa.float64()), "missing_value"),
-        (pa.array([float("nan")]), "missing_value"),
-        (pa.nulls(1), "missing_value"),
-        (pa.array(["NA"]), "missing_value"),
-        (pa.array(["39,1"]), "not_a_number"),
-        (pa.array([True]), "not_a_number"),
-        (pa.array([datetime.datetime(2026, 1, 1)]), "not_a_number"),
-        (pa.array([[1.0]]), "not_a_number"),
-        (pa.array([float("inf")]), "out_of_range"),
-        (pa.array([-4]), "out_of_range"),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("lengths", "reason"), BAD_LENGTHS, ids=str)
 def test_reasons(lengths: pa.Array, reason: str) -> None:
     table = pa.table({"id": ["a"], "length": lengths, "mass": [500], "note": [b"\xff"]})
     good, (reject,), read = read_all(file_of(table))

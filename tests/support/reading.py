@@ -1,5 +1,6 @@
 """Helpers for the readers' tests: a card's features, and every way of reading a file."""
 
+import datetime
 import io
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,20 @@ from pipelines.reading.unreadable import UnreadableFile
 LENGTH = Feature(name="length", unit="mm", scale=10, minimum=0.5, maximum=300)
 MASS = Feature(name="mass", unit="g", scale=100, minimum=100, maximum=9000)
 WANTED = InputColumns(features=(LENGTH, MASS), passthrough=("id",))
+
+# A column of one length that a typed file may hold, and why its row is rejected.
+BAD_LENGTHS = [
+    (pa.array([None], pa.float64()), "missing_value"),
+    (pa.array([float("nan")]), "missing_value"),
+    (pa.nulls(1), "missing_value"),
+    (pa.array(["NA"]), "missing_value"),
+    (pa.array(["39,1"]), "not_a_number"),
+    (pa.array([True]), "not_a_number"),
+    (pa.array([datetime.datetime(2026, 1, 1)]), "not_a_number"),
+    (pa.array([[1.0]]), "not_a_number"),
+    (pa.array([float("inf")]), "out_of_range"),
+    (pa.array([-4]), "out_of_range"),
+]
 
 Row = tuple[int, str, float, float]
 
