@@ -190,7 +190,7 @@ def test_nights_of_the_real_job(night: Night) -> None:
 
     # One island's birds are no cross-section of the training data.
     island = f"PENGUIN_INPUT={PROJECT / 'data/observations/biscoe-2008.parquet'}"
-    night.prepare(island, "PENGUIN_FLAG=--max_drift=0.2")
+    night.prepare(island, "PENGUIN_FLAG=--max_drift=0.2", "PENGUIN_SETTLE_SECONDS=0")
     assert night.run("nightly").returncode == 4
     assert night.told[2].startswith("1 look: drift, nothing is published; look at the model")
     assert not list(night.root.rglob("pwned"))
