@@ -56,9 +56,8 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     manifest, metrics = execute(plan, progress_display)
     page = _report(program, paths, values.model) if values.report else None
     print(render(summary.of_run(manifest, paths, metrics, page)))
-    totals = manifest.totals
-    if not (totals.files or totals.files_skipped or totals.files_unsettled):
-        cli.note(program, f"no file matches {' '.join(values.input)}")
+    for note in summary.input_notes(manifest):
+        cli.note(program, note)
     if manifest.is_held:
         raise _held_error(manifest, paths)
     return 0
