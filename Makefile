@@ -40,7 +40,7 @@ flink: ## Fetch Flink and Beam's job server into .flink/, checked; needs Java (d
 	@sh scripts/setup_venv.sh runtime
 	$(python) -m deploy.flink.parts
 
-prism: ## Build Beam's Prism into .prism/; needs Go (docs/runners.md)
+prism: ## Build Beam's Prism into .prism/; needs Go (docs/prism.md)
 	@sh scripts/setup_venv.sh runtime
 	$(python) -m deploy.prism.build
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import IO
+from typing import IO, TypeVar
 
 import grpc
 from apache_beam.portability.api import beam_job_api_pb2_grpc
@@ -22,6 +22,7 @@ from pipelines.errors import PenguinError
 from pipelines.runners import supervisor
 
 _LOGGER = logging.getLogger(__name__)
+_T = TypeVar("_T")
 _START_SECONDS = 120
 _STOP_SECONDS = 10
 _LOOK_SECONDS = 0.1
@@ -41,7 +42,7 @@ class SupervisedJobServer(JobServer):
     Args:
       name: what messages call the server.
       command: starts it.
-      address: finds the server's address in a line of its output; None if the line has none.
+      address: where it listens, or what finds that in a line of its output.
       environment: variables to add to this process's own.
     """
 
@@ -49,12 +50,17 @@ class SupervisedJobServer(JobServer):
         self,
         name: str,
         command: Sequence[str],
-        address: Callable[[str], str | None],
+        address: str | Callable[[str], str | None],
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._name = name
         self._command = list(command)
-        self._find_address = address
+        self._address: Future[str] = Future()
+        self._find_address: Callable[[str], str | None] = lambda _: None
+        if callable(address):
+            self._find_address = address
+        else:
+            self._address.set_result(address)
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
         self._channel: grpc.Channel | None = None
@@ -72,37 +78,40 @@ class SupervisedJobServer(JobServer):
             env=self._environment, text=True, errors="backslashreplace",
         )  # fmt: skip
         assert self._process.stdout is not None
-        address: Future[str] = Future()
+        ended: Future[str] = Future()
         threading.Thread(
-            target=self._read, args=(self._process.stdout, address), name=self._name, daemon=True
+            target=self._read, args=(self._process.stdout, ended), name=self._name, daemon=True
         ).start()
-        deadline = time.monotonic() + _START_SECONDS
         try:
-            found = address.result(_START_SECONDS)
-            self._channel = grpc.insecure_channel(found, options=list(_CHANNEL.items()))
-            grpc.channel_ready_future(self._channel).result(deadline - time.monotonic())
-        except (TimeoutError, grpc.FutureTimeoutError) as error:
-            self.stop()
-            raise PenguinError(f"{self._name} didn't answer within {_START_SECONDS} s") from error
+            address = self._wait(self._address.result, ended)
+            self._channel = grpc.insecure_channel(address, options=list(_CHANNEL.items()))
+            self._wait(grpc.channel_ready_future(self._channel).result, ended)
         except BaseException:
             self.stop()
             raise
         return beam_job_api_pb2_grpc.JobServiceStub(self._channel)
 
-    def _read(self, output: IO[str], address: Future[str]) -> None:
-        """Logs the server's output, and looks for its address."""
+    def _read(self, output: IO[str], ended: Future[str]) -> None:
+        """Logs the server's output, and finds its address, or the likely reason of its end."""
         reason = ""
         with output:
             for line in output:
                 _LOGGER.info("%s: %s", self._name, line.rstrip())
-                if address.done():
-                    continue
-                if found := self._find_address(line):
-                    address.set_result(found)
-                elif not _REASON.search(reason):
+                if not self._address.done() and (found := self._find_address(line)):
+                    self._address.set_result(found)
+                if not _REASON.search(reason):
                     reason = line.strip() or reason
-        if not address.done():
-            address.set_exception(PenguinError(f"{self._name} didn't start: {reason}"))
+        ended.set_result(reason)
+
+    def _wait(self, result: Callable[[float], _T], ended: Future[str]) -> _T:
+        """Waits for a result, unless the server ends first."""
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError, grpc.FutureTimeoutError):
+                return result(_LOOK_SECONDS)
+            if ended.done():
+                raise PenguinError(f"{self._name} didn't start: {ended.result()}")
+        raise PenguinError(f"{self._name} didn't answer within {_START_SECONDS} s")
 
     def stop(self) -> None:
         """Ends the server; does nothing if it isn't running."""
