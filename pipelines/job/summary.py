@@ -119,7 +119,7 @@ def _submitted(summary: Summary) -> Iterator[tuple[str, str]]:
 def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
     totals, paths = summary["totals"], summary["paths"]
     held = summary["status"] == Status.HELD
-    yield "run", f"{summary['run_id']} ({'held back' if held else 'published'})"
+    yield "run", f"{summary['run_id']} ({'held' if held else 'published'})"
     yield "files", count(totals["files"])
     yield "rows read", count(totals["rows_read"])
     yield "scored", f"{count(totals['rows_scored'])}{_listed(summary['species'])}"

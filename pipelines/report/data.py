@@ -56,7 +56,7 @@ class Report:
 
     @property
     def is_held(self) -> bool:
-        """Whether the run was held back."""
+        """Whether the run was held."""
         return self.manifest.is_held
 
     @property
