@@ -14,6 +14,7 @@ from pipelines import publishing, storage
 from pipelines.counts import Metrics, failures
 from pipelines.errors import DriftError, PenguinError, RejectsError
 from pipelines.job import summary, worst_rejects
+from pipelines.job.next_commands import report_command
 from pipelines.job.options import parse_arguments
 from pipelines.job.plan import Plan, prepare
 from pipelines.monitoring import drift
@@ -57,9 +58,13 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     manifest, metrics = execute(plan, progress_display)
     page = _report(program, paths, values.model) if values.report else None
     worst = _worst_rejects(program, manifest, paths)
-    print(render(summary.of_run(manifest, paths, metrics, page, worst=worst)))
     totals = manifest.totals
-    if not (totals.files or totals.files_skipped or totals.files_unsettled):
+    matched = totals.files or totals.files_skipped or totals.files_unsettled
+    following = [report_command(paths, values)] if matched and page is None else []
+    print(
+        render(summary.of_run(manifest, paths, metrics, page, worst=worst, next_commands=following))
+    )
+    if not matched:
         cli.note(program, f"no file matches {' '.join(values.input)}")
     if manifest.is_held:
         raise _held_error(manifest, paths)

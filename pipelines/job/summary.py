@@ -33,6 +33,7 @@ def of_run(
     report: str | None = None,
     *,
     worst: Sequence[Mapping[str, Any]] = (),
+    next_commands: Sequence[str] = (),
 ) -> Summary:
     """Sums up a run that has ended.
 
@@ -42,12 +43,13 @@ def of_run(
       metrics: the job's own; empty if the runner reports none.
       report: the page on the run.
       worst: as `worst_rejects.find_worst` returns them.
+      next_commands: quoted for a shell.
 
     Returns:
       JSON values: the manifest's ``status``, ``held_because``, ``run_id``, ``start``, ``end``,
       ``totals``, ``rejects_by_reason`` and ``species``; ``worst_rejects``; ``drift``, ``labels``
-      and ``batches``, None if unknown; under ``paths`` those that exist, by name; and ``notes`` if
-      the run met a damaged file that it could do without.
+      and ``batches``, None if unknown; under ``paths`` those that exist, by name; the ``next``
+      commands; and ``notes`` if the run met a damaged file that it could do without.
     """
     same = ("status", "held_because", "run_id", "start", "end", "totals")
     known = to_json(manifest)
@@ -58,6 +60,7 @@ def of_run(
         "labels": _labels(manifest.labels),
         "batches": _batches(metrics),
         "paths": dict(_paths(manifest, paths, report)),
+        "next": list(next_commands),
         **({"notes": known["notes"]} if manifest.notes else {}),
     }
 
@@ -154,6 +157,8 @@ def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
             yield name, paths[name]
     for note in summary.get("notes", ()):
         yield "note", note
+    for command in summary["next"]:
+        yield "next", command
 
 
 def _worst(summary: Summary) -> Iterator[str]:
