@@ -30,8 +30,10 @@ def records(data: bytes, delimiter: bytes = b",") -> list[tuple[bytes, list[byte
         byte = data[position : position + 1]
         if not byte or (byte in b"\r\n" and state not in ("quoted",)):
             raw = data[begin:position]
-            if any(each.strip(b" \t") for each in [*fields, bytes(field)]) and raw != b"\x1a":
-                found.append((raw, [*fields, bytes(field)]))
+            values = [*fields, bytes(field)]
+            # A quote that is never closed isn't a blank field.
+            if any(each.strip(b" \t") for each in values) or (raw and state == "quoted"):
+                found.append((raw, values))
             fields, field, state = [], bytearray(), "start"
             if data[position : position + 2] == b"\r\n":
                 position += 1
@@ -53,7 +55,7 @@ def records(data: bytes, delimiter: bytes = b",") -> list[tuple[bytes, list[byte
             field += byte
             state = "plain"
         position += 1
-    return found
+    return [record for record in found if record[0] != b"\x1a"]
 
 
 def number(text: str | None, decimal: str = ".") -> float | None:
