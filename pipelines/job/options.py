@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from penguin_model import cli
 from penguin_model.card import DEFAULT_MODEL
 from pipelines.reading import FORMATS
+from pipelines.reading.dialect import DEFAULT_DIALECT, read_delimiter
 from pipelines.runners.beam_private import BeamArgumentParser
 
 
@@ -58,6 +59,20 @@ class ScoreOptions(PipelineOptions):
             "--fail_on_empty",
             action="store_true",
             help="fail (exit 1) if one of the inputs has no files (default: say so, and publish)",
+        )
+        group.add_argument(
+            "--delimiter",
+            type=read_delimiter,
+            default=DEFAULT_DIALECT.delimiter,
+            metavar="CHARACTER",
+            help="the character between the fields of CSV files, such as ';' or tab; a file whose "
+            "first line is 'sep=;' names its own (default: a comma)",
+        )
+        group.add_argument(
+            "--decimal",
+            default=DEFAULT_DIALECT.decimal,
+            metavar="CHARACTER",
+            help="the decimal mark of numbers in CSV files: . or , (default: a point)",
         )
         group.add_argument(
             "--new_only",

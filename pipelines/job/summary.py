@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from penguin_model import cli
 from pipelines.counts import Metrics, Spread
-from pipelines.formatting import count
+from pipelines.formatting import count, cut
 from pipelines.runs.layout import DATASETS, PREDICTIONS, REJECTS, Layout
 from pipelines.runs.manifest import Manifest, Status, to_json
 
 Summary = Mapping[str, Any]
 
+# The most characters of a path or message in a line for a person.
+_MOST_TEXT = 200
 _SUBMITTED = "submitted"
 _MEANING = {
     "unreadable": "",
@@ -24,7 +28,13 @@ _MOST_NAMED = 5
 
 
 def of_run(
-    manifest: Manifest, paths: Layout, metrics: Metrics, report: str | None = None
+    manifest: Manifest,
+    paths: Layout,
+    metrics: Metrics,
+    report: str | None = None,
+    *,
+    worst: Sequence[Mapping[str, Any]] = (),
+    next_commands: Sequence[str] = (),
 ) -> Summary:
     """Sums up a run that has ended.
 
@@ -33,21 +43,26 @@ def of_run(
       paths: where the run is.
       metrics: the job's own; empty if the runner reports none.
       report: the page on the run.
+      worst: as `worst_rejects.find_worst` returns them.
+      next_commands: quoted for a shell.
 
     Returns:
       JSON values: the manifest's ``status``, ``held_because``, ``run_id``, ``start``, ``end``,
-      ``totals``, ``rejects_by_reason`` and ``species``; ``drift``, ``labels`` and ``batches``,
-      None if unknown; under ``paths`` those that exist, by name; and if there are any, the
-      manifest's ``ignored``, ``not_files``, ``unmatched`` and ``notes``.
+      ``totals``, ``rejects_by_reason`` and ``species``; ``worst_rejects``; ``drift``, ``labels``
+      and ``batches``, None if unknown; under ``paths`` those that exist, by name; the ``next``
+      commands; and if there are any, the manifest's ``ignored``, ``not_files``, ``unmatched`` and
+      ``notes``.
     """
     same = ("status", "held_because", "run_id", "start", "end", "totals")
     known = to_json(manifest)
     return {
         **{key: known[key] for key in (*same, "rejects_by_reason", "species")},
+        "worst_rejects": list(worst),
         "drift": _drift(manifest.drift),
         "labels": _labels(manifest.labels),
         "batches": _batches(metrics),
         "paths": dict(_paths(manifest, paths, report)),
+        "next": list(next_commands),
         **{key: known[key] for key in ("ignored", "not_files", "unmatched", "notes") if known[key]},
     }
 
@@ -132,11 +147,13 @@ def _submitted(summary: Summary) -> Iterator[tuple[str, str]]:
 def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
     totals, paths = summary["totals"], summary["paths"]
     held = summary["status"] == Status.HELD
-    yield "run", f"{summary['run_id']} ({'held back' if held else 'published'})"
+    yield "run", f"{summary['run_id']} ({'held' if held else 'published'})"
     yield "files", count(totals["files"])
     yield "rows read", count(totals["rows_read"])
     yield "scored", f"{count(totals['rows_scored'])}{_listed(summary['species'])}"
     yield "rejected", f"{count(totals['rows_rejected'])}{_listed(summary['rejects_by_reason'])}"
+    for line in _worst(summary):
+        yield "", line
     yield from _quality(summary)
     if batches := summary["batches"]:
         each = f"{count(round(batches['mean_rows']))} rows, {batches['mean_milliseconds']:.1f} ms"
@@ -152,6 +169,28 @@ def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
             yield name, paths[name]
     for note in summary.get("notes", ()):
         yield "note", note
+    for command in summary["next"]:
+        yield "next", command
+
+
+def _worst(summary: Summary) -> Iterator[str]:
+    """Lines of examples; of files that were rejected as a whole, also how many aren't shown."""
+    worst = summary["worst_rejects"]
+    width = max((len(each["reason"]) for each in worst), default=0)
+    for reason, group in itertools.groupby(worst, operator.itemgetter("reason")):
+        same = list(group)
+        for each in same:
+            row = "" if each["row"] is None else f", row {each['row']}"
+            message = cut(each["message"], _MOST_TEXT)
+            yield f"{reason:<{width}}  {_end_of(each['file'])}{row}: {message}"
+        more = summary["rejects_by_reason"][reason] - len(same)
+        if same[0]["row"] is None and more:
+            yield f"{reason:<{width}}  and {count(more)} more"
+
+
+def _end_of(path: str) -> str:
+    """A path, or the end of a long one, which has the file's name."""
+    return path if len(path) <= _MOST_TEXT else f"…{path[1 - _MOST_TEXT :]}"
 
 
 def _left_out(summary: Summary) -> Iterator[tuple[str, str]]:

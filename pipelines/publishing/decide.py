@@ -24,7 +24,7 @@ _MOST_LISTED = 1000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Publication:
-    """What to publish, and when to hold it back.
+    """What to publish, and when to hold it.
 
     Attributes:
       layout: where to publish.

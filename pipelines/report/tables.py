@@ -134,11 +134,10 @@ def run(report: Report) -> Markup:
     """The run's times, input, settings and versions."""
     manifest = report.manifest
     versions = manifest.versions
-    status = "held back" if report.is_held else str(manifest.status)
     return facts(
         [
             ("run", manifest.run_id),
-            ("status", status),
+            ("status", str(manifest.status)),
             ("start", formatting.moment(str(manifest.start or ""))),
             ("end", formatting.moment(manifest.end)),
             ("duration", formatting.duration(str(manifest.start), manifest.end)),
