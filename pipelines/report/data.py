@@ -55,7 +55,7 @@ class Report:
 
     @property
     def is_held(self) -> bool:
-        """Whether the run was held back."""
+        """Whether the run was held."""
         return self.manifest.is_held
 
     @property
@@ -100,20 +100,14 @@ def gather(output: str, run_id: str | None = None, model: str | None = None) -> 
             notes[what] = storage.reason_of(error)
             return default
 
-    def shards(dataset: str) -> list[str]:
-        folder = storage.join(paths.held, dataset) if is_held else paths.published(dataset)
-        return examples.shards(folder, manifest, dataset)
-
+    wanted = {name: min(n, MOST_EXAMPLES) for name, n in manifest.rejects_by_reason.items()}
+    shards = functools.partial(examples.shards, paths, manifest)
     find_card = functools.partial(_find_card, manifest.model, model)
     return Report(
         manifest=manifest,
         card=find_card() if model else trying("card", find_card, None),
         examples=trying(
-            "rejects",
-            lambda: examples.first_rejects(
-                shards(layout.REJECTS), manifest.rejects_by_reason, MOST_EXAMPLES
-            ),
-            {},
+            "rejects", lambda: examples.first_rejects(shards(layout.REJECTS), wanted), {}
         ),
         files=trying("files", lambda: examples.worst_files(shards(layout.FILES), MOST_FILES), []),
         history=history,
