@@ -47,10 +47,9 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     values = parse_arguments(program, arguments)
     plan = prepare(values, arguments)
     paths = plan.transform.publication.layout
-    render = summary.as_json if values.summary == "json" else summary.as_text
     if not plan.submission.waits_for_end:
         submit(plan)
-        print(render(summary.of_submitted(paths)))
+        summary.show(summary.of_submitted(paths), values.summary)
         return 0
     progress_display = _NO_DISPLAY
     if plan.transform.progress:
@@ -61,9 +60,8 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     totals = manifest.totals
     matched = totals.files or totals.files_skipped or totals.files_unsettled
     following = [report_command(paths, values)] if matched and page is None else []
-    print(
-        render(summary.of_run(manifest, paths, metrics, page, worst=worst, next_commands=following))
-    )
+    ended = summary.of_run(manifest, paths, metrics, page, worst=worst, next_commands=following)
+    summary.show(ended, values.summary)
     if not matched:
         cli.note(program, f"no file matches {' '.join(values.input)}")
     if manifest.is_held:
