@@ -62,8 +62,8 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     following = [report_command(paths, values)] if matched and page is None else []
     ended = summary.of_run(manifest, paths, metrics, page, worst=worst, next_commands=following)
     summary.show(ended, values.summary)
-    if not matched:
-        cli.note(program, f"no file matches {' '.join(values.input)}")
+    for note in summary.input_notes(manifest):
+        cli.note(program, note)
     if manifest.is_held:
         raise _held_error(manifest, paths)
     return 0

@@ -26,6 +26,7 @@ _MEANING = {
     "skipped": " (scored by an earlier run)",
     "unsettled": " (may still be written; left for the next run)",
 }
+_MOST_NAMED = 5
 
 
 def of_run(
@@ -51,7 +52,8 @@ def of_run(
       JSON values: the manifest's ``status``, ``held_because``, ``run_id``, ``start``, ``end``,
       ``totals``, ``rejects_by_reason`` and ``species``; ``worst_rejects``; ``drift``, ``labels``
       and ``batches``, None if unknown; under ``paths`` those that exist, by name; the ``next``
-      commands; and ``notes`` if the run met a damaged file that it could do without.
+      commands; and if there are any, the manifest's ``ignored``, ``not_files``, ``unmatched`` and
+      ``notes``.
     """
     same = ("status", "held_because", "run_id", "start", "end", "totals")
     known = to_json(manifest)
@@ -63,8 +65,20 @@ def of_run(
         "batches": _batches(metrics),
         "paths": dict(_paths(manifest, paths, report)),
         "next": list(next_commands),
-        **({"notes": known["notes"]} if manifest.notes else {}),
+        **{key: known[key] for key in ("ignored", "not_files", "unmatched", "notes") if known[key]},
     }
+
+
+def input_notes(manifest: Manifest) -> Iterator[str]:
+    """Yields what an operator should know about the input though the run succeeded."""
+    for pattern in manifest.unmatched:
+        yield f"no file matches {pattern}"
+    others = list(manifest.not_files.items())
+    for path, kind in others[:_MOST_NAMED]:
+        yield f"{path} is a {kind}, so it isn't read"
+    if manifest.totals.not_files > _MOST_NAMED:
+        more = manifest.totals.not_files - _MOST_NAMED
+        yield f"{count(more)} more aren't files; the manifest lists them under not_files"
 
 
 def of_submitted(paths: Layout) -> Summary:
@@ -162,9 +176,7 @@ def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
         each = f"{count(round(batches['mean_rows']))} rows, {batches['mean_milliseconds']:.1f} ms"
         loads = f"model loads {batches['model_loads']}"
         yield "batches", f"{count(batches['count'])}  ({each} each; {loads})"
-    for name, meaning in _MEANING.items():
-        if totals[f"files_{name}"]:
-            yield name, f"{count(totals[f'files_{name}'])} files{meaning}"
+    yield from _left_out(summary)
     shown: Sequence[str] = (PREDICTIONS, REJECTS, "manifest", "report")
     if held:
         yield "kept in", paths["held"]
@@ -196,6 +208,20 @@ def _worst(summary: Summary) -> Iterator[str]:
 def _end_of(path: str) -> str:
     """A path, or the end of a long one, which has the file's name."""
     return path if len(path) <= _MOST_TEXT else f"…{path[1 - _MOST_TEXT :]}"
+
+
+def _left_out(summary: Summary) -> Iterator[tuple[str, str]]:
+    """The files that weren't read, or not in full, and the inputs without files."""
+    totals = summary["totals"]
+    for name, meaning in _MEANING.items():
+        if totals[f"files_{name}"]:
+            yield name, f"{count(totals[f'files_{name}'])} files{meaning}"
+    if ignored := summary.get("ignored"):
+        yield "ignored", f"{count(totals['files_ignored'])} files{_listed(ignored)}"
+    if totals["not_files"]:
+        yield "not files", f"{count(totals['not_files'])} pipes, sockets, devices or broken links"
+    for pattern in summary.get("unmatched", ()):
+        yield "unmatched", f"no file matches {pattern}"
 
 
 def _quality(summary: Summary) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import functools
 import heapq
-import os
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -172,14 +171,11 @@ def _find_card(about: Model, model: str | None) -> ModelCard:
         raise CardError(f"model card {card_path(path)} doesn't exist")
     local = storage.local_path(path)
     if local is not None:
-        # Reading a named pipe would block forever.
-        if not os.path.isfile(card_path(local)):
-            raise CardError(f"model card {card_path(path)} is not a file")
         card = read_card(local)
     else:
         try:
-            card = ModelCard.from_json(storage.read_bytes(card_path(path)).decode())
-        except (*storage.ERRORS, UnicodeDecodeError) as error:
+            card = ModelCard.from_json(storage.read_bytes(card_path(path)))
+        except (*storage.ERRORS, CardError) as error:
             raise CardError(f"model card {card_path(path)}: {error}") from error
     if card.sha256 != about.sha256:
         raise CardError(f"model card {card_path(path)}: belongs to a different model than this run")

@@ -58,6 +58,8 @@ def files(report: Report) -> Content:
         "files_unreadable": "couldn't be read in full",
         "files_skipped": "skipped because an earlier run scored them",
         "files_unsettled": "left for the next run because they may still be growing",
+        "files_ignored": "ignored because their names say that they aren't data",
+        "not_files": "not read because they are pipes, sockets, devices or broken links",
     }
     counts = [f"{count(n)} {text}" for name, text in words.items() if (n := getattr(totals, name))]
     intro = f"{formatting.counted(totals.files, 'file')} in total"

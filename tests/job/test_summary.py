@@ -54,7 +54,7 @@ def test_json_of_a_published_run(
 
 
 def test_json_of_a_night_without_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = run_for_json(capsys, 0, tmp_path, "--input", tmp_path / "none")
+    found = run_for_json(capsys, 0, tmp_path, "--input", tmp_path / "none*")
     assert found["totals"]["files"] == 0
     assert (found["drift"], found["labels"], found["batches"]) == (None, None, None)
     assert list(found["paths"]) == ["manifest"]
@@ -64,7 +64,7 @@ def test_json_of_a_night_without_files(tmp_path: Path, capsys: pytest.CaptureFix
 def test_json_of_a_held_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     night = tmp_path / "night.csv"
     night.write_text(
-        "CulmenLength,CulmenDepth,FlipperLength,BodyMass,Species\n39,18,181,3750,0\n,,,,\n"
+        "CulmenLength,CulmenDepth,FlipperLength,BodyMass,Species\n39,18,181,3750,0\nNA,,,,\n"
     )
     found = run_for_json(capsys, 3, tmp_path / "out", "--input", night)
     assert found["status"] == "held"
@@ -86,7 +86,7 @@ def test_all_say_the_same_of_why_a_run_was_held(
     night.write_text(
         "CulmenLength,CulmenDepth,FlipperLength,BodyMass\n"
         + "39,18,181,3750\n" * good
-        + ",,,\n" * (good // 2)
+        + "NA,,,\n" * (good // 2)
     )
     flags = ("--input", night, "--max_reject_fraction", 0.333333, "--max_drift", 0.2)
     found = run_for_json(capsys, 3, tmp_path / "out", *flags)
@@ -116,11 +116,13 @@ def test_json_of_a_run_that_is_only_submitted() -> None:
 def test_the_table_has_all_there_is_to_say() -> None:
     totals = {
         "files": 2, "files_unreadable": 1, "files_skipped": 1234, "files_unsettled": 1,
+        "files_ignored": 3, "not_files": 1,
         "rows_read": 1000, "rows_scored": 999, "rows_rejected": 1,
     }  # fmt: skip
     written = {
         "status": "published", "run_id": "n", "start": "s", "end": "e", "totals": totals,
         "model": {}, "reject_fraction": 0.001,
+        "ignored": {".*": 1, "_*": 2}, "unmatched": ["/none/*"],
         "rejects_by_reason": {"missing_value": 1}, "species": {"Adelie": 999},
         "drift": {"training": {"x": {}}, "score": 0.256, "drifted": ["x", "y"], "max_drift": 0.3},
         "labels": {
@@ -159,6 +161,9 @@ def test_the_table_has_all_there_is_to_say() -> None:
         "unreadable   1 files",
         "skipped      1,234 files (scored by an earlier run)",
         "unsettled    1 files (may still be written; left for the next run)",
+        "ignored      3 files  (.* 1, _* 2)",
+        "not files    1 pipes, sockets, devices or broken links",
+        "unmatched    no file matches /none/*",
         "predictions  /o/predictions/run_id=n",
         "rejects      /o/rejects/run_id=n",
         "manifest     /o/runs/n.json",
