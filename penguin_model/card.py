@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penguin_model.errors import CardError, ModelError
+from penguin_model.names import refuse_shared
 
 FORMAT = 1
 CARD_SUFFIX = ".card.json"
@@ -32,6 +33,7 @@ class Feature:
       unit: the raw unit, for people (``mm``, ``g``).
       scale: raw units per network unit; a raw value is divided by it.
       minimum, maximum: the plausible range in raw units, both ends included.
+      aliases: other names of the column in the same unit; case and spaces make no difference.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Feature:
     scale: float
     minimum: float
     maximum: float
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -94,6 +97,8 @@ class ModelCard:
       features: the network's inputs, in order.
       classes: the network's outputs, in order; a label column holds their indices or names.
       label: the column of the labels in the training data.
+      label_aliases: other names of that column.
+      class_aliases: other spellings of a class in it, by class.
       training, data, metrics, versions: how the model was made, for people (JSON values).
       reference: histograms of the training data, or None if the card has none.
     """
@@ -104,6 +109,8 @@ class ModelCard:
     features: tuple[Feature, ...]
     classes: tuple[str, ...]
     label: str = "Species"
+    label_aliases: tuple[str, ...] = ()
+    class_aliases: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -117,11 +124,21 @@ class ModelCard:
         if len(self.classes) < 2 or not all(self.classes):
             raise CardError("a card needs at least two classes, each with a name")
         _refuse_repeats("class (in lower case)", self.probability_columns)
+        refuse_shared("column", self.column_aliases)
+        if unknown := sorted(self.class_aliases.keys() - set(self.classes)):
+            raise CardError(f"class_aliases: {unknown[0]!r} is not a class")
+        refuse_shared("class", {name: self.class_aliases.get(name, ()) for name in self.classes})
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The feature columns, in the network's order."""
         return tuple(feature.name for feature in self.features)
+
+    @property
+    def column_aliases(self) -> dict[str, tuple[str, ...]]:
+        """The aliases of all columns that the model has a use for: the label's, the features'."""
+        features = {feature.name: feature.aliases for feature in self.features}
+        return {self.label: self.label_aliases} | features
 
     @property
     def probability_columns(self) -> tuple[str, ...]:
@@ -143,8 +160,15 @@ class ModelCard:
             fields = json.loads(text)
             if fields.pop("format", None) != FORMAT:
                 raise CardError(f"is not a model card of format {FORMAT}")
-            fields["features"] = tuple(Feature(**feature) for feature in fields["features"])
+            fields["features"] = tuple(
+                Feature(**feature | {"aliases": _aliases(feature.get("aliases", []))})
+                for feature in fields["features"]
+            )
             fields["classes"] = tuple(str(name) for name in fields["classes"])
+            fields["label_aliases"] = _aliases(fields.get("label_aliases", []))
+            fields["class_aliases"] = {
+                name: _aliases(value) for name, value in fields.get("class_aliases", {}).items()
+            }
             if fields.get("reference") is not None:
                 fields["reference"] = _reference(fields["reference"])
             return cls(**fields)
@@ -207,6 +231,12 @@ def read_verified(model_path: str) -> ModelCard:
     card = read_card(model_path)
     read_verified_model(card, model_path)
     return card
+
+
+def _aliases(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise CardError(f"aliases must be a list of names, not {value!r}")
+    return tuple(value)
 
 
 def _reference(fields: dict[str, Any]) -> Reference:

@@ -52,6 +52,7 @@ class ScoreObservations(beam.PTransform):
       card: the model card.
       model_path: the model file, where every worker can read it.
       passthrough: columns carried into the predictions.
+      renames: columns of the files, and the names they are read by.
       publication: what to publish where, and when to hold the run back.
       sizes: of the pieces the job works in.
       progress: the folder where input steps report progress; None reports none.
@@ -62,6 +63,7 @@ class ScoreObservations(beam.PTransform):
     model_path: str
     passthrough: tuple[str, ...]
     publication: Publication
+    renames: tuple[tuple[str, str], ...] = ()
     sizes: Sizes = DEFAULT_SIZES
     progress: str | None = None
 
@@ -71,7 +73,7 @@ class ScoreObservations(beam.PTransform):
     def expand(self, pipeline: Any) -> Any:
         """Wires the steps, and returns the last one's output, the run's manifest."""
         chunk.register_coder()
-        columns = InputColumns.of_card(self.card, self.passthrough)
+        columns = InputColumns.of_card(self.card, self.passthrough, self.renames)
         sizes, progress = self.sizes, self.progress
         predictions = self._data_set(
             layout.PREDICTIONS, schemas.predictions(self.passthrough, self.card), "rows_scored"

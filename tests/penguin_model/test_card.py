@@ -39,6 +39,24 @@ def change_feature(**changes: Any) -> Callable[[Fields], None]:
 HISTOGRAM = {"edges": [1.0], "counts": [1, 2]}
 REFERENCE = {"features": {"Girth": HISTOGRAM}, "classes": {"Ash": 1}, "probability": HISTOGRAM}
 
+
+def test_other_names_of_the_columns_and_the_classes(tmp_path: Path) -> None:
+    fields = json.loads(toy_card().to_json())
+    assert ModelCard.from_json(json.dumps(fields)).class_aliases == {}
+    for old in ("label_aliases", "class_aliases"):  # a card from before there were aliases
+        del fields[old]
+    for feature in fields["features"]:
+        del feature["aliases"]
+    assert ModelCard.from_json(json.dumps(fields)) == toy_card()
+    fields["features"][0]["aliases"] = ["girth_cm", "GIRTH"]
+    fields |= {"label_aliases": ["wood"], "class_aliases": {"Ash": ["Fraxinus", "ash tree"]}}
+    card = ModelCard.from_json(json.dumps(fields))
+    assert card.features[0].aliases == ("girth_cm", "GIRTH")
+    assert card.column_aliases["Tree"] == ("wood",)
+    assert card.class_aliases["Ash"] == ("Fraxinus", "ash tree")
+    assert ModelCard.from_json(card.to_json()) == card
+
+
 MALFORMED = {
     "another format": change(format=2),
     "no format": lambda fields: fields.pop("format"),
@@ -65,6 +83,20 @@ MALFORMED = {
     "a class without a name": change(classes=["Ash", ""]),
     "classes that differ in case only": change(classes=["Ash", "ash"]),
     "classes as a number": change(classes=3),
+    "aliases as text": change_feature(aliases="abc"),
+    "aliases as numbers": change_feature(aliases=[1]),
+    "an empty alias": change_feature(aliases=[" "]),
+    "an alias that is another feature": change_feature(aliases=["leaflength "]),
+    "an alias that is the label": change_feature(aliases=["TREE"]),
+    "an alias of two features": lambda fields: [
+        feature.update(aliases=["size"]) for feature in fields["features"][:2]
+    ],
+    "a label alias that is a feature": change(label_aliases=["girth"]),
+    "label aliases as text": change(label_aliases="wood"),
+    "class aliases as a list": change(class_aliases=["Ash"]),
+    "an alias of an unknown class": change(class_aliases={"Elm": ["Ulmus"]}),
+    "an alias of two classes": change(class_aliases={"Ash": ["tree"], "Birch": ["Tree"]}),
+    "an alias that is another class": change(class_aliases={"Ash": ["BIRCH"]}),
     "a reference of the wrong kind": change(reference=[1]),
     "a reference without probability": change(reference={"features": {}, "classes": {}}),
     "a histogram with too few counts": change(

@@ -18,13 +18,14 @@ import pyarrow.csv as pa_csv
 
 from penguin_model import validate
 from pipelines.errors import ReconcileError
+from pipelines.reading.column_names import FileColumns, find_columns
 from pipelines.reading.csv_files.pieces import by_rows, longer_than, whole_records, with_header
 from pipelines.reading.csv_files.records import BOM, LazyRecords, Records, find_records
 from pipelines.reading.encoding import from_latin_1, show_bytes, undecodable_rows
 from pipelines.reading.formats import Part
 from pipelines.reading.rows import Broken, InputColumns, ParsedRows, Reject
 from pipelines.reading.settings import DEFAULT_SIZES
-from pipelines.reading.unreadable import UnreadableFile, check_columns
+from pipelines.reading.unreadable import UnreadableFile
 
 # Most headers are shorter; more is read if one is longer.
 _HEADER_BYTES = 64 << 10
@@ -71,7 +72,7 @@ def read_csv(
         pieces = whole_records(stream, block_bytes, span.stop - span.start, most)
     while True:
         if body is None:
-            yield _too_long(header, wanted, row, most)
+            yield _too_long(header, row, most)
             row += 1
         for part in by_rows(body or b"", block_rows):
             # Blank lines don't count as rows, and pyarrow refuses bytes that hold nothing else.
@@ -85,8 +86,8 @@ def read_csv(
             return
 
 
-def find_header(stream: BinaryIO, wanted: InputColumns) -> list[str]:
-    """Returns the column names of a file.
+def find_header(stream: BinaryIO, wanted: InputColumns) -> FileColumns:
+    """Returns the columns of a file.
 
     Raises:
       UnreadableFile: there is no usable header, or a required column is missing.
@@ -96,11 +97,11 @@ def find_header(stream: BinaryIO, wanted: InputColumns) -> list[str]:
     return read_header(with_header(pieces, most), wanted)[0]
 
 
-def read_header(piece: bytes, wanted: InputColumns) -> tuple[list[str], bytes]:
+def read_header(piece: bytes, wanted: InputColumns) -> tuple[FileColumns, bytes]:
     """Splits the header from the first piece of a file.
 
     Returns:
-      The column names, and what follows the header.
+      The columns, and what follows the header.
 
     Raises:
       UnreadableFile: the header isn't usable, or a required column is missing.
@@ -120,12 +121,11 @@ def read_header(piece: bytes, wanted: InputColumns) -> tuple[list[str], bytes]:
         raise UnreadableFile(
             f"the header has more than {_MOST_COLUMNS:,} columns; is this a CSV file?"
         )
-    header = [name.strip() for name in _fields(text)]
-    check_columns(header, wanted)
+    header = find_columns([name.strip() for name in _fields(text)], wanted)
     return header, piece[records.starts[1] :] if len(records) > 1 else b""
 
 
-def _too_long(header: list[str], wanted: InputColumns, row: int, most: int) -> ParsedRows:
+def _too_long(header: FileColumns, row: int, most: int) -> ParsedRows:
     reject = Reject(
         source_row=row,
         reason=validate.UNREADABLE_FILE,
@@ -133,14 +133,14 @@ def _too_long(header: list[str], wanted: InputColumns, row: int, most: int) -> P
         message=f"the record is {longer_than(most)}",
     )
     return ParsedRows(
-        columns={name: pa.array([], pa.string()) for name in wanted.in_file(header)},
+        columns={name: pa.array([], pa.string()) for name in header.sources},
         rows=np.empty(0, np.int64),
         raw=lambda _: [],
         broken=Broken(np.array([row]), lambda _: [reject]),
     )
 
 
-def _parse(data: bytes, header: list[str], wanted: InputColumns, first_row: int) -> ParsedRows:
+def _parse(data: bytes, header: FileColumns, wanted: InputColumns, first_row: int) -> ParsedRows:
     try:
         table = parse_fast(data, header, wanted)
     except pa.ArrowInvalid:
@@ -154,26 +154,26 @@ def _parse(data: bytes, header: list[str], wanted: InputColumns, first_row: int)
     return ParsedRows(columns=_arrays(table), rows=rows, raw=raw)
 
 
-def parse_fast(data: bytes, header: list[str], wanted: InputColumns) -> pa.Table:
+def parse_fast(data: bytes, header: FileColumns, wanted: InputColumns) -> pa.Table:
     """Parses records, with features as float64.
 
     Args:
       data: whole records without the header.
-      header: the names of all columns.
+      header: the file's columns.
       wanted: the columns to parse.
 
     Raises:
       pa.ArrowInvalid: a row can't be parsed this way.
     """
     # Labels are bytes, so that none makes a row fail. Features carried along keep their text.
-    types = dict.fromkeys(wanted.in_file(header), pa.binary())
-    types |= dict.fromkeys(wanted.feature_names, pa.float64())
-    types |= dict.fromkeys(wanted.passthrough, pa.string())
+    types = dict.fromkeys(header.read, pa.binary())
+    types |= {header.sources[name]: pa.float64() for name in wanted.feature_names}
+    types |= {header.sources[name]: pa.string() for name in wanted.passthrough}
     return _read_csv(data, header, types, None)
 
 
 def _parse_exact(
-    data: bytes, header: list[str], wanted: InputColumns, first_row: int
+    data: bytes, header: FileColumns, wanted: InputColumns, first_row: int
 ) -> ParsedRows:
     """Parses every required column as bytes, setting aside rows that still fail."""
     records = find_records(data)
@@ -183,7 +183,7 @@ def _parse_exact(
         wrong.append(row.number - 1)
         return "skip"
 
-    columns = _parse_bytes(data, header, wanted, set_aside)
+    columns = _parse_bytes(data, header, set_aside)
     rows = len(next(iter(columns.values())))
     if rows + len(wrong) != len(records):
         raise ReconcileError(
@@ -222,11 +222,9 @@ def _parse_exact(
     )
 
 
-def _parse_bytes(
-    data: bytes, header: list[str], wanted: InputColumns, handler: Any
-) -> dict[str, pa.Array]:
+def _parse_bytes(data: bytes, header: FileColumns, handler: Any) -> dict[str, pa.Array]:
     """Parses the columns as bytes; rows with a wrong field count go to the handler."""
-    names = wanted.in_file(header)
+    names = header.read
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
@@ -237,19 +235,19 @@ def _parse_bytes(
     return _arrays(_read_csv(data, header, dict.fromkeys(names, pa.binary()), handler))
 
 
-def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], handler: Any) -> Any:
+def _read_csv(data: bytes, header: FileColumns, types: dict[str, pa.DataType], handler: Any) -> Any:
     # pyarrow numbers rows for the handler only when reading with a single thread.
     threads = handler is None
     if data.startswith(BOM):
         # pyarrow drops a byte-order mark at the start of its input; after a blank line it is text.
         data = b"\n" + data
-    return pa_csv.read_csv(
+    table = pa_csv.read_csv(
         pa.BufferReader(data),
         # Columns are named by position, since names of other columns may appear twice.
         read_options=pa_csv.ReadOptions(
             use_threads=threads,
             block_size=_PARSE_BYTES if threads else len(data) + 1,
-            column_names=header,
+            column_names=header.names,
         ),
         parse_options=pa_csv.ParseOptions(
             newlines_in_values=b'"' in data, invalid_row_handler=handler
@@ -261,6 +259,7 @@ def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], han
             strings_can_be_null=False,
         ),
     )
+    return header.rename(table)
 
 
 def _arrays(table: pa.Table) -> dict[str, pa.Array]:
@@ -275,7 +274,7 @@ def _empty(table: pa.Table, name: str) -> pa.Array:
 
 
 def _wrong_field_count(
-    records: Records, position: int, header: list[str], first_row: int
+    records: Records, position: int, header: FileColumns, first_row: int
 ) -> Reject:
     raw = records.raw(position)
     found = len(_fields(raw.decode("latin-1")))
@@ -283,7 +282,7 @@ def _wrong_field_count(
         source_row=first_row + position,
         reason=validate.WRONG_FIELD_COUNT,
         column=None,
-        message=f"the row has {found} fields, the header has {len(header)}",
+        message=f"the row has {found} fields, the header has {len(header.names)}",
         raw=show_bytes(raw),
     )
 
