@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam import pvalue
 
 from penguin_model.card import ModelCard
@@ -18,9 +17,10 @@ from pipelines.counts import failures
 from pipelines.counts.by_file import MergeTallies
 from pipelines.counts.emit import AddUpCounts, Step
 from pipelines.counts.figures import Figures
-from pipelines.datasets import chunk, schemas
+from pipelines.datasets import chunk, data_sets
+from pipelines.datasets.data_sets import DataSet
 from pipelines.datasets.shard_writer import Shard
-from pipelines.datasets.transforms import DataSet, Listed, WriteShardsFn, Written
+from pipelines.datasets.transforms import Listed, StagedDataSet, WriteShardsFn, Written
 from pipelines.publishing import Publication, publish
 from pipelines.publishing.reconcile import Reconciled, ReconcileFn
 from pipelines.reading import (
@@ -39,7 +39,7 @@ from pipelines.reading import (
     Surveyed,
     SurveyRangeFn,
 )
-from pipelines.runs import Manifest, layout
+from pipelines.runs import Manifest
 from pipelines.scoring import Normalized, NormalizeFn, PredictFn, Scored
 
 
@@ -75,11 +75,7 @@ class ScoreObservations(beam.PTransform):
         chunk.register_coder()
         columns = InputColumns.of_card(self.card, self.passthrough, self.renames)
         sizes, progress = self.sizes, self.progress
-        predictions = self._data_set(
-            layout.PREDICTIONS, schemas.predictions(self.passthrough, self.card), "rows_scored"
-        )
-        rejects = self._data_set(layout.REJECTS, schemas.REJECTS, "rows_rejected")
-        files = self._data_set(layout.FILES, schemas.FILES, "")
+        predictions, rejects, files = map(self._stage, data_sets.TABLE)
 
         matched: MatchedFiles = (
             pipeline
@@ -152,18 +148,17 @@ class ScoreObservations(beam.PTransform):
     def _step(self, dofn: beam.DoFn, outputs: type[Any]) -> Step:
         return Step(dofn, outputs, self.publication.layout.failures)
 
-    def _data_set(self, name: str, schema: pa.Schema, counted_as: str) -> DataSet:
+    def _stage(self, data_set: DataSet) -> StagedDataSet:
         paths = self.publication.layout
-        return DataSet(
-            name=name,
-            folder=paths.staged(name),
-            schema=schema,
+        return StagedDataSet(
+            data_set=data_set,
+            folder=paths.staged(data_set.name),
+            schema=data_set.schema(self.passthrough, self.card),
             metadata={
                 "run_id": paths.run_id,
                 "model_sha256": self.card.sha256,
                 "attempt": paths.attempt,
             },
-            counted_as=counted_as,
             sizes=self.sizes,
         )
 

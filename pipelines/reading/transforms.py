@@ -22,7 +22,7 @@ from pipelines.counts.counter import Counter
 from pipelines.counts.emit import TALLIES, emit_counts
 from pipelines.counts.figures import COUNTED, MATCHED, figures
 from pipelines.datasets.shard_writer import Shard
-from pipelines.datasets.transforms import DataSet
+from pipelines.datasets.transforms import StagedDataSet
 from pipelines.errors import ReconcileError
 from pipelines.progress.reporter import ProgressReporter
 from pipelines.reading import matching as files
@@ -119,7 +119,7 @@ class PlanSpansFn(RejectingFn):
     """Divides a file into spans; a file that can't be planned becomes a reject."""
 
     def __init__(
-        self, wanted: InputColumns, sizes: Sizes, progress: str | None, rejects: DataSet
+        self, wanted: InputColumns, sizes: Sizes, progress: str | None, rejects: StagedDataSet
     ) -> None:
         super().__init__(progress, rejects)
         self._wanted = wanted
@@ -201,7 +201,7 @@ class ReadSpanFn(RejectingFn):
     """Reads a span into located chunks of good rows; the other rows become rejects."""
 
     def __init__(
-        self, wanted: InputColumns, sizes: Sizes, progress: str | None, rejects: DataSet
+        self, wanted: InputColumns, sizes: Sizes, progress: str | None, rejects: StagedDataSet
     ) -> None:
         super().__init__(progress, rejects)
         self._wanted = wanted
