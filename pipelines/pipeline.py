@@ -24,7 +24,9 @@ from pipelines.datasets.transforms import Listed, StagedDataSet, WriteShardsFn, 
 from pipelines.publishing import Publication, publish
 from pipelines.publishing.reconcile import Reconciled, ReconcileFn
 from pipelines.reading import (
+    DEFAULT_DIALECT,
     DEFAULT_SIZES,
+    Dialect,
     InputColumns,
     MatchedFiles,
     MatchFilesFn,
@@ -53,6 +55,7 @@ class ScoreObservations(beam.PTransform):
       model_path: the model file, where every worker can read it.
       passthrough: columns carried into the predictions.
       renames: columns of the files, and the names they are read by.
+      dialect: of CSV files that don't name their own delimiter.
       publication: what to publish where, and when to hold the run back.
       sizes: of the pieces the job works in.
       progress: the folder where input steps report progress; None reports none.
@@ -64,6 +67,7 @@ class ScoreObservations(beam.PTransform):
     passthrough: tuple[str, ...]
     publication: Publication
     renames: tuple[tuple[str, str], ...] = ()
+    dialect: Dialect = DEFAULT_DIALECT
     sizes: Sizes = DEFAULT_SIZES
     progress: str | None = None
 
@@ -73,7 +77,9 @@ class ScoreObservations(beam.PTransform):
     def expand(self, pipeline: Any) -> Any:
         """Wires the steps, and returns the last one's output, the run's manifest."""
         chunk.register_coder()
-        columns = InputColumns.of_card(self.card, self.passthrough, self.renames)
+        columns = InputColumns.of_card(
+            self.card, self.passthrough, renames=self.renames, dialect=self.dialect
+        )
         sizes, progress = self.sizes, self.progress
         predictions, rejects, files = map(self._stage, data_sets.TABLE)
 
@@ -90,12 +96,12 @@ class ScoreObservations(beam.PTransform):
         surveyed: Surveyed = (
             planned.ranges
             | "Share ranges" >> beam.Reshuffle()
-            | "Survey large CSV" >> self._step(SurveyRangeFn(progress), Surveyed)
+            | "Survey large CSV" >> self._step(SurveyRangeFn(self.dialect, progress), Surveyed)
         )
         numbered: Numbered = (
             surveyed.surveys
             | "By file" >> beam.GroupByKey()
-            | "Number rows" >> self._step(NumberRowsFn(progress, rejects), Numbered)
+            | "Number rows" >> self._step(NumberRowsFn(self.dialect, progress, rejects), Numbered)
         )
         read: RowsRead = (
             (planned.spans, numbered.spans)

@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from penguin_model import cli
 from penguin_model.card import DEFAULT_MODEL
 from pipelines.reading import FORMATS
+from pipelines.reading.dialect import DEFAULT_DIALECT, read_delimiter
 from pipelines.runners.beam_private import BeamArgumentParser
 
 
@@ -47,6 +48,20 @@ class ScoreOptions(PipelineOptions):
             "--format",
             choices=tuple(FORMATS),
             help="the format of all input files (default: from each file's name)",
+        )
+        group.add_argument(
+            "--delimiter",
+            type=read_delimiter,
+            default=DEFAULT_DIALECT.delimiter,
+            metavar="CHARACTER",
+            help="the character between the fields of CSV files, such as ';' or tab; a file whose "
+            "first line is 'sep=;' names its own (default: a comma)",
+        )
+        group.add_argument(
+            "--decimal",
+            default=DEFAULT_DIALECT.decimal,
+            metavar="CHARACTER",
+            help="the decimal mark of numbers in CSV files: . or , (default: a point)",
         )
         group.add_argument(
             "--new_only",

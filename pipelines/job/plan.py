@@ -21,6 +21,7 @@ from pipelines import publishing, storage
 from pipelines.datasets import schemas
 from pipelines.errors import UsageError
 from pipelines.pipeline import ScoreObservations
+from pipelines.reading.dialect import Dialect
 from pipelines.reading.matching import Matching
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.runners.choose import DEFAULT_RUNNER, choose_runner
@@ -80,6 +81,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         )
     passthrough = _passthrough(values.passthrough, card)
     renames = _renames(values.rename, passthrough, card)
+    dialect = _dialect(values.delimiter, values.decimal)
     run_info = RunInfo(
         start=start.isoformat(timespec="milliseconds"),
         runner=values.runner or DEFAULT_RUNNER,
@@ -103,6 +105,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         model_path=storage.join(paths.staging, "model", os.path.basename(values.model)),
         passthrough=passthrough,
         renames=renames,
+        dialect=dialect,
         publication=publishing.Publication(
             layout=paths,
             replace=values.replace,
@@ -136,6 +139,13 @@ def _passthrough(flags: Sequence[str], card: ModelCard) -> tuple[str, ...]:
         if not name or name in taken:
             raise UsageError(f"--passthrough {name!r}: the predictions have a column of this name")
     return tuple(dict.fromkeys(names))
+
+
+def _dialect(delimiter: str, decimal: str) -> Dialect:
+    try:
+        return Dialect(delimiter, decimal)
+    except ValueError as error:
+        raise UsageError(f"--delimiter and --decimal: {error}") from error
 
 
 def _renames(

@@ -165,8 +165,7 @@ def _by_fold(names: Iterable[str]) -> dict[str, list[str]]:
 def _hints(found: FileColumns, wanted: InputColumns) -> Iterator[str]:
     """Yields what to do about missing columns, each with a separator before it."""
     names = found.names
-    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
-        yield "; its fields are not separated by commas"
+    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         return
     likely = suggest(found, wanted)
     if not likely:

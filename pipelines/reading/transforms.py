@@ -28,6 +28,7 @@ from pipelines.progress.reporter import ProgressReporter
 from pipelines.reading import matching as files
 from pipelines.reading import small_files
 from pipelines.reading.csv_files.ranges import RangeScan, Survey, assign_rows, scan_quoted, survey
+from pipelines.reading.dialect import Dialect
 from pipelines.reading.input_step import CountingFn, RejectingFn
 from pipelines.reading.matching import Matching, check_unchanged
 from pipelines.reading.planning import Span, check_cover, format_of, plan_ranges, plan_spans, whole
@@ -151,13 +152,17 @@ class PlanSpansFn(RejectingFn):
 class SurveyRangeFn(CountingFn):
     """Finds records and quotes in one range of a large CSV."""
 
+    def __init__(self, dialect: Dialect, progress: str | None) -> None:
+        super().__init__(progress)
+        self._delimiter = dialect.delimiter_byte
+
     def process(self, span: Span) -> Iterator[tuple[str, tuple[Span, Survey | str]]]:
         """Emits a range's survey, or why there is none, keyed by the file's path."""
         file = span.file
         found: Survey | str
         try:
             with storage.open_input(file.path) as source:
-                found = survey(source, span.start, span.stop, file.size)
+                found = survey(source, span.start, span.stop, file.size, self._delimiter)
             check_unchanged(file)
         except storage.ERRORS as error:
             found = storage.reason_of(error)
@@ -169,6 +174,10 @@ class SurveyRangeFn(CountingFn):
 class NumberRowsFn(RejectingFn):
     """Combines the surveys of a file into spans of whole records, each with its first row."""
 
+    def __init__(self, dialect: Dialect, progress: str | None, rejects: StagedDataSet) -> None:
+        super().__init__(progress, rejects)
+        self._delimiter = dialect.delimiter_byte
+
     def process(self, element: tuple[str, Iterable[tuple[Span, Survey | str]]]) -> Iterator[Any]:
         """Emits a file's spans from all of its surveys."""
         surveyed = sorted(element[1], key=lambda each: each[0].start)
@@ -177,7 +186,7 @@ class NumberRowsFn(RejectingFn):
 
         def look(start: int, stop: int) -> RangeScan:
             with storage.open_input(file.path) as source:
-                return scan_quoted(source, start, stop)
+                return scan_quoted(source, start, stop, self._delimiter)
 
         try:
             surveys = []

@@ -132,9 +132,6 @@ REFUSED: dict[str, tuple[list[str], InputColumns, str, str]] = {
         ["mass", "note"], wanted(mass="length"), "mass", "column mass is missing",
     ),
     "passthrough has no alias": (["mass", "size"], wanted("length (mm)"), "length (mm)", ""),
-    "semicolons": (
-        ["length;mass"], wanted(), "length", "its fields are not separated by commas",
-    ),
 }  # fmt: skip
 
 
