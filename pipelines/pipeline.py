@@ -56,7 +56,7 @@ class ScoreObservations(beam.PTransform):
       passthrough: columns carried into the predictions.
       renames: columns of the files, and the names they are read by.
       dialect: of CSV files that don't name their own delimiter.
-      publication: what to publish where, and when to hold the run back.
+      publication: what to publish where, and when to hold the run.
       sizes: of the pieces the job works in.
       progress: the folder where input steps report progress; None reports none.
     """
@@ -170,7 +170,7 @@ class ScoreObservations(beam.PTransform):
 
 
 class PublishFn(beam.DoFn):
-    """Publishes the run, or holds it back."""
+    """Publishes the run, or holds it."""
 
     def process(
         self, publication: Publication, shards: Sequence[Shard], figures: Figures

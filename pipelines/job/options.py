@@ -27,8 +27,8 @@ class ScoreOptions(PipelineOptions):
             "--input",
             action="append",
             metavar="PATH",
-            help="a file, folder or glob of observations, on any filesystem that Beam supports; "
-            "repeatable (required)",
+            help="a file, folder or glob of observations, on any filesystem that Beam supports; a "
+            "folder means all files below it, '**' any number of folders; repeatable (required)",
         )
         group.add_argument(
             "--output", metavar="PATH", help="the output root, where runs are published (required)"
@@ -48,6 +48,17 @@ class ScoreOptions(PipelineOptions):
             "--format",
             choices=tuple(FORMATS),
             help="the format of all input files (default: from each file's name)",
+        )
+        group.add_argument(
+            "--include_hidden",
+            action="store_true",
+            help="also read files whose names say that they aren't data, such as _SUCCESS, .hidden "
+            "or a.tmp (default: count them as ignored)",
+        )
+        group.add_argument(
+            "--fail_on_empty",
+            action="store_true",
+            help="fail (exit 1) if one of the inputs has no files (default: say so, and publish)",
         )
         group.add_argument(
             "--delimiter",

@@ -20,7 +20,7 @@ from pipelines import storage
 from pipelines.counts.by_file import UNKNOWN, fingerprint
 from pipelines.counts.counter import Counter
 from pipelines.counts.emit import TALLIES, emit_counts
-from pipelines.counts.figures import COUNTED, MATCHED, figures
+from pipelines.counts.figures import COUNTED, FOUND, MATCHED, figures
 from pipelines.datasets.shard_writer import Shard
 from pipelines.datasets.transforms import StagedDataSet
 from pipelines.errors import ReconcileError
@@ -108,11 +108,18 @@ class MatchFilesFn(beam.DoFn):
         left_out = {
             "files_skipped": matched.skipped,
             "files_unsettled": len(matched.unsettled),
+            "files_ignored": matched.ignored.total(),
+            "not_files": len(matched.not_files),
         }
+        not_files = {f"{kind}: {path}": 1 for path, kind in matched.not_files.items()}
         yield emit_counts(
-            figures(COUNTED, {MATCHED: len(matched.chosen)}),
+            figures(COUNTED, {MATCHED: len(matched.chosen), FOUND: matched.found}),
             figures("totals", left_out),
             figures("unsettled", {file.path: 1 for file in matched.unsettled}),
+            figures("ignored", matched.ignored),
+            figures("not_files", not_files),
+            figures("unmatched", dict.fromkeys(matched.unmatched, 1)),
+            figures("notes", dict.fromkeys(matched.notes, 1)),
         )
 
 
