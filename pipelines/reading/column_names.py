@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -59,20 +59,38 @@ class FileColumns:
         return table.select(list(self.sources.values())).rename_columns(list(self.sources))
 
 
-def find_columns(names: Sequence[str], wanted: InputColumns) -> FileColumns:
+class UnclearColumns(UnreadableFile):
+    """Raised if a file lacks a required column, or has two that could be it.
+
+    Attributes:
+      found: the columns that it has.
+    """
+
+    def __init__(self, message: str, column: str, found: FileColumns) -> None:
+        super().__init__(message, reason=validate.MISSING_COLUMN, column=column)
+        self.found = found
+
+
+def find_columns(
+    names: Sequence[str], wanted: InputColumns, hint: Callable[[], str] = lambda: ""
+) -> FileColumns:
     """Finds the columns to read, and refuses a file in which a required one isn't clear.
 
+    Args:
+      names: all columns of the file, in order.
+      wanted: the columns to find.
+      hint: returns what else may be wrong with a file that lacks a column, for the message.
+
     Raises:
-      UnreadableFile: with the reason ``missing_column``.
+      UnclearColumns: a required column is missing, or two are equally good.
     """
     found = match_columns(names, wanted)
     if found.missing:
-        raise UnreadableFile(
-            f"column {_list(found.missing)} is missing; the file has: {_list(names)}"
-            f"{''.join(_hints(found, wanted))}",
-            reason=validate.MISSING_COLUMN,
-            column=found.missing[0],
-        )
+        advice = hint() or _advise(found, wanted)
+        listed = f"{'T' if advice.endswith('?') else '; t'}he file has: {_list(names)}"
+        space = " " if advice.endswith("?") else ""
+        message = f"column {_list(found.missing)} is missing{advice}{space}{listed}"
+        raise UnclearColumns(message, found.missing[0], found)
     for name, columns in found.clashes.items():
         first, second, *_ = columns
         if first == second:
@@ -82,7 +100,7 @@ def find_columns(names: Sequence[str], wanted: InputColumns) -> FileColumns:
                 f"columns {_show(first)} and {_show(second)} could both be {name}: choose with "
                 f"{_flag(first, name)}"
             )
-        raise UnreadableFile(message, reason=validate.MISSING_COLUMN, column=name)
+        raise UnclearColumns(message, name, found)
     return found
 
 
@@ -162,27 +180,24 @@ def _by_fold(names: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def _hints(found: FileColumns, wanted: InputColumns) -> Iterator[str]:
-    """Yields what to do about missing columns, each with a separator before it."""
+def _advise(found: FileColumns, wanted: InputColumns) -> str:
+    """Says what to do about missing columns, with a separator before it; empty if unknown."""
     names = found.names
-    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
-        return
+    if names and all(validate.is_number(name) for name in names):
+        return "; its first line holds no names: add a header"
     likely = suggest(found, wanted)
-    if not likely:
-        return
     units = {feature.name: feature.unit for feature in wanted.features}
-    for name, column in likely.items():
-        if _is_in_another_unit(column, units.get(name)):
-            yield f"; {_show(column)} is in another unit: {name} must be in {units[name]}"
-    fitting = [
-        (column, name)
-        for name, column in likely.items()
-        if not _is_in_another_unit(column, units.get(name)) and len(column) <= 2 * _LONGEST
-    ]
-    if fitting:
-        meant = ", ".join(column for column, _ in fitting[:_SHOWN])
-        flags = " ".join(_flag(column, name) for column, name in fitting[:_SHOWN])
-        yield f"; did you mean {meant}? {flags}"
+    other = {n: c for n, c in likely.items() if _is_in_another_unit(c, units.get(n))}
+    advice = "".join(
+        f"; {_show(column)} is in another unit: {name} must be in {units[name]}"
+        for name, column in other.items()
+    )
+    meant = [(name, column) for name, column in likely.items() if name not in other]
+    if meant:
+        flags = " ".join(_flag(column, name) for name, column in meant)
+        columns = ", ".join(_show(column) for _, column in meant)
+        advice += f"; did you mean {columns} ({flags})?"
+    return advice
 
 
 def suggest(found: FileColumns, wanted: InputColumns) -> dict[str, str]:
@@ -190,8 +205,14 @@ def suggest(found: FileColumns, wanted: InputColumns) -> dict[str, str]:
 
     A guess is never read; it is for a message. It may be in another unit.
     """
+    if len(found.names) == 1 and len(found.missing) > 1:
+        return {}  # its fields aren't separated as they should be
     used = {*found.sources.values(), *(each for some in found.clashes.values() for each in some)}
-    free = [name for name in dict.fromkeys(found.names) if name not in used][:_COMPARED]
+    free = [
+        name
+        for name in dict.fromkeys(found.names[:_COMPARED])
+        if name not in used and len(name) <= 2 * _LONGEST
+    ]
     scores = sorted(
         (
             (score, name, column)
@@ -220,7 +241,7 @@ def _likeness(column: str, spellings: Iterable[str]) -> float:
 
 def _letters(name: str) -> str:
     """A name's letters and digits, without its unit."""
-    words = _words(name[: 2 * _LONGEST])
+    words = _words(name)
     return "".join(words[:-1] if len(words) > 1 and words[-1] in _UNITS else words)
 
 

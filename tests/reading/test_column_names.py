@@ -99,11 +99,12 @@ REFUSED: dict[str, tuple[list[str], InputColumns, str, str]] = {
     ),
     "several missing": (["note"], wanted("id"), "id", "column id, length, mass is missing"),
     "misspelt": (
-        ["lenght", "mass"], wanted(), "length", "did you mean lenght? --rename lenght=length",
+        ["lenght", "mass"], wanted(), "length",
+        "length is missing; did you mean lenght (--rename lenght=length)? The file has: lenght, m",
     ),
     "two misspelt": (
         ["mas", "lenght"], wanted(), "length",
-        "did you mean lenght, mas? --rename lenght=length --rename mas=mass",
+        "did you mean lenght, mas (--rename lenght=length --rename mas=mass)? The file has: mas",
     ),
     "an alias misspelt": (
         ["length", "Weigth (g)"], wanted(), "mass", "--rename 'Weigth (g)=mass'",
@@ -112,7 +113,7 @@ REFUSED: dict[str, tuple[list[str], InputColumns, str, str]] = {
         ["length", "weight_kg"], wanted(), "mass", "weight_kg is in another unit: mass must be",
     ),
     "passthrough": (
-        ["mass", "length", "idd"], wanted("id"), "id", "did you mean idd? --rename idd=id",
+        ["mass", "length", "idd"], wanted("id"), "id", "did you mean idd (--rename idd=id)?",
     ),
     "twice": (["mass", "length", "mass"], wanted(), "mass", "column mass appears twice"),
     "twice in another case": (["Mass", "length", "Mass"], wanted(), "mass", "Mass appears twice"),
@@ -131,6 +132,11 @@ REFUSED: dict[str, tuple[list[str], InputColumns, str, str]] = {
     "a renamed column has lost its name": (
         ["mass", "note"], wanted(mass="length"), "mass", "column mass is missing",
     ),
+    "no header": (
+        ["39.1", "-18"], wanted(), "length",
+        "length, mass is missing; its first line holds no names: add a header; the file has: 39.1",
+    ),
+    "fields in one": (["length;mass"], wanted(), "length", "is missing; the file has: length;mass"),
     "passthrough has no alias": (["mass", "size"], wanted("length (mm)"), "length (mm)", ""),
 }  # fmt: skip
 

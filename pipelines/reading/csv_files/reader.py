@@ -139,12 +139,8 @@ def read_header(piece: bytes, wanted: InputColumns) -> tuple[FileColumns, bytes]
             f"the header has more than {_MOST_COLUMNS:,} columns; is this a CSV file?"
         )
     body = piece[records.starts[1] :] if len(records) > 1 else b""
-    try:
-        header = find_columns([name.strip() for name in _fields(text, delimiter)], wanted)
-    except UnreadableFile as error:
-        hint = _what_else(text, body, wanted)
-        raise UnreadableFile(f"{error}{hint}", reason=error.reason, column=error.column) from error
-    return header, body
+    names = [name.strip() for name in _fields(text, delimiter)]
+    return find_columns(names, wanted, lambda: _what_else(text, body, wanted)), body
 
 
 def _what_else(header: str, body: bytes, wanted: InputColumns) -> str:
