@@ -11,6 +11,7 @@ _ZIP = "a ZIP archive; unzip it"
 _MAGIC = {
     b"PAR1\x15": "a Parquet file; rename it to .parquet, or give --format parquet",
     b"ARROW1\0": "an Arrow file; rename it to .arrow, or give --format arrow",
+    b"\xff\xff\xff\xff": "an Arrow stream; rename it to .arrow, or give --format arrow",
     b"FEA1\0": "a Feather file of version 1; save it as Parquet or as Feather version 2",
     b"Obj\x01": "an Avro file; save it as Parquet",
     b"\x89HDF": "an HDF5 file; save its table as Parquet or CSV",

@@ -259,6 +259,8 @@ FOLDER: dict[str, Callable[[bytes], bytes]] = {
     "xz.csv.xz": lzma.compress, "lz4.csv.lz4": COMPRESS["LZ4"], "excel.csv": lambda text: (
         b"sep=;\r\n" + text.replace(b",", b";")
     ),
+    "tabs.TSV": lambda text: text.replace(b",", b"\t"),
+    "tabs.tsv.gz": lambda text: gzip.compress(text.replace(b",", b"\t")),
     "wide.csv": lambda text: text.decode().encode("utf-16"),
     "blank.csv": lambda text: text + b",,,,\r\n" * 400 + text.partition(b"\n")[2],
 }  # fmt: skip

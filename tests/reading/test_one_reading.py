@@ -172,7 +172,7 @@ def test_every_way_of_reading_a_csv(data: bytes, step: int, block_bytes: int) ->
 DIALECTS = [Dialect(";", ","), Dialect(";"), Dialect("\t", ","), Dialect("\t"), Dialect("|")]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data(), st.sampled_from(DIALECTS), st.integers(1, 60), st.integers(1, 60))
 def test_every_way_of_reading_a_dialect(
     data: st.DataObject, dialect: Dialect, step: int, block_bytes: int

@@ -191,6 +191,8 @@ def _csv_row(
     shown = raw.decode(errors="backslashreplace")
     if len(fields) != width:
         message = f"the row has {len(fields)} fields, the header has {width}"
+        if not raw.strip(b"\0"):
+            message = "the row is nothing but NUL bytes: the file was cut off; deliver it again"
         return (place, "wrong_field_count", None, message, shown)
     cells: dict[str, str | None] = {}
     for name in wanted.columns:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipelines.reading.csv_files import plain, reader
 from pipelines.reading.csv_files.compressed import CODECS, Codec
 from pipelines.reading.csv_files.text import is_plain, open_text
+from pipelines.reading.dialect import Dialect
 from pipelines.reading.formats import Format, Part, Together
 from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
@@ -40,6 +41,14 @@ def _read_whole(
     )
 
 
+def _read_tabs(
+    source: pa.NativeFile, part: Part, wanted: InputColumns, sizes: Sizes
+) -> Iterator[ParsedRows]:
+    """Reads a whole file whose fields are separated by tabs, as its name says."""
+    dialect = Dialect("\t", wanted.dialect.decimal)
+    return _read_whole(None, source, part, dataclasses.replace(wanted, dialect=dialect), sizes)
+
+
 def _divides(source: pa.NativeFile, wanted: InputColumns) -> bool:
     """Checks the header of a file whose bytes are its text, so that they can be divided."""
     if not is_plain(source, wanted.dialect):
@@ -63,4 +72,9 @@ COMPRESSED_CSV = tuple(
         read=functools.partial(_read_whole, codec),
     )
     for codec in CODECS
+)
+TSV = Format(
+    name="tsv",
+    suffixes=(".tsv", *(f".tsv{codec.suffix}" for codec in CODECS)),
+    read=_read_tabs,
 )
