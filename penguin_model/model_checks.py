@@ -124,8 +124,8 @@ def check_last_layer(model: keras.Model) -> None:
     is_known = activation is not None and getattr(keras.activations, name, None) is activation
     if is_known and name != "softmax":
         raise ModelError(
-            f"answers no probabilities: its last layer, {layer.name}, has the activation {name}; "
-            f"{_REMEDY}"
+            f"doesn't answer with probabilities: its last layer, {layer.name}, has the activation "
+            f"{name}; {_REMEDY}"
         )
 
 
@@ -141,8 +141,9 @@ def probe(predict: Predict, card: ModelCard) -> None:
     bad = find_improper(list(np.ascontiguousarray(together.T)))
     if bad is not None:
         raise ModelError(
-            f"answers no probabilities: {show_answer(card, together[bad])} for "
-            f"{_show_row(card, raw[bad])}; {_REMEDY}"
+            f"doesn't answer with probabilities: {show_answer(card, together[bad])} for "
+            f"{_show_row(card, raw[bad])}; "
+            f"{_REMEDY if np.isfinite(together[bad]).all() else 'check its weights'}"
         )
     for row in range(0, _PROBES, _PROBES // _ALONE):
         alone = predict(matrix[[row]])[0]
