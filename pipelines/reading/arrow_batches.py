@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penguin_model import validate
+from penguin_model.arrow_text import as_text, is_text
 from pipelines.reading.encoding import filterable, undecodable_rows
 from pipelines.reading.formats import Loaded
 from pipelines.reading.rows import Broken, InputColumns, ParsedRows, Reject
@@ -33,7 +34,10 @@ def block(
       wanted: the columns to read.
       show: returns the raw text of the rows at the given positions in the batch, ascending.
     """
-    columns = dict(zip(batch.schema.names, map(filterable, batch.columns), strict=True))
+    columns = {
+        name: readable(name, column, wanted)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    }
     places = np.arange(batch.num_rows)
     undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})
     broken = np.array(sorted(undecodable), np.int64)
@@ -61,6 +65,16 @@ def block(
     return ParsedRows(
         columns=columns, rows=places + row, raw=raw, broken=Broken(broken + row, explain)
     )
+
+
+def readable(name: str, column: pa.Array, wanted: InputColumns) -> pa.Array:
+    """Prepares a column for checking: one that is only carried along becomes text.
+
+    Text keeps its type, since its bytes are still to be checked.
+    """
+    if name in wanted.only_carried and not is_text(column.type):
+        return as_text(column)
+    return filterable(column)
 
 
 def unreadable(

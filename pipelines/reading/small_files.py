@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from penguin_model import validate
 from pipelines import storage
-from pipelines.reading.arrow_batches import ARROW_ERRORS
-from pipelines.reading.encoding import filterable, undecodable_rows
+from pipelines.reading.arrow_batches import ARROW_ERRORS, readable
+from pipelines.reading.encoding import undecodable_rows
 from pipelines.reading.format_table import FORMATS
 from pipelines.reading.formats import Loaded, Together
 from pipelines.reading.matching import InputFile
@@ -123,7 +123,8 @@ def _check(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogethe
         if table.num_rows != counts.sum():
             raise pa.ArrowInvalid("other records than were counted")
         columns = {
-            name: filterable(table.column(name).combine_chunks()) for name in table.column_names
+            name: readable(name, table.column(name).combine_chunks(), wanted)
+            for name in table.column_names
         }
         if undecodable_rows({name: columns[name] for name in wanted.columns}):
             raise pa.ArrowInvalid("text that is no UTF-8")
