@@ -22,10 +22,12 @@ class PenguinError(Exception):
     Attributes:
       exit_code: the exit code of a command that ends with it.
       code: names the kind of error to a program; unique in the tree, and stable.
+      is_failure: False for a run that did its work and is held for people to look at.
     """
 
     exit_code: int = 1
     code: ClassVar[str] = "failed"
+    is_failure: ClassVar[bool] = True
 
 
 class OutputError(PenguinError):
@@ -41,8 +43,11 @@ class UsageError(PenguinError):
     code = "usage"
 
 
-class CardError(UsageError):
-    """The model card is missing or malformed."""
+class CardError(UsageError, ValueError):
+    """The model card is missing or malformed.
+
+    Also a ValueError, so that other readers of a card's records can add where the record was.
+    """
 
     code = "card"
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam import pvalue
 
 from penguin_model.card import ModelCard
@@ -18,13 +17,16 @@ from pipelines.counts import failures
 from pipelines.counts.by_file import MergeTallies
 from pipelines.counts.emit import AddUpCounts, Step
 from pipelines.counts.figures import Figures
-from pipelines.datasets import chunk, schemas
+from pipelines.datasets import chunk, data_sets
+from pipelines.datasets.data_sets import DataSet
 from pipelines.datasets.shard_writer import Shard
-from pipelines.datasets.transforms import DataSet, Listed, WriteShardsFn, Written
+from pipelines.datasets.transforms import Listed, StagedDataSet, WriteShardsFn, Written
 from pipelines.publishing import Publication, publish
 from pipelines.publishing.reconcile import Reconciled, ReconcileFn
 from pipelines.reading import (
+    DEFAULT_DIALECT,
     DEFAULT_SIZES,
+    Dialect,
     InputColumns,
     MatchedFiles,
     MatchFilesFn,
@@ -39,7 +41,7 @@ from pipelines.reading import (
     Surveyed,
     SurveyRangeFn,
 )
-from pipelines.runs import Manifest, layout
+from pipelines.runs import Manifest
 from pipelines.scoring import Normalized, NormalizeFn, PredictFn, Scored
 
 
@@ -52,7 +54,9 @@ class ScoreObservations(beam.PTransform):
       card: the model card.
       model_path: the model file, where every worker can read it.
       passthrough: columns carried into the predictions.
-      publication: what to publish where, and when to hold the run back.
+      renames: columns of the files, and the names they are read by.
+      dialect: of CSV files that don't name their own delimiter.
+      publication: what to publish where, and when to hold the run.
       sizes: of the pieces the job works in.
       progress: the folder where input steps report progress; None reports none.
     """
@@ -62,6 +66,8 @@ class ScoreObservations(beam.PTransform):
     model_path: str
     passthrough: tuple[str, ...]
     publication: Publication
+    renames: tuple[tuple[str, str], ...] = ()
+    dialect: Dialect = DEFAULT_DIALECT
     sizes: Sizes = DEFAULT_SIZES
     progress: str | None = None
 
@@ -71,13 +77,11 @@ class ScoreObservations(beam.PTransform):
     def expand(self, pipeline: Any) -> Any:
         """Wires the steps, and returns the last one's output, the run's manifest."""
         chunk.register_coder()
-        columns = InputColumns.of_card(self.card, self.passthrough)
-        sizes, progress = self.sizes, self.progress
-        predictions = self._data_set(
-            layout.PREDICTIONS, schemas.predictions(self.passthrough, self.card), "rows_scored"
+        columns = InputColumns.of_card(
+            self.card, self.passthrough, renames=self.renames, dialect=self.dialect
         )
-        rejects = self._data_set(layout.REJECTS, schemas.REJECTS, "rows_rejected")
-        files = self._data_set(layout.FILES, schemas.FILES, "")
+        sizes, progress = self.sizes, self.progress
+        predictions, rejects, files = map(self._stage, data_sets.TABLE)
 
         matched: MatchedFiles = (
             pipeline
@@ -92,12 +96,12 @@ class ScoreObservations(beam.PTransform):
         surveyed: Surveyed = (
             planned.ranges
             | "Share ranges" >> beam.Reshuffle()
-            | "Survey large CSV" >> self._step(SurveyRangeFn(progress), Surveyed)
+            | "Survey large CSV" >> self._step(SurveyRangeFn(self.dialect, progress), Surveyed)
         )
         numbered: Numbered = (
             surveyed.surveys
             | "By file" >> beam.GroupByKey()
-            | "Number rows" >> self._step(NumberRowsFn(progress, rejects), Numbered)
+            | "Number rows" >> self._step(NumberRowsFn(self.dialect, progress, rejects), Numbered)
         )
         read: RowsRead = (
             (planned.spans, numbered.spans)
@@ -150,24 +154,23 @@ class ScoreObservations(beam.PTransform):
     def _step(self, dofn: beam.DoFn, outputs: type[Any]) -> Step:
         return Step(dofn, outputs, self.publication.layout.failures)
 
-    def _data_set(self, name: str, schema: pa.Schema, counted_as: str) -> DataSet:
+    def _stage(self, data_set: DataSet) -> StagedDataSet:
         paths = self.publication.layout
-        return DataSet(
-            name=name,
-            folder=paths.staged(name),
-            schema=schema,
+        return StagedDataSet(
+            data_set=data_set,
+            folder=paths.staged(data_set.name),
+            schema=data_set.schema(self.passthrough, self.card),
             metadata={
                 "run_id": paths.run_id,
                 "model_sha256": self.card.sha256,
                 "attempt": paths.attempt,
             },
-            counted_as=counted_as,
             sizes=self.sizes,
         )
 
 
 class PublishFn(beam.DoFn):
-    """Publishes the run, or holds it back."""
+    """Publishes the run, or holds it."""
 
     def process(
         self, publication: Publication, shards: Sequence[Shard], figures: Figures

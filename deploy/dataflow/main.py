@@ -11,10 +11,11 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import score
 from pipelines.job.options import ScoreOptions
+from pipelines.runners.beam_private import BeamArgumentParser
 
 SEPARATOR = ";"
 
@@ -67,7 +68,7 @@ def _switch(flag: str, known: dict[str, argparse.Action], *, on: bool) -> Iterat
 
 
 def _actions(*kinds: type[PipelineOptions]) -> dict[str, argparse.Action]:
-    parser = _BeamArgumentParser(add_help=False)
+    parser = BeamArgumentParser(add_help=False)
     for kind in kinds:
         kind._add_argparse_args(parser)
     return {flag: action for action in parser._actions for flag in action.option_strings}

@@ -7,4 +7,4 @@ Beam, so import modules individually.
 
 from __future__ import annotations
 
-__all__ = ["chunk", "schemas", "settings", "shard_writer", "transforms"]
+__all__ = ["chunk", "data_sets", "schemas", "settings", "shard_writer", "transforms"]

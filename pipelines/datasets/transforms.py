@@ -13,36 +13,34 @@ from apache_beam.pvalue import PCollection
 
 from pipelines.counts.counter import Counter
 from pipelines.counts.emit import TALLIES, at_bundle_end
+from pipelines.datasets.data_sets import DataSet
 from pipelines.datasets.settings import ShardSettings
 from pipelines.datasets.shard_writer import Shard, ShardWriter
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataSet:
-    """The description of a data set to write.
+class StagedDataSet:
+    """One run's part of a data set, and how to write it.
 
     Attributes:
-      name: the data set's.
+      data_set: which data set.
       folder: its staging folder.
       schema: of every chunk.
       metadata: key-value pairs for the Parquet footers.
-      counted_as: the field of `FileTally` that counts its rows; empty if its rows aren't rows of
-        input files.
       sizes: of the shards.
     """
 
-    name: str
+    data_set: DataSet
     folder: str
     schema: pa.Schema
     metadata: Mapping[str, str]
-    counted_as: str
     sizes: ShardSettings
 
     def open_writer(self) -> ShardWriter:
         """A writer of new shards."""
         return ShardWriter(
             self.folder,
-            self.name,
+            self.data_set.name,
             self.schema,
             self.metadata,
             max_shard_bytes=self.sizes.shard_bytes,
@@ -58,21 +56,21 @@ class BundleWriter:
     files are never published.
 
     Args:
-      data_set: what to write.
+      staged: what to write.
       counter: counts the rows.
     """
 
-    def __init__(self, data_set: DataSet, counter: Counter) -> None:
-        self._data_set = data_set
+    def __init__(self, staged: StagedDataSet, counter: Counter) -> None:
+        self._staged = staged
         self._counter = counter
         self._writer: ShardWriter | None = None
 
     def write(self, chunk: pa.RecordBatch) -> None:
         """Writes one chunk."""
         if self._writer is None:
-            self._writer = self._data_set.open_writer()
+            self._writer = self._staged.open_writer()
         self._writer.write(chunk)
-        if name := self._data_set.counted_as:
+        if name := self._staged.data_set.by_file:
             for path, rows, places in locate(chunk):
                 self._counter.add(path, **{name: rows, "places": places})
 
@@ -98,16 +96,16 @@ class WriteShardsFn(beam.DoFn):
     """Writes chunks to staged shards, and emits a record of each shard.
 
     Args:
-      data_set: what to write.
+      staged: what to write.
     """
 
-    def __init__(self, data_set: DataSet) -> None:
-        self._data_set = data_set
+    def __init__(self, staged: StagedDataSet) -> None:
+        self._staged = staged
 
     def start_bundle(self) -> None:
         """Forgets what a failed bundle may have left."""
         self._counter = Counter()
-        self._writer = BundleWriter(self._data_set, self._counter)
+        self._writer = BundleWriter(self._staged, self._counter)
 
     def process(self, chunk: pa.RecordBatch) -> None:
         """Writes one chunk."""

@@ -16,14 +16,16 @@ from collections.abc import Sequence
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model.card import ModelCard
+from penguin_model.names import fold, nearest
 from pipelines import publishing, storage
 from pipelines.datasets import schemas
 from pipelines.errors import UsageError
 from pipelines.pipeline import ScoreObservations
-from pipelines.reading.matching import Matching
+from pipelines.reading.dialect import Dialect
+from pipelines.reading.matching import Matching, refuse
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.runners.choose import DEFAULT_RUNNER, choose_runner
-from pipelines.runners.submission import Submission
+from pipelines.runners.submission import Submission, Workers
 from pipelines.runs.layout import Layout, check_run_id
 from pipelines.runs.manifest import Model, RunInfo
 from pipelines.scoring import model_file
@@ -72,12 +74,27 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     runner.check(options)
     submission = runner.make_submission(options)
     card = model_file.read_card(values.model)
+    matching = Matching(
+        patterns={storage.absolute(pattern): pattern for pattern in values.input},
+        format=values.format,
+        include_hidden=values.include_hidden,
+        fail_on_empty=values.fail_on_empty,
+        settle_seconds=values.settle_seconds,
+        new_only=values.new_only,
+        output=paths.output,
+        own_folders=paths.own_folders,
+        model_sha256=card.sha256,
+    )
+    if submission.workers is Workers.THREADS:
+        refuse(matching)
     if values.max_drift is not None and card.reference is None:
         raise UsageError(
             f"--max_drift: the card of {values.model} has no reference to compare with; train the "
             "model again"
         )
     passthrough = _passthrough(values.passthrough, card)
+    renames = _renames(values.rename, passthrough, card)
+    dialect = _dialect(values.delimiter, values.decimal)
     run_info = RunInfo(
         start=start.isoformat(timespec="milliseconds"),
         runner=values.runner or DEFAULT_RUNNER,
@@ -89,17 +106,12 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     divides = runner.count_workers(options) != 1
     sizes = dataclasses.replace(DEFAULT_SIZES, **({} if divides else {"range_bytes": sys.maxsize}))
     transform = ScoreObservations(
-        matching=Matching(
-            patterns=tuple(storage.absolute(pattern) for pattern in values.input),
-            format=values.format,
-            settle_seconds=values.settle_seconds,
-            new_only=values.new_only,
-            output=paths.output,
-            model_sha256=card.sha256,
-        ),
+        matching=matching,
         card=card,
         model_path=storage.join(paths.staging, "model", os.path.basename(values.model)),
         passthrough=passthrough,
+        renames=renames,
+        dialect=dialect,
         publication=publishing.Publication(
             layout=paths,
             replace=values.replace,
@@ -133,6 +145,35 @@ def _passthrough(flags: Sequence[str], card: ModelCard) -> tuple[str, ...]:
         if not name or name in taken:
             raise UsageError(f"--passthrough {name!r}: the predictions have a column of this name")
     return tuple(dict.fromkeys(names))
+
+
+def _dialect(delimiter: str, decimal: str) -> Dialect:
+    try:
+        return Dialect(delimiter, decimal)
+    except ValueError as error:
+        raise UsageError(f"--delimiter and --decimal: {error}") from error
+
+
+def _renames(
+    flags: Sequence[str], passthrough: Sequence[str], card: ModelCard
+) -> tuple[tuple[str, str], ...]:
+    """Pairs of a column in the files and the column it is read as."""
+    known = dict.fromkeys((*card.feature_names, card.label, *passthrough))
+    renames: dict[str, str] = {}
+    for flag in flags:
+        # The name in the files may have an equals sign of its own.
+        old, mark, new = (part.strip() for part in flag.rpartition("="))
+        if not (old and mark and new):
+            example = f"bill_len={card.feature_names[0]}"
+            raise UsageError(f"--rename {flag!r} isn't OLD=NEW, such as {example}")
+        if new not in known:
+            near = nearest(new, known)
+            meant = f"did you mean {near}?" if near else f"it must be one of {', '.join(known)}"
+            raise UsageError(f"--rename {flag!r}: the job reads no column {new!r}; {meant}")
+        if fold(old) in map(fold, renames):
+            raise UsageError(f"--rename {flag!r}: {old!r} is renamed twice")
+        renames[old] = new
+    return tuple(renames.items())
 
 
 def _versions() -> dict[str, str]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pipelines.counts.figures import COUNTED, MATCHED, NORMALIZED, PREDICTED, Figures
+from pipelines.counts.figures import COUNTED, FOUND, MATCHED, NORMALIZED, PREDICTED, Figures
+from pipelines.datasets import data_sets
 from pipelines.errors import ReconcileError
 from pipelines.monitoring import histograms
-from pipelines.runs import layout
 from pipelines.runs.manifest import Totals
 
 
@@ -41,19 +41,25 @@ def check(figures: Figures, totals: Totals, rows: Mapping[str, int]) -> None:
 def _comparisons(
     figures: Figures, totals: Totals, rows: Mapping[str, int]
 ) -> Iterator[tuple[str, int, int]]:
+    for each in data_sets.TABLE:
+        expected = sum(getattr(totals, field) for field in each.totals)
+        yield f"rows of the data set {each.name}", rows[each.name], expected
     matched, scored = _count(figures, MATCHED), totals.rows_scored
     yield "files that were reconciled", totals.files, matched
-    yield "rows of the data set files", rows[layout.FILES], matched
     yield "rows that were normalized", _count(figures, NORMALIZED), scored
     yield "rows that were predicted", _count(figures, PREDICTED), scored
     yield "rows with a species", _sum(figures, histograms.SPECIES), scored
-    yield "rows of the data set predictions", rows[layout.PREDICTIONS], scored
     rejects = totals.rows_rejected + totals.files_unreadable
     yield "rejects with a reason", _sum(figures, "rejects"), rejects
-    yield "rows of the data set rejects", rows[layout.REJECTS], rejects
     read = totals.rows_read
     yield "rows scored and rejected", scored + totals.rows_rejected, read
     yield "files listed as unsettled", _sum(figures, "unsettled"), totals.files_unsettled
+    yield "files listed as ignored", _sum(figures, "ignored"), totals.files_ignored
+    yield "things listed as not files", _sum(figures, "not_files"), totals.not_files
+    left_out = (
+        totals.files_skipped + totals.files_unsettled + totals.files_ignored + totals.not_files
+    )
+    yield "files read and left out", matched + left_out, _count(figures, FOUND)
 
 
 def _count(figures: Figures, name: str) -> int:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from penguin_model import validate
 from penguin_model.arrow_text import as_text, is_text
+from pipelines.reading.column_names import FileColumns
 from pipelines.reading.encoding import filterable, undecodable_rows
 from pipelines.reading.formats import Loaded
 from pipelines.reading.rows import Broken, InputColumns, ParsedRows, Reject
@@ -24,19 +25,23 @@ def block(
     batch: pa.RecordBatch,
     row: int,
     wanted: InputColumns,
+    found: FileColumns,
     show: Callable[[Sequence[int]], list[str]],
 ) -> ParsedRows:
     """Returns the rows of a batch, setting aside those with text that isn't UTF-8.
 
     Args:
-      batch: the columns to read.
+      batch: the columns to read, by the file's names; labels may be missing.
       row: 0-based row number in the file of the batch's first row.
       wanted: the columns to read.
+      found: where the file has them.
       show: returns the raw text of the rows at the given positions in the batch, ascending.
     """
+    arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
     columns = {
-        name: readable(name, column, wanted)
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        name: readable(name, arrays[each], wanted)
+        for name, each in found.sources.items()
+        if each in arrays
     }
     places = np.arange(batch.num_rows)
     undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})

@@ -15,7 +15,7 @@ from pipelines.counts import NAMESPACE
 from pipelines.counts.counter import Counter
 from pipelines.counts.emit import COUNTS, SHARDS, TALLIES, at_bundle_end
 from pipelines.counts.figures import figures
-from pipelines.datasets.transforms import BundleWriter, DataSet
+from pipelines.datasets.transforms import BundleWriter, StagedDataSet
 from pipelines.progress.reporter import ProgressReporter
 from pipelines.reading.matching import InputFile, check_unchanged
 from pipelines.reading.planning import Span, whole
@@ -54,14 +54,14 @@ class RejectingFn(CountingFn):
       rejects: the rejects data set.
     """
 
-    def __init__(self, progress: str | None, rejects: DataSet) -> None:
+    def __init__(self, progress: str | None, rejects: StagedDataSet) -> None:
         super().__init__(progress)
-        self._data_set = rejects
+        self._staged = rejects
 
     def start_bundle(self) -> None:
         """Forgets what a failed bundle may have left."""
         super().start_bundle()
-        self._rejects = BundleWriter(self._data_set, self._counter)
+        self._rejects = BundleWriter(self._staged, self._counter)
         self._by_reason: dict[str, int] = {}
 
     def finish_bundle(self) -> Iterator[Any]:

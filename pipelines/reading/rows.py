@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,15 @@ from penguin_model.arrow_text import as_text
 from penguin_model.card import Feature, ModelCard
 from pipelines.datasets import schemas
 from pipelines.monitoring import labels
+from pipelines.reading.dialect import DEFAULT_DIALECT, Dialect
 
 # How many rejects are made at a time, and the maximum rows and bytes in a batch of them.
 _REJECTS_AT_A_TIME = 256
 _BATCH_ROWS, _BATCH_BYTES = 1 << 13, 4 << 20
 # A row's number, its file, and intermediate results.
 _ROW_BYTES = 64
+# In a message, a value such as '39,1'.
+_DECIMAL_COMMA = re.compile(r"'\s*[+-]?[0-9]+,[0-9]+\s*'")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,21 +37,40 @@ class InputColumns:
       passthrough: columns carried into the predictions as text.
       label: the column that may hold each row's true class; None if there can't be one.
       classes: the label's possible classes.
+      label_aliases: other names of the label column.
+      class_aliases: other spellings of a class, by class.
+      renames: pairs of a column in a file and the name it is read by.
+      dialect: how fields and numbers are written in a CSV that doesn't say so itself.
     """
 
     features: tuple[Feature, ...]
     passthrough: tuple[str, ...] = ()
     label: str | None = None
     classes: tuple[str, ...] = ()
+    label_aliases: tuple[str, ...] = ()
+    class_aliases: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    renames: tuple[tuple[str, str], ...] = ()
+    dialect: Dialect = DEFAULT_DIALECT
 
     @classmethod
-    def of_card(cls, card: ModelCard, passthrough: tuple[str, ...]) -> InputColumns:
+    def of_card(
+        cls,
+        card: ModelCard,
+        passthrough: tuple[str, ...],
+        *,
+        renames: tuple[tuple[str, str], ...] = (),
+        dialect: Dialect = DEFAULT_DIALECT,
+    ) -> InputColumns:
         """The columns that scoring with a card reads; a feature column is never the label."""
         return cls(
             features=card.features,
             passthrough=passthrough,
             label=None if card.label in card.feature_names else card.label,
             classes=card.classes,
+            label_aliases=card.label_aliases,
+            class_aliases=card.class_aliases,
+            renames=renames,
+            dialect=dialect,
         )
 
     @functools.cached_property
@@ -56,15 +79,11 @@ class InputColumns:
         names = (*self.passthrough, *(feature.name for feature in self.features))
         return tuple(dict.fromkeys(names))
 
-    def in_file(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The columns to read from a file with the given ones, including its label if any.
-
-        Labels are never a reason to refuse a file: if two columns have that name, neither is read.
-        """
-        columns = self.columns
-        if self.label is None or self.label in columns or list(names).count(self.label) != 1:
-            return columns
-        return (*columns, self.label)
+    @functools.cached_property
+    def aliases(self) -> dict[str, tuple[str, ...]]:
+        """Other names of the columns that the model has a use for: the label, the features."""
+        label = {} if self.label is None else {self.label: self.label_aliases}
+        return label | {feature.name: feature.aliases for feature in self.features}
 
     @property
     def row_bytes(self) -> int:
@@ -119,6 +138,7 @@ class ParsedRows:
       raw: returns the raw text of the rows at the given positions, ascending; only for rejects.
       broken: rows that couldn't be read into the columns at all.
       files: dictionary ``[n]`` of each row's file, if there are several files.
+      dialect: how numbers in text are written, if it is the text of a CSV.
     """
 
     columns: dict[str, pa.Array]
@@ -126,6 +146,7 @@ class ParsedRows:
     raw: Callable[[Sequence[int]], list[str | None]]
     broken: Broken = _NOTHING_BROKEN
     files: pa.DictionaryArray | None = None
+    dialect: Dialect | None = None
 
     @property
     def rows_read(self) -> int:
@@ -148,13 +169,18 @@ def validate_rows(
       Every row of the block is in one of the two. The rejects are made lazily: consume them before
       the next block is read.
     """
-    columns = [validate.to_numbers(block.columns[feature.name]) for feature in wanted.features]
+    decimal = block.dialect.decimal if block.dialect else "."
+    columns = [
+        validate.to_numbers(block.columns[feature.name], decimal) for feature in wanted.features
+    ]
     good = validate.good_rows(columns, wanted.features)
     bad: npt.NDArray[np.int64] = np.empty(0, np.int64)
     rows = block.rows
     values: list[npt.NDArray[Any]] = [column.values for column in columns]
     if wanted.label is not None and wanted.label in block.columns:
-        values.append(labels.to_codes(block.columns[wanted.label], wanted.classes))
+        values.append(
+            labels.to_codes(block.columns[wanted.label], wanted.classes, wanted.class_aliases)
+        )
     carried = [as_text(block.columns[name]) for name in wanted.passthrough]
     if good is not None:
         bad = np.flatnonzero(~good)
@@ -196,13 +222,23 @@ def _rejects(
             positions = bad[run].tolist()
             for position, raw in zip(positions, block.raw(positions), strict=True):
                 problem = validate.explain(position, columns, wanted.features)
+                advice = _advise(problem, block.dialect)
                 yield Reject(
                     source_row=int(block.rows[position]),
                     reason=problem.reason,
                     column=problem.column,
-                    message=problem.message,
+                    message=problem.message + advice,
                     raw=raw,
                 )
+
+
+def _advise(problem: validate.Problem, dialect: Dialect | None) -> str:
+    """Returns the end of a message: the flags that would read a number with a decimal comma."""
+    if dialect is None or dialect.delimiter == "," or dialect.decimal == ",":
+        return ""
+    if problem.reason != validate.NOT_A_NUMBER or not _DECIMAL_COMMA.search(problem.message):
+        return ""
+    return f"; to read decimal commas, give {Dialect(dialect.delimiter, ',').flags}"
 
 
 def reject_batches(rejects: Iterable[Reject], source_file: str) -> Iterator[pa.RecordBatch]:

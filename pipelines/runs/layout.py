@@ -6,13 +6,11 @@ import dataclasses
 import re
 
 from pipelines import storage
+from pipelines.datasets import data_sets
 from pipelines.errors import UsageError
 
-PREDICTIONS = "predictions"
-REJECTS = "rejects"
-FILES = "files"
-# Published from last to first, see `recovery.ORDER`.
-DATASETS = (PREDICTIONS, REJECTS, FILES)
+DATASETS = tuple(each.name for each in data_sets.TABLE)
+PREDICTIONS, REJECTS, FILES = DATASETS
 
 # Characters that are safe in a path on every filesystem and in a Hive partition value.
 RUN_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
@@ -62,6 +60,13 @@ class Layout:
     output: str
     run_id: str
     attempt: str
+
+    @property
+    def own_folders(self) -> tuple[str, ...]:
+        """Every folder that runs or reports write below the output root."""
+        others = (storage.join(self.output, name) for name in ("runs", "reports"))
+        datasets = (storage.join(self.output, name) for name in DATASETS)
+        return (*datasets, *others, self.all_staging, self.all_held)
 
     @property
     def all_staging(self) -> str:
@@ -129,4 +134,4 @@ class Layout:
 
     def published(self, dataset: str) -> str:
         """The folder of a data set's shards after publication."""
-        return storage.join(self.output, dataset, f"run_id={self.run_id}")
+        return storage.join(self.output, dataset, f"{data_sets.PARTITION}={self.run_id}")

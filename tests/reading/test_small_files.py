@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from penguin_model.card import read_card
 from pipelines.counts.emit import TALLIES
-from pipelines.datasets import schemas
-from pipelines.datasets.transforms import DataSet
+from pipelines.datasets import data_sets, schemas
+from pipelines.datasets.transforms import StagedDataSet
 from pipelines.reading import matching, small_files
 from pipelines.reading.planning import Span
 from pipelines.reading.rows import validate_rows
@@ -45,9 +45,9 @@ def csv_files(draw: st.DrawFn) -> bytes:
 def outcome(pieces: Iterable[SmallFiles | Span]) -> tuple[list[Any], list[Any], dict[str, Any]]:
     """Rows, rejects and row counts by file, extracted from the reading step's output."""
     with tempfile.TemporaryDirectory() as staging:
-        rejects = DataSet(
-            name="rejects", folder=staging, schema=schemas.REJECTS, metadata={},
-            counted_as="rows_rejected", sizes=SIZES,
+        rejects = StagedDataSet(
+            data_set=data_sets.REJECTS, folder=staging, schema=schemas.REJECTS, metadata={},
+            sizes=SIZES,
         )  # fmt: skip
         step = ReadSpanFn(WANTED, SIZES, None, rejects)
         step.setup()
