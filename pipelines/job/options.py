@@ -93,8 +93,8 @@ class ScoreOptions(PipelineOptions):
             action="append",
             default=[],
             metavar="COLUMN",
-            help="an input column to copy into the predictions, as text; repeat it, or separate "
-            "several with commas",
+            help="an input column of any type to copy into the predictions, as text; repeat it, or "
+            "separate several with commas, quoting a name that has one: '\"a, b\",c'",
         )
         group.add_argument(
             "--rename",

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from penguin_model import validate
+from penguin_model.arrow_text import as_text
 from penguin_model.card import Feature, ModelCard
 from pipelines.datasets import schemas
 from pipelines.monitoring import labels
@@ -88,6 +89,11 @@ class InputColumns:
     def row_bytes(self) -> int:
         """Bytes that checking a row takes in addition to its columns."""
         return _ROW_BYTES + 8 * len(self.features)
+
+    @functools.cached_property
+    def only_carried(self) -> frozenset[str]:
+        """The names of the passthrough columns that aren't also features."""
+        return frozenset(self.passthrough) - self.feature_names
 
     @functools.cached_property
     def feature_names(self) -> frozenset[str]:
@@ -175,7 +181,7 @@ def validate_rows(
         values.append(
             labels.to_codes(block.columns[wanted.label], wanted.classes, wanted.class_aliases)
         )
-    carried = [validate.as_text(block.columns[name]) for name in wanted.passthrough]
+    carried = [as_text(block.columns[name]) for name in wanted.passthrough]
     if good is not None:
         bad = np.flatnonzero(~good)
         rows = rows[good]
