@@ -19,6 +19,7 @@ from penguin_model.card import ModelCard
 from pipelines import publishing, storage
 from pipelines.datasets import schemas
 from pipelines.errors import UsageError
+from pipelines.formatting import escape_bytes
 from pipelines.pipeline import ScoreObservations
 from pipelines.reading.matching import Matching
 from pipelines.reading.settings import DEFAULT_SIZES
@@ -83,7 +84,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         runner=values.runner or DEFAULT_RUNNER,
         versions=_versions(),
         model=Model(path=values.model, name=card.name, sha256=card.sha256),
-        input=tuple(values.input),
+        input=tuple(map(escape_bytes, values.input)),
     )
     # One worker gains nothing from ranges, whose first pass reads a large CSV twice.
     divides = runner.count_workers(options) != 1

@@ -13,7 +13,7 @@ from pipelines import publishing, storage
 from pipelines.counts import Metrics, failures
 from pipelines.errors import DriftError, PenguinError, RejectsError
 from pipelines.job import summary
-from pipelines.job.options import parse_arguments
+from pipelines.job.options import build_parser
 from pipelines.job.plan import Plan, prepare
 from pipelines.monitoring import drift
 from pipelines.progress import display
@@ -42,20 +42,21 @@ def run_command(program: str, arguments: Sequence[str], verbose: bool) -> int:
 
 
 def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
-    values = parse_arguments(program, arguments)
-    plan = prepare(values, arguments)
+    parser = build_parser(program)
+    values = parser.parse_args(arguments)
+    plan = prepare(values, parser.normalize(arguments))
     paths = plan.transform.publication.layout
     render = summary.as_json if values.summary == "json" else summary.as_text
     if not plan.submission.waits_for_end:
         submit(plan)
-        print(render(summary.of_submitted(paths)))
+        cli.tell(program, "summary", render(summary.of_submitted(paths)))
         return 0
     progress_display = _NO_DISPLAY
     if plan.transform.progress:
         progress_display = display.shown(program, plan.transform.progress, verbose=verbose)
     manifest, metrics = execute(plan, progress_display)
     page = _report(program, paths, values.model) if values.report else None
-    print(render(summary.of_run(manifest, paths, metrics, page)))
+    cli.tell(program, "summary", render(summary.of_run(manifest, paths, metrics, page)))
     totals = manifest.totals
     if not (totals.files or totals.files_skipped or totals.files_unsettled):
         cli.note(program, f"no file matches {' '.join(values.input)}")

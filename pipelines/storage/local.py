@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 
+from pipelines.errors import UsageError
 from pipelines.storage.store import FoundFile, Store, Version
 
 _Item = TypeVar("_Item")
@@ -34,7 +35,13 @@ class LocalStore(Store):
 
     def absolute(self, path: str) -> str:
         """See `Store`; Beam matches nothing for a relative path without a folder."""
-        return os.path.abspath(path.removeprefix(_SCHEME))
+        try:
+            return os.path.abspath(path.removeprefix(_SCHEME))
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"{path} is relative to the working folder, which has been deleted; start the "
+                "command somewhere else"
+            ) from error
 
     def local_path(self, path: str) -> str:
         return self.absolute(path)
