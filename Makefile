@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything runs in .venv, made on first use; ARGS='…' passes further flags on.
 
 .DEFAULT_GOAL := help
-.PHONY: score test test-all coverage train bench flink stores torture lint format lock clean help
+.PHONY: score test test-all coverage train bench flink prism stores torture lint format lock clean help
 
 python := .venv/bin/python
 quick := not flink and not slow and not registry
@@ -40,6 +40,10 @@ flink: ## Fetch Flink and Beam's job server into .flink/, checked; needs Java (d
 	@sh scripts/setup_venv.sh runtime
 	$(python) -m deploy.flink.parts
 
+prism: ## Build Beam's Prism into .prism/; needs Go (docs/prism.md)
+	@sh scripts/setup_venv.sh runtime
+	$(python) -m deploy.prism.build
+
 stores: ## Make the S3 servers that the tests use beside moto, in .stores/; needs Go and npm (docs/filesystems.md)
 	@sh scripts/setup_venv.sh dev
 	$(python) -m tests.support.stores.fetch
@@ -73,7 +77,7 @@ lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer re
 	$(compile) deploy/nightly/airflow.in --output-file deploy/nightly/airflow.lock $(ARGS)
 
 clean: ## Remove .venv, output/, builds and caches
-	rm -rf .venv .airflow .bench .flink .pythons .stores lab output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage*
+	rm -rf .venv .airflow .bench .flink .prism .pythons .stores lab output build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 help:

@@ -1,8 +1,9 @@
-"""The local runner's mode against its default before: `python -m benchmarks.modes`.
+"""Ways to run the job on one machine: `python -m benchmarks.modes --modes in_memory prism`.
 
-Scores the same files with workers that are threads in memory, and with workers that Beam reaches by
-gRPC (`multi_threading`), which the command refuses since those streams lose data. Whole processes,
-in turns; the rate is that of the rows which the large run has more than the small one.
+Scores the same files with workers that are threads in memory, with workers that Beam reaches by
+gRPC (`multi_threading`), which the command refuses since those streams lose data, and on Prism,
+which `make prism` builds. Whole processes, in turns; the rate is that of the rows which the large
+run has more than the small one.
 """
 
 import argparse
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from benchmarks import generate
 
-MODES = ("in_memory", "multi_threading")
+PRISM = "prism"
+MODES = ("in_memory", "multi_threading", PRISM)
 SMALL_ROWS = 10_000
 
 
@@ -27,8 +29,11 @@ def run(mode: str, source: Path, output: Path) -> None:
 
     cli.quiet_libraries(verbose=False)
     flags = ["--input", str(source), "--output", str(output), "--no-progress"]
+    if mode == PRISM:
+        flags.append("--runner=PrismRunner")
     prepared = job.prepare(job.parse_arguments("modes", flags), flags)
-    prepared.submission.options.view_as(DirectOptions).direct_running_mode = mode
+    if mode != PRISM:
+        prepared.submission.options.view_as(DirectOptions).direct_running_mode = mode
     manifest, _ = job.execute(prepared)
     print(manifest.totals.rows_scored)
 
@@ -50,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=30_000_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES[:2], metavar="MODE")
     parser.add_argument("--run", nargs=3, metavar=("MODE", "INPUT", "OUTPUT"))
     given = parser.parse_args()
     if given.run:
@@ -64,15 +70,15 @@ def main() -> None:
             for rows, path in files.items():
                 generate.write(path, rows)
             taken: dict[tuple[str, int], list[float]]
-            taken = {(mode, rows): [] for mode in MODES for rows in files}
+            taken = {(mode, rows): [] for mode in given.modes for rows in files}
             for _ in range(given.repeats):
                 for (mode, rows), seconds in taken.items():
                     seconds.append(measure(mode, files[rows], rows))
             rates = {}
-            for mode in MODES:
+            for mode in given.modes:
                 small, large = (min(taken[mode, rows]) for rows in files)
                 rates[mode] = (given.rows - SMALL_ROWS) / (large - small) / 1e6
-                ratio = rates[mode] / rates[MODES[0]]
+                ratio = rates[mode] / rates[given.modes[0]]
                 print(f"| {suffix} | {mode} | {large:.1f} | {rates[mode]:.2f} | {ratio:.2f} |")
 
 

@@ -83,7 +83,7 @@ def main() -> None:
         for number in range(arguments.runs):
             first = number * 10 % max(len(done), 1)
             publish(output, f"run-{number:05d}", done[first : first + 10])
-        pattern = (f"{inputs}/*.csv",)
+        pattern = {f"{inputs}/*.csv": f"{inputs}/*.csv"}
         plain = Matching(patterns=pattern)
         asking = Matching(patterns=pattern, new_only=True, output=output, model_sha256=SHA256)
         for what, matching in (("match", plain), ("match and ledger", asking)):

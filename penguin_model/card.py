@@ -9,16 +9,37 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from penguin_model import card_json
 from penguin_model.errors import CardError, ModelError
 
 FORMAT = 1
 CARD_SUFFIX = ".card.json"
+# A card of a thousand features has about a megabyte.
+MOST_CARD_BYTES = 10_000_000
+# Integers up to here are exact in every JSON reader (RFC 8259, section 6).
+MOST_COUNT = 2**53
+_MOST_FLOAT32 = 3.4e38
+# Categories of characters that break a line, hide, or can't be written: controls, line and
+# paragraph separators, surrogates.
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# Numbers that commands and reports show and compute with: object, name, kind, largest value.
+_KNOWN_NUMBERS: tuple[tuple[str, str, type, float], ...] = (
+    ("metrics", "accuracy", float, 1),
+    ("metrics", "log_loss", float, math.inf),
+    ("metrics", "train_rows", int, MOST_COUNT),
+    ("metrics", "test_rows", int, MOST_COUNT),
+    ("data", "train_rows", int, MOST_COUNT),
+    ("data", "test_rows", int, MOST_COUNT),
+)
 # Where training writes, in the folder that it's started in; see `default_model`.
 DEFAULT_MODEL = "models/penguin-classifier.keras"
 DEFAULT_MODEL_HELP = f"default: {DEFAULT_MODEL} in the working folder, or else the one shipped"
@@ -43,13 +64,18 @@ class Feature:
     maximum: float
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise CardError("a feature has no name")
+        _check_name("name", self.name)
+        _check_text("unit", self.unit)
         if not (math.isfinite(self.scale) and self.scale != 0):
-            raise CardError(f"feature {self.name}: scale {self.scale!r} must be finite and not 0")
+            raise CardError(f"scale: {self.scale!r} must be finite and not 0")
         if not (self.minimum < self.maximum and math.isfinite(self.maximum - self.minimum)):
             raise CardError(
-                f"feature {self.name}: {self.minimum!r} to {self.maximum!r} isn't a plausible range"
+                f"maximum: {self.minimum!r} to {self.maximum!r} isn't a plausible range"
+            )
+        largest = max(abs(self.minimum), abs(self.maximum))
+        if largest > _MOST_FLOAT32 * abs(self.scale):
+            raise CardError(
+                f"scale: {largest!r} divided by {self.scale!r} is too large for float32"
             )
 
 
@@ -65,9 +91,18 @@ class Histogram:
 
     def __post_init__(self) -> None:
         if len(self.counts) != len(self.edges) + 1:
-            raise CardError("a histogram needs one more count than edges")
-        if any(a >= b for a, b in zip(self.edges, self.edges[1:], strict=False)):
-            raise CardError("the edges of a histogram must ascend")
+            raise CardError(
+                f"counts: a histogram of {len(self.edges)} edges has {len(self.edges) + 1} counts, "
+                f"not {len(self.counts)}"
+            )
+        for place, edge in enumerate(self.edges):
+            if not math.isfinite(edge):
+                raise CardError(f"edges[{place}]: {edge!r} is not a finite number")
+        for place, (low, high) in enumerate(itertools.pairwise(self.edges), start=1):
+            if low >= high:
+                raise CardError(f"edges[{place}]: {high!r} doesn't exceed {low!r}; edges ascend")
+        for place, count in enumerate(self.counts):
+            _check_range(f"counts[{place}]", count, MOST_COUNT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,6 +118,10 @@ class Reference:
     features: Mapping[str, Histogram]
     classes: Mapping[str, int]
     probability: Histogram
+
+    def __post_init__(self) -> None:
+        for name, count in self.classes.items():
+            _check_range(card_json.join("classes", name), count, MOST_COUNT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,12 +152,41 @@ class ModelCard:
     reference: Reference | None = None
 
     def __post_init__(self) -> None:
+        _check_name("name", self.name)
+        _check_name("label", self.label)
         if not self.features:
-            raise CardError("a card needs at least one feature")
-        _refuse_repeats("feature", self.feature_names)
-        if len(self.classes) < 2 or not all(self.classes):
-            raise CardError("a card needs at least two classes, each with a name")
-        _refuse_repeats("class (in lower case)", self.probability_columns)
+            raise CardError("features: there must be at least one")
+        # Files may spell a column's name in another case and with spaces around it.
+        keys = [name.strip().casefold() for name in self.feature_names]
+        _refuse_repeats("features", self.feature_names, keys)
+        if len(self.classes) < 2:
+            raise CardError("classes: there must be at least two")
+        for place, name in enumerate(self.classes):
+            _check_name(f"classes[{place}]", name)
+        _refuse_repeats("classes", self.classes, self.probability_columns)
+        self._check_records()
+        if self.reference is not None:
+            self._check_reference(self.reference)
+
+    def _check_records(self) -> None:
+        """Checks what others show and compute with; the rest is any JSON."""
+        for field, name, kind, most in _KNOWN_NUMBERS:
+            path = f"{field}.{name}"
+            number = card_json.decode(kind | None, getattr(self, field).get(name), path)
+            _check_range(path, number, most)
+        recalls = self.metrics.get("recall")
+        recalls = card_json.decode(Mapping[str, float | None] | None, recalls, "metrics.recall")
+        for name, recall in (recalls or {}).items():
+            _check_range(card_json.join("metrics.recall", name), recall, 1)
+        counts, path = self.metrics.get("confusion"), "metrics.confusion"
+        card_json.decode(tuple[tuple[int, ...], ...] | None, counts, path)
+        card_json.decode(str | None, self.data.get("citation"), "data.citation")
+
+    def _check_reference(self, reference: Reference) -> None:
+        _check_names("reference.features", reference.features, self.feature_names)
+        _check_names("reference.classes", reference.classes, self.classes)
+        for place, edge in enumerate(reference.probability.edges):
+            _check_range(f"reference.probability.edges[{place}]", edge, 1)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -135,23 +203,35 @@ class ModelCard:
         return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> ModelCard:
+    def from_json(cls, content: bytes | str) -> ModelCard:
         """Reads a card.
 
         Raises:
-          CardError: the text isn't JSON, or isn't a card of this format.
+          CardError: it isn't JSON, or isn't a card of this format; the message names the field.
         """
-        try:
-            fields = json.loads(text)
-            if fields.pop("format", None) != FORMAT:
-                raise CardError(f"is not a model card of format {FORMAT}")
-            fields["features"] = tuple(Feature(**feature) for feature in fields["features"])
-            fields["classes"] = tuple(str(name) for name in fields["classes"])
-            if fields.get("reference") is not None:
-                fields["reference"] = _reference(fields["reference"])
-            return cls(**fields)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise CardError(f"is not a model card: {error}") from error
+        if len(content) > MOST_CARD_BYTES:
+            raise CardError(f"is larger than {MOST_CARD_BYTES:,} bytes")
+        fields = card_json.parse(content)
+        if not isinstance(fields, dict) or "format" not in fields:
+            raise CardError("is not a model card: it isn't an object with a format")
+        number = fields.pop("format")
+        if type(number) is not int or number != FORMAT:
+            raise CardError(
+                f"format: {card_json.show(number)} is not {FORMAT}, the only format of a model "
+                "card that this release reads"
+            )
+        card: ModelCard = card_json.decode(cls, fields)
+        _check_name("model_file", card.model_file)
+        if re.search(r"[/\\]", card.model_file) or card.model_file in {".", ".."}:
+            raise CardError(
+                f"model_file: {card_json.show(card.model_file)} is not the name of a file beside "
+                "the card"
+            )
+        if not re.fullmatch(r"[0-9a-f]{64}", card.sha256):
+            raise CardError(
+                f"sha256: {card_json.show(card.sha256)} is not 64 lower-case hexadecimal digits"
+            )
+        return card
 
 
 def default_model() -> str:
@@ -177,12 +257,14 @@ def read_card(model_path: str) -> ModelCard:
       CardError: the card is missing or malformed.
     """
     path = card_path(model_path)
+    # Reading a named pipe would block for ever.
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise CardError(f"model card {path}: is not a file")
     try:
-        with open(path, encoding="utf-8") as file:
-            return ModelCard.from_json(file.read())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise CardError(f"model card {path}: {reason}; train the model again") from error
+        with open(path, "rb") as file:
+            return ModelCard.from_json(file.read(MOST_CARD_BYTES + 1))
+    except OSError as error:
+        raise CardError(f"model card {path}: {error.strerror}; train the model again") from error
     except CardError as error:
         raise CardError(f"model card {path}: {error}") from error
 
@@ -222,19 +304,38 @@ def read_verified(model_path: str) -> ModelCard:
     return card
 
 
-def _reference(fields: dict[str, Any]) -> Reference:
-    return Reference(
-        features={name: _histogram(value) for name, value in fields["features"].items()},
-        classes={name: int(count) for name, count in fields["classes"].items()},
-        probability=_histogram(fields["probability"]),
-    )
+def _check_text(field: str, text: str) -> None:
+    """Refuses text that would break a line."""
+    for character in text:
+        if unicodedata.category(character) in _UNPRINTABLE:
+            raise CardError(f"{field}: {text!r} has the control character {character!a}")
 
 
-def _histogram(fields: dict[str, Any]) -> Histogram:
-    return Histogram(edges=tuple(fields["edges"]), counts=tuple(fields["counts"]))
+def _check_name(field: str, name: str) -> None:
+    """Refuses blank names, too."""
+    _check_text(field, name)
+    if not name.strip():
+        raise CardError(f"{field}: {name!r} is blank")
 
 
-def _refuse_repeats(what: str, names: Sequence[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise CardError(f"{what} {repeated[0]!r} appears twice")
+def _check_names(field: str, found: Collection[str], names: Sequence[str]) -> None:
+    """Refuses an object that doesn't have exactly these names."""
+    for name in names:
+        if name not in found:
+            raise CardError(f"{card_json.join(field, name)}: is missing")
+    for name in found:
+        if name not in names:
+            raise CardError(f"{card_json.join(field, name)}: isn't among the card's names")
+
+
+def _check_range(field: str, number: float | None, most: float) -> None:
+    if number is not None and not 0 <= number <= most:
+        limits = "0 or more" if number < 0 else f"{most:g} or less"
+        raise CardError(f"{field}: {number!r} must be {limits}")
+
+
+def _refuse_repeats(field: str, names: Sequence[str], keys: Sequence[str]) -> None:
+    for place, (name, key) in enumerate(zip(names, keys, strict=True)):
+        if key in keys[:place]:
+            first = names[keys.index(key)]
+            raise CardError(f"{field}[{place}]: {name!r} is the same name as {first!r}")

@@ -41,8 +41,11 @@ class UsageError(PenguinError):
     code = "usage"
 
 
-class CardError(UsageError):
-    """The model card is missing or malformed."""
+class CardError(UsageError, ValueError):
+    """The model card is missing or malformed.
+
+    Also a ValueError, so that other readers of a card's records can add where the record was.
+    """
 
     code = "card"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import decimal
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,11 +54,13 @@ class Column:
       values: float64 ``[n]`` in raw units; NaN where there is no number.
       text: the column as read, for messages.
       unparsed: bool ``[n]``, true where there is a value that isn't a number; None means nowhere.
+      decimal_mark: of numbers in text.
     """
 
     values: npt.NDArray[np.float64]
     text: pa.Array
     unparsed: npt.NDArray[np.bool_] | None = None
+    decimal_mark: str = "."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,15 +72,19 @@ class Problem:
     message: str
 
 
-def to_numbers(array: pa.Array) -> Column:
+def to_numbers(array: pa.Array, decimal_mark: str = ".") -> Column:
     """Reads an Arrow array of any type as float64.
 
     Floats, integers and decimals of any width become the nearest float64. Text is trimmed and
     parsed. Values of any other type (booleans, times, lists) aren't numbers.
+
+    Args:
+      array: the column.
+      decimal_mark: of numbers in text.
     """
     kind = array.type
     if pa.types.is_dictionary(kind):
-        return to_numbers(array.dictionary_decode())
+        return to_numbers(array.dictionary_decode(), decimal_mark)
     if pa.types.is_null(kind):
         return Column(np.full(len(array), np.nan), array)
     if pa.types.is_decimal(kind):
@@ -85,7 +92,7 @@ def to_numbers(array: pa.Array) -> Column:
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
         return Column(_as_numpy(array.cast(pa.float64(), safe=False)), array)
     if _is_text(kind):
-        return _parse_text(array)
+        return _parse_text(array, decimal_mark)
     return Column(np.full(len(array), np.nan), array, _as_bool(array.is_valid()))
 
 
@@ -182,7 +189,8 @@ def _explain_value(row: int, column: Column, feature: Feature) -> Problem | None
         return None
     if column.unparsed is not None and column.unparsed[row]:
         shown = _shorten(_show(column.text, row))
-        message = f"{feature.name} is {shown!r}, which is not a number such as 39.1"
+        example = "39.1".replace(".", column.decimal_mark)
+        message = f"{feature.name} is {shown!r}, which is not a number such as {example}"
         return Problem(NOT_A_NUMBER, feature.name, message)
     if np.isnan(value):
         return Problem(MISSING_VALUE, feature.name, f"{feature.name} is missing")
@@ -204,14 +212,17 @@ def _read_decimals(array: pa.Array) -> npt.NDArray[np.float64]:
     return np.asarray(np.rint(_as_numpy(array.cast(pa.float64())) * power) / power)
 
 
-def _parse_text(array: pa.Array) -> Column:
+def _parse_text(array: pa.Array, decimal_mark: str) -> Column:
     decoded = array.cast(pa.large_string()) if not pa.types.is_large_string(array.type) else array
     trimmed = pc.utf8_trim(decoded, _WHITE_SPACE)
     missing = pc.is_in(trimmed, value_set=pa.array(NULL_SPELLINGS, trimmed.type))
-    numeric = pc.match_substring_regex(trimmed, _NUMBER)
+    pattern = _NUMBER.replace(r"\.", re.escape(decimal_mark))
+    numeric = pc.match_substring_regex(trimmed, pattern)
     numbers = pc.if_else(pc.fill_null(numeric, False), trimmed, pa.scalar(None, trimmed.type))
+    if decimal_mark != ".":
+        numbers = pc.replace_substring(numbers, decimal_mark, ".")
     unparsed = pc.and_not(pc.invert(missing), pc.fill_null(numeric, True))
-    return Column(_as_numpy(numbers.cast(pa.float64())), array, _as_bool(unparsed))
+    return Column(_as_numpy(numbers.cast(pa.float64())), array, _as_bool(unparsed), decimal_mark)
 
 
 def _show(array: pa.Array, row: int) -> str:

@@ -8,6 +8,7 @@ The root and the errors of model, arguments and output come from `penguin_model.
     ├── ConflictError     1  conflict   another run published the same input file meanwhile
     ├── ReconcileError    1  reconcile  counts disagree: rows would be lost, nothing is published
     ├── ChangedFileError  1  changed    an input file changed while it was read
+    ├── InputError        1  input      the input can't be listed, or --fail_on_empty found none
     ├── UsageError        2  usage      bad arguments
     │   ├── CardError     2  card       the model card is missing or malformed
     │   ├── ModelError    2  model      the model is missing or does not fit its card
@@ -27,6 +28,7 @@ __all__ = [
     "ConflictError",
     "DamagedError",
     "DriftError",
+    "InputError",
     "InterruptedRunError",
     "ModelError",
     "OutputError",
@@ -61,6 +63,12 @@ class ChangedFileError(PenguinError):
     """An input file changed between planning and the end of reading."""
 
     code = "changed"
+
+
+class InputError(PenguinError):
+    """The input can't be listed, or there is none and ``--fail_on_empty`` was given."""
+
+    code = "input"
 
 
 class RunExistsError(UsageError):

@@ -24,7 +24,9 @@ from pipelines.datasets.transforms import Listed, StagedDataSet, WriteShardsFn, 
 from pipelines.publishing import Publication, publish
 from pipelines.publishing.reconcile import Reconciled, ReconcileFn
 from pipelines.reading import (
+    DEFAULT_DIALECT,
     DEFAULT_SIZES,
+    Dialect,
     InputColumns,
     MatchedFiles,
     MatchFilesFn,
@@ -52,7 +54,8 @@ class ScoreObservations(beam.PTransform):
       card: the model card.
       model_path: the model file, where every worker can read it.
       passthrough: columns carried into the predictions.
-      publication: what to publish where, and when to hold the run back.
+      dialect: of CSV files that don't name their own delimiter.
+      publication: what to publish where, and when to hold the run.
       sizes: of the pieces the job works in.
       progress: the folder where input steps report progress; None reports none.
     """
@@ -62,6 +65,7 @@ class ScoreObservations(beam.PTransform):
     model_path: str
     passthrough: tuple[str, ...]
     publication: Publication
+    dialect: Dialect = DEFAULT_DIALECT
     sizes: Sizes = DEFAULT_SIZES
     progress: str | None = None
 
@@ -71,7 +75,7 @@ class ScoreObservations(beam.PTransform):
     def expand(self, pipeline: Any) -> Any:
         """Wires the steps, and returns the last one's output, the run's manifest."""
         chunk.register_coder()
-        columns = InputColumns.of_card(self.card, self.passthrough)
+        columns = InputColumns.of_card(self.card, self.passthrough, self.dialect)
         sizes, progress = self.sizes, self.progress
         predictions, rejects, files = map(self._stage, data_sets.TABLE)
 
@@ -88,12 +92,12 @@ class ScoreObservations(beam.PTransform):
         surveyed: Surveyed = (
             planned.ranges
             | "Share ranges" >> beam.Reshuffle()
-            | "Survey large CSV" >> self._step(SurveyRangeFn(progress), Surveyed)
+            | "Survey large CSV" >> self._step(SurveyRangeFn(self.dialect, progress), Surveyed)
         )
         numbered: Numbered = (
             surveyed.surveys
             | "By file" >> beam.GroupByKey()
-            | "Number rows" >> self._step(NumberRowsFn(progress, rejects), Numbered)
+            | "Number rows" >> self._step(NumberRowsFn(self.dialect, progress, rejects), Numbered)
         )
         read: RowsRead = (
             (planned.spans, numbered.spans)
@@ -162,7 +166,7 @@ class ScoreObservations(beam.PTransform):
 
 
 class PublishFn(beam.DoFn):
-    """Publishes the run, or holds it back."""
+    """Publishes the run, or holds it."""
 
     def process(
         self, publication: Publication, shards: Sequence[Shard], figures: Figures

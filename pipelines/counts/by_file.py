@@ -17,6 +17,8 @@ import apache_beam as beam
 from pipelines.errors import ReconcileError
 
 UNKNOWN = -1
+# Before any time that a file can have; UNKNOWN is a time in 1969.
+UNKNOWN_TIME = -(2**63)
 BUCKETS = 32
 
 # The values of the column `status` of the `files` data set.
@@ -29,7 +31,8 @@ class FileTally(NamedTuple):
     """What one step knows about one input file; tallies of several steps are merged.
 
     Attributes:
-      size, modified: the version of the file that was matched; UNKNOWN if the step doesn't know.
+      size, modified: the version of the file that was matched; UNKNOWN and UNKNOWN_TIME if the step
+        doesn't know.
       matched, planned: how often the file was matched and planned; once each.
       bytes_ranged, bytes_surveyed: bytes of its ranges, announced and acknowledged; only a large
         CSV has ranges.
@@ -46,7 +49,7 @@ class FileTally(NamedTuple):
     """
 
     size: int = UNKNOWN
-    modified: int = UNKNOWN
+    modified: int = UNKNOWN_TIME
     matched: int = 0
     planned: int = 0
     bytes_ranged: int = 0

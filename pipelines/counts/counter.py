@@ -7,7 +7,7 @@ from typing import Protocol
 
 from apache_beam.metrics import Metrics
 
-from pipelines.counts.by_file import UNKNOWN, FileTally, by_bucket
+from pipelines.counts.by_file import FileTally, by_bucket
 from pipelines.counts.metrics import NAMESPACE
 
 # Metrics by the field of `FileTally` that they count.
@@ -63,7 +63,7 @@ class Counter:
         progress: dict[str, int] = {}
         for name, count in counts.items():
             if name in _VERSION:
-                known[name] = max(known.get(name, UNKNOWN), count)
+                known[name] = max(known.get(name, count), count)
                 continue
             known[name] = known.get(name, 0) + count
             if name in _METRICS:

@@ -9,7 +9,8 @@ Figures = Mapping[tuple[str, str], int | Counts]
 
 # Counts that prove that a run is complete; they are compared but not shown.
 COUNTED = "counted"
-MATCHED, NORMALIZED, PREDICTED = "files_matched", "rows_normalized", "rows_predicted"
+FOUND, MATCHED = "files_found", "files_matched"
+NORMALIZED, PREDICTED = "rows_normalized", "rows_predicted"
 
 
 def figures(group: str, counts: Mapping[str, int | Counts]) -> Figures:

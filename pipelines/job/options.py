@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from penguin_model import cli
 from penguin_model.card import DEFAULT_MODEL_HELP, default_model
 from pipelines.reading import FORMATS
+from pipelines.reading.dialect import DEFAULT_DIALECT, read_delimiter
 from pipelines.runners.beam_private import BeamArgumentParser
 
 
@@ -26,8 +27,8 @@ class ScoreOptions(PipelineOptions):
             "--input",
             action="append",
             metavar="PATH",
-            help="a file, folder or glob of observations, on any filesystem that Beam supports; "
-            "repeatable (required)",
+            help="a file, folder or glob of observations, on any filesystem that Beam supports; a "
+            "folder means all files below it, '**' any number of folders; repeatable (required)",
         )
         group.add_argument(
             "--output", metavar="PATH", help="the output root, where runs are published (required)"
@@ -47,6 +48,31 @@ class ScoreOptions(PipelineOptions):
             "--format",
             choices=tuple(FORMATS),
             help="the format of all input files (default: from each file's name)",
+        )
+        group.add_argument(
+            "--include_hidden",
+            action="store_true",
+            help="also read files whose names say that they aren't data, such as _SUCCESS, .hidden "
+            "or a.tmp (default: count them as ignored)",
+        )
+        group.add_argument(
+            "--fail_on_empty",
+            action="store_true",
+            help="fail (exit 1) if one of the inputs has no files (default: say so, and publish)",
+        )
+        group.add_argument(
+            "--delimiter",
+            type=read_delimiter,
+            default=DEFAULT_DIALECT.delimiter,
+            metavar="CHARACTER",
+            help="the character between the fields of CSV files, such as ';' or tab; a file whose "
+            "first line is 'sep=;' names its own (default: a comma)",
+        )
+        group.add_argument(
+            "--decimal",
+            default=DEFAULT_DIALECT.decimal,
+            metavar="CHARACTER",
+            help="the decimal mark of numbers in CSV files: . or , (default: a point)",
         )
         group.add_argument(
             "--new_only",

@@ -21,10 +21,11 @@ from pipelines.datasets import schemas
 from pipelines.errors import UsageError
 from pipelines.formatting import escape_bytes
 from pipelines.pipeline import ScoreObservations
-from pipelines.reading.matching import Matching
+from pipelines.reading.dialect import Dialect
+from pipelines.reading.matching import Matching, refuse
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.runners.choose import DEFAULT_RUNNER, choose_runner
-from pipelines.runners.submission import Submission
+from pipelines.runners.submission import Submission, Workers
 from pipelines.runs.layout import Layout, check_run_id
 from pipelines.runs.manifest import Model, RunInfo
 from pipelines.scoring import model_file
@@ -73,12 +74,26 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     runner.check(options)
     submission = runner.make_submission(options)
     card = model_file.read_card(values.model)
+    matching = Matching(
+        patterns={storage.absolute(pattern): pattern for pattern in values.input},
+        format=values.format,
+        include_hidden=values.include_hidden,
+        fail_on_empty=values.fail_on_empty,
+        settle_seconds=values.settle_seconds,
+        new_only=values.new_only,
+        output=paths.output,
+        own_folders=paths.own_folders,
+        model_sha256=card.sha256,
+    )
+    if submission.workers is Workers.THREADS:
+        refuse(matching)
     if values.max_drift is not None and card.reference is None:
         raise UsageError(
             f"--max_drift: the card of {values.model} has no reference to compare with; train the "
             "model again"
         )
     passthrough = _passthrough(values.passthrough, card)
+    dialect = _dialect(values.delimiter, values.decimal)
     run_info = RunInfo(
         start=start.isoformat(timespec="milliseconds"),
         runner=values.runner or DEFAULT_RUNNER,
@@ -90,17 +105,11 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     divides = runner.count_workers(options) != 1
     sizes = dataclasses.replace(DEFAULT_SIZES, **({} if divides else {"range_bytes": sys.maxsize}))
     transform = ScoreObservations(
-        matching=Matching(
-            patterns=tuple(storage.absolute(pattern) for pattern in values.input),
-            format=values.format,
-            settle_seconds=values.settle_seconds,
-            new_only=values.new_only,
-            output=paths.output,
-            model_sha256=card.sha256,
-        ),
+        matching=matching,
         card=card,
         model_path=storage.join(paths.staging, "model", os.path.basename(values.model)),
         passthrough=passthrough,
+        dialect=dialect,
         publication=publishing.Publication(
             layout=paths,
             replace=values.replace,
@@ -134,6 +143,13 @@ def _passthrough(flags: Sequence[str], card: ModelCard) -> tuple[str, ...]:
         if not name or name in taken:
             raise UsageError(f"--passthrough {name!r}: the predictions have a column of this name")
     return tuple(dict.fromkeys(names))
+
+
+def _dialect(delimiter: str, decimal: str) -> Dialect:
+    try:
+        return Dialect(delimiter, decimal)
+    except ValueError as error:
+        raise UsageError(f"--delimiter and --decimal: {error}") from error
 
 
 def _versions() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pyarrow as pa
 
@@ -12,7 +13,8 @@ from penguin_model import cli
 from pipelines import publishing, storage
 from pipelines.counts import Metrics, failures
 from pipelines.errors import DriftError, PenguinError, RejectsError
-from pipelines.job import summary
+from pipelines.job import summary, worst_rejects
+from pipelines.job.next_commands import report_command
 from pipelines.job.options import build_parser
 from pipelines.job.plan import Plan, prepare
 from pipelines.monitoring import drift
@@ -56,10 +58,14 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
         progress_display = display.shown(program, plan.transform.progress, verbose=verbose)
     manifest, metrics = execute(plan, progress_display)
     page = _report(program, paths, values.model) if values.report else None
-    cli.tell(program, "summary", render(summary.of_run(manifest, paths, metrics, page)))
+    worst = _worst_rejects(program, manifest, paths)
     totals = manifest.totals
-    if not (totals.files or totals.files_skipped or totals.files_unsettled):
-        cli.note(program, f"no file matches {' '.join(values.input)}")
+    matched = totals.files or totals.files_skipped or totals.files_unsettled
+    following = [report_command(paths, values)] if matched and page is None else []
+    found = summary.of_run(manifest, paths, metrics, page, worst=worst, next_commands=following)
+    cli.tell(program, "summary", render(found))
+    for note in summary.input_notes(manifest):
+        cli.note(program, note)
     if manifest.is_held:
         raise _held_error(manifest, paths)
     return 0
@@ -78,6 +84,15 @@ def _held_error(manifest: Manifest, paths: Layout) -> PenguinError:
         f"the data have drifted: PSI {drift.explain(found)}, more than --max_drift "
         f"{found['max_drift']:g}; nothing is published, the details are in {paths.held}"
     )
+
+
+def _worst_rejects(program: str, manifest: Manifest, paths: Layout) -> list[dict[str, Any]]:
+    """Reads examples of the run's rejects, without affecting the run's outcome."""
+    try:
+        return worst_rejects.find_worst(manifest, paths)
+    except (*storage.ERRORS, pa.ArrowException) as error:
+        cli.note(program, f"no examples of the rejects: {storage.reason_of(error)}")
+        return []
 
 
 def _report(program: str, paths: Layout, model: str) -> str | None:

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from penguin_model import cli
 from pipelines.counts import Metrics, Spread
-from pipelines.formatting import count
+from pipelines.formatting import count, cut
 from pipelines.runs.layout import DATASETS, PREDICTIONS, REJECTS, Layout
 from pipelines.runs.manifest import Manifest, Status, to_json
 
 Summary = Mapping[str, Any]
 
+# The most characters of a path or message in a line for a person.
+_MOST_TEXT = 200
 _SUBMITTED = "submitted"
 _MEANING = {
     "unreadable": "",
     "skipped": " (scored by an earlier run)",
     "unsettled": " (may still be written; left for the next run)",
 }
+_MOST_NAMED = 5
 
 
 def of_run(
-    manifest: Manifest, paths: Layout, metrics: Metrics, report: str | None = None
+    manifest: Manifest,
+    paths: Layout,
+    metrics: Metrics,
+    report: str | None = None,
+    *,
+    worst: Sequence[Mapping[str, Any]] = (),
+    next_commands: Sequence[str] = (),
 ) -> Summary:
     """Sums up a run that has ended.
 
@@ -32,23 +43,40 @@ def of_run(
       paths: where the run is.
       metrics: the job's own; empty if the runner reports none.
       report: the page on the run.
+      worst: as `worst_rejects.find_worst` returns them.
+      next_commands: quoted for a shell.
 
     Returns:
       JSON values: the manifest's ``status``, ``held_because``, ``run_id``, ``start``, ``end``,
-      ``totals``, ``rejects_by_reason`` and ``species``; ``drift``, ``labels`` and ``batches``,
-      None if unknown; under ``paths`` those that exist, by name; and ``notes`` if the run met a
-      damaged file that it could do without.
+      ``totals``, ``rejects_by_reason`` and ``species``; ``worst_rejects``; ``drift``, ``labels``
+      and ``batches``, None if unknown; under ``paths`` those that exist, by name; the ``next``
+      commands; and if there are any, the manifest's ``ignored``, ``not_files``, ``unmatched`` and
+      ``notes``.
     """
     same = ("status", "held_because", "run_id", "start", "end", "totals")
     known = to_json(manifest)
     return {
         **{key: known[key] for key in (*same, "rejects_by_reason", "species")},
+        "worst_rejects": list(worst),
         "drift": _drift(manifest.drift),
         "labels": _labels(manifest.labels),
         "batches": _batches(metrics),
         "paths": dict(_paths(manifest, paths, report)),
-        **({"notes": known["notes"]} if manifest.notes else {}),
+        "next": list(next_commands),
+        **{key: known[key] for key in ("ignored", "not_files", "unmatched", "notes") if known[key]},
     }
+
+
+def input_notes(manifest: Manifest) -> Iterator[str]:
+    """Yields what an operator should know about the input though the run succeeded."""
+    for pattern in manifest.unmatched:
+        yield f"no file matches {pattern}"
+    others = list(manifest.not_files.items())
+    for path, kind in others[:_MOST_NAMED]:
+        yield f"{path} is a {kind}, so it isn't read"
+    if manifest.totals.not_files > _MOST_NAMED:
+        more = manifest.totals.not_files - _MOST_NAMED
+        yield f"{count(more)} more aren't files; the manifest lists them under not_files"
 
 
 def of_submitted(paths: Layout) -> Summary:
@@ -119,19 +147,19 @@ def _submitted(summary: Summary) -> Iterator[tuple[str, str]]:
 def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
     totals, paths = summary["totals"], summary["paths"]
     held = summary["status"] == Status.HELD
-    yield "run", f"{summary['run_id']} ({'held back' if held else 'published'})"
+    yield "run", f"{summary['run_id']} ({'held' if held else 'published'})"
     yield "files", count(totals["files"])
     yield "rows read", count(totals["rows_read"])
     yield "scored", f"{count(totals['rows_scored'])}{_listed(summary['species'])}"
     yield "rejected", f"{count(totals['rows_rejected'])}{_listed(summary['rejects_by_reason'])}"
+    for line in _worst(summary):
+        yield "", line
     yield from _quality(summary)
     if batches := summary["batches"]:
         each = f"{count(round(batches['mean_rows']))} rows, {batches['mean_milliseconds']:.1f} ms"
         loads = f"model loads {batches['model_loads']}"
         yield "batches", f"{count(batches['count'])}  ({each} each; {loads})"
-    for name, meaning in _MEANING.items():
-        if totals[f"files_{name}"]:
-            yield name, f"{count(totals[f'files_{name}'])} files{meaning}"
+    yield from _left_out(summary)
     shown: Sequence[str] = (PREDICTIONS, REJECTS, "manifest", "report")
     if held:
         yield "kept in", paths["held"]
@@ -141,6 +169,42 @@ def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
             yield name, paths[name]
     for note in summary.get("notes", ()):
         yield "note", note
+    for command in summary["next"]:
+        yield "next", command
+
+
+def _worst(summary: Summary) -> Iterator[str]:
+    """Lines of examples; of files that were rejected as a whole, also how many aren't shown."""
+    worst = summary["worst_rejects"]
+    width = max((len(each["reason"]) for each in worst), default=0)
+    for reason, group in itertools.groupby(worst, operator.itemgetter("reason")):
+        same = list(group)
+        for each in same:
+            row = "" if each["row"] is None else f", row {each['row']}"
+            message = cut(each["message"], _MOST_TEXT)
+            yield f"{reason:<{width}}  {_end_of(each['file'])}{row}: {message}"
+        more = summary["rejects_by_reason"][reason] - len(same)
+        if same[0]["row"] is None and more:
+            yield f"{reason:<{width}}  and {count(more)} more"
+
+
+def _end_of(path: str) -> str:
+    """A path, or the end of a long one, which has the file's name."""
+    return path if len(path) <= _MOST_TEXT else f"…{path[1 - _MOST_TEXT :]}"
+
+
+def _left_out(summary: Summary) -> Iterator[tuple[str, str]]:
+    """The files that weren't read, or not in full, and the inputs without files."""
+    totals = summary["totals"]
+    for name, meaning in _MEANING.items():
+        if totals[f"files_{name}"]:
+            yield name, f"{count(totals[f'files_{name}'])} files{meaning}"
+    if ignored := summary.get("ignored"):
+        yield "ignored", f"{count(totals['files_ignored'])} files{_listed(ignored)}"
+    if totals["not_files"]:
+        yield "not files", f"{count(totals['not_files'])} pipes, sockets, devices or broken links"
+    for pattern in summary.get("unmatched", ()):
+        yield "unmatched", f"no file matches {pattern}"
 
 
 def _quality(summary: Summary) -> Iterator[tuple[str, str]]:

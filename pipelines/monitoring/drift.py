@@ -27,7 +27,7 @@ class Drift:
       training: the shifts against the training data, by feature, ``species`` and ``probability``.
       previous: the shifts against the last published run; empty if there is none.
       previous_run: that run's id.
-      max_drift: a higher score holds the run back; None means that none does.
+      max_drift: a higher score holds the run; None means that none does.
     """
 
     training: Mapping[str, Shift]
@@ -43,7 +43,7 @@ class Drift:
 
     @property
     def is_over(self) -> bool:
-        """Whether the run must be held back."""
+        """Whether the run must be held."""
         return self.max_drift is not None and self.score > self.max_drift
 
     def to_json(self) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def count_features(
     Args:
       columns: one array ``[n]`` per feature, raw units, in the features' order.
       features: the card's features.
-      reference: gives the edges; features that it lacks are left out.
+      reference: gives the edges.
 
     Returns:
       The counts by feature.
@@ -56,7 +56,6 @@ def count_features(
     return {
         feature.name: count_values(column, reference.features[feature.name].edges)
         for column, feature in zip(columns, features, strict=True)
-        if feature.name in reference.features
     }
 
 
@@ -77,7 +76,6 @@ def of_run(figures: Figures, card: ModelCard) -> Reference | None:
         features={
             name: _look_up(figures, name, card.reference.features[name])
             for name in card.feature_names
-            if name in card.reference.features
         },
         classes={name: n for name, n in species.items() if isinstance(n, int)},
         probability=_look_up(figures, PROBABILITY, card.reference.probability),

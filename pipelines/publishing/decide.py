@@ -19,12 +19,12 @@ from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import HeldBecause, Manifest, RunInfo, Status, Totals
 
 # Keeps the manifest from growing with the input.
-_MOST_UNSETTLED = 1000
+_MOST_LISTED = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Publication:
-    """What to publish, and when to hold it back.
+    """What to publish, and when to hold it.
 
     Attributes:
       layout: where to publish.
@@ -103,7 +103,10 @@ def decide(
         **msgspec.structs.asdict(publication.run_info),
         end=end,
         totals=totals,
-        unsettled=tuple(_group(figures, "unsettled"))[:_MOST_UNSETTLED],
+        unsettled=tuple(_group(figures, "unsettled"))[:_MOST_LISTED],
+        ignored=_group(figures, "ignored"),
+        not_files=dict(map(_kind_by_path, list(_group(figures, "not_files"))[:_MOST_LISTED])),
+        unmatched=tuple(_group(figures, "unmatched")),
         reject_fraction=totals.reject_fraction,
         max_reject_fraction=publication.max_reject_fraction,
         rejects_by_reason=_group(figures, "rejects"),
@@ -112,7 +115,7 @@ def decide(
         drift=drifted.to_json() if drifted else None,
         labels=labels.summarize(figures, publication.card.classes, totals.rows_scored),
         shards=described,
-        notes=comparison.notes if comparison else (),
+        notes=(*_group(figures, "notes"), *(comparison.notes if comparison else ())),
     )
     return Decision(manifest=manifest, shards=shards)
 
@@ -124,6 +127,12 @@ def _why_held(
     if totals.reject_fraction > publication.max_reject_fraction:
         return HeldBecause.REJECTS
     return HeldBecause.DRIFT if drifted is not None and drifted.is_over else None
+
+
+def _kind_by_path(name: str) -> tuple[str, str]:
+    """Divides the name of a figure of the group ``not_files``."""
+    kind, _, path = name.partition(": ")
+    return path, kind
 
 
 def _group(figures: Figures, group: str) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pipelines.counts.figures import COUNTED, MATCHED, NORMALIZED, PREDICTED, Figures
+from pipelines.counts.figures import COUNTED, FOUND, MATCHED, NORMALIZED, PREDICTED, Figures
 from pipelines.datasets import data_sets
 from pipelines.errors import ReconcileError
 from pipelines.monitoring import histograms
@@ -54,6 +54,12 @@ def _comparisons(
     read = totals.rows_read
     yield "rows scored and rejected", scored + totals.rows_rejected, read
     yield "files listed as unsettled", _sum(figures, "unsettled"), totals.files_unsettled
+    yield "files listed as ignored", _sum(figures, "ignored"), totals.files_ignored
+    yield "things listed as not files", _sum(figures, "not_files"), totals.not_files
+    left_out = (
+        totals.files_skipped + totals.files_unsettled + totals.files_ignored + totals.not_files
+    )
+    yield "files read and left out", matched + left_out, _count(figures, FOUND)
 
 
 def _count(figures: Figures, name: str) -> int:

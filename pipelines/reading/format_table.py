@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pipelines.reading.arrow_files import ARROW
-from pipelines.reading.csv_files import CSV, GZIPPED_CSV
+from pipelines.reading.csv_files import COMPRESSED_CSV, CSV
 from pipelines.reading.formats import Format
 from pipelines.reading.parquet_files import PARQUET
 
 TABLE: tuple[Format, ...] = (
     CSV,
-    GZIPPED_CSV,
+    *COMPRESSED_CSV,
     PARQUET,
     ARROW,
 )

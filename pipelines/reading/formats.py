@@ -74,8 +74,8 @@ class Format:
       suffixes: file name endings, in lower case.
       read: yields the rows of a part in order, some at a time.
       plan: divides an open file into parts, in order; None if a file is always one part.
-      check_header: checks an open file before its bytes are divided into arbitrary ranges and
-        surveyed by `csv_files.ranges`; None if files can't be divided this way.
+      divides: whether an open file, whose header it checks, can be divided into arbitrary ranges of
+        bytes that `csv_files.ranges` surveys; None if no file can.
       together: reads many small files at once; None if each is read alone.
     """
 
@@ -83,5 +83,5 @@ class Format:
     suffixes: tuple[str, ...]
     read: Callable[[pa.NativeFile, Part, InputColumns, Sizes], Iterator[ParsedRows]]
     plan: Callable[[pa.NativeFile, InputColumns, Sizes], list[Part]] | None = None
-    check_header: Callable[[pa.NativeFile, InputColumns], object] | None = None
+    divides: Callable[[pa.NativeFile, InputColumns], bool] | None = None
     together: Together | None = None

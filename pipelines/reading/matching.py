@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from pipelines import storage
-from pipelines.errors import ChangedFileError
+from pipelines.errors import ChangedFileError, InputError
 from pipelines.reading.format_table import find_format
 from pipelines.runs import ledger
 
+# Why a file is ignored that was matched under another name too.
+SAME_FILE = "same file"
+# A file dated further ahead was dated by a wrong clock, and waiting for that time is no use. Two
+# machines' clocks may differ, but by less than a day.
+_AHEAD_SECONDS = 86_400
 # Replaces the format if the name isn't valid text, so no column or shuffle can hold it.
 NO_NAME = "no name"
 
@@ -45,28 +51,59 @@ class Matching:
     """Which files a run reads.
 
     Attributes:
-      patterns: absolute local or remote paths or globs.
+      patterns: absolute local or remote paths or globs, and each as the user gave it.
       format: the format of every file; None infers it from each name.
+      include_hidden: whether to read files whose names say that they aren't data.
+      fail_on_empty: whether a pattern without files is an error.
       settle_seconds: files modified within this time are left for the next run.
       new_only: whether to leave out files that are in the ledger.
       output: the output root, which holds the ledger.
+      own_folders: what runs write below the output root, which is never input.
       model_sha256: the model that the ledger's files must have been scored with.
     """
 
-    patterns: tuple[str, ...]
+    patterns: Mapping[str, str]
     format: str | None = None
+    include_hidden: bool = False
+    fail_on_empty: bool = False
     settle_seconds: float = 0.0
     new_only: bool = False
     output: str = ""
+    own_folders: tuple[str, ...] = ()
     model_sha256: str = ""
+
+    @property
+    def exclusions(self) -> storage.Exclusions:
+        """What is never input."""
+        return storage.Exclusions(
+            include_hidden=self.include_hidden,
+            root=storage.real_path(self.output) if self.output else "",
+            folders=frozenset(map(storage.real_path, self.own_folders)),
+        )
 
 
 class Matched(NamedTuple):
-    """The files of a run, and those left out."""
+    """The files of a run, and what was left out.
+
+    Attributes:
+      chosen: the files to read.
+      skipped: how many files earlier runs have scored.
+      unsettled: files that may still be written.
+      ignored: how many files aren't data, by the rule for their names; see `storage.rubbish`.
+      not_files: what else was found, by path, such as pipes.
+      unmatched: the patterns without files, as the user gave them.
+      notes: which patterns were taken literally.
+      found: how many paths were found, whatever they are.
+    """
 
     chosen: list[InputFile]
     skipped: int
     unsettled: list[InputFile]
+    ignored: collections.Counter[str]
+    not_files: Mapping[str, str]
+    unmatched: tuple[str, ...]
+    notes: tuple[str, ...]
+    found: int
 
 
 def choose(matching: Matching, now: float) -> Matched:
@@ -75,44 +112,112 @@ def choose(matching: Matching, now: float) -> Matched:
     Args:
       matching: which files.
       now: seconds since the epoch.
+
+    Raises:
+      UsageError: a path without wildcards doesn't exist, isn't a file or folder, or is the job's
+        own output.
+      InputError: a folder can't be listed, or a pattern is without files and must not be.
     """
-    found = list(match(matching.patterns, matching.format))
-    newest = round((now - matching.settle_seconds) * 1_000_000)
-    waits = matching.settle_seconds > 0
-    unsettled = [file for file in found if waits and file.modified > newest]
-    settled = [file for file in found if not (waits and file.modified > newest)]
-    done: Collection[ledger.Fingerprint] = ()
-    if matching.new_only:
-        asked = [file.fingerprint for file in settled]
-        done = ledger.find_done(matching.output, matching.model_sha256, asked)
-    chosen = [file for file in settled if file.fingerprint not in done]
-    return Matched(chosen, len(settled) - len(chosen), unsettled)
+    exclusions = matching.exclusions
+    matches = {pattern: storage.match(pattern, exclusions) for pattern in matching.patterns}
+    unmatched = [matching.patterns[pattern] for pattern, each in matches.items() if not each.files]
+    if unmatched and matching.fail_on_empty:
+        raise InputError(f"no file matches {unmatched[0]}; nothing is published (--fail_on_empty)")
+    files = [file for each in matches.values() for file in each.files]
+    paths = {file.path for file in files}
+    ignored = {path: rule for each in matches.values() for path, rule in each.ignored.items()}
+    not_files = {path: kind for each in matches.values() for path, kind in each.not_files.items()}
+    ignored = {path: rule for path, rule in ignored.items() if path not in paths}
+    found = len(paths) + len(ignored) + len(not_files)
+    named = list(_name(_each_once(files), matching.format))
+    ignored |= dict.fromkeys(paths - {file.path for _, file in named}, SAME_FILE)
+
+    newest, last = (
+        round((now + seconds) * 1_000_000)
+        for seconds in (-matching.settle_seconds, max(matching.settle_seconds, _AHEAD_SECONDS))
+    )
+    waits = {file for file, _ in named if newest < file.modified <= last}
+    if not matching.settle_seconds:
+        waits = set()
+    settled = [(file, match) for file, match in named if file not in waits]
+    done = _find_done(matching, settled) if matching.new_only else set()
+    chosen = [file for file, _ in settled if file not in done]
+    return Matched(
+        chosen,
+        skipped=len(settled) - len(chosen),
+        unsettled=[file for file, _ in named if file in waits],
+        ignored=collections.Counter(ignored.values()),
+        not_files={_shown(path): kind for path, kind in not_files.items()},
+        unmatched=tuple(map(_shown, unmatched)),
+        notes=tuple(_shown(note) for each in matches.values() for note in each.notes),
+        found=found,
+    )
 
 
-def match(patterns: Iterable[str], format_override: str | None = None) -> Iterator[InputFile]:
-    """Matches paths and globs, yielding a file only once if several patterns match it.
+def refuse(matching: Matching) -> None:
+    """Refuses early what `choose` would refuse, as far as this machine can tell without a listing.
 
-    A local folder matches the files in it. A pattern that matches nothing isn't an error.
+    Raises:
+      UsageError: see `choose`.
+      InputError: see `choose`.
+    """
+    for pattern in matching.patterns:
+        storage.of(pattern).refuse(pattern, matching.exclusions)
+
+
+def match(patterns: Iterable[str], format_override: str | None = None) -> list[InputFile]:
+    """Matches paths and globs; a file that several of them match is listed once.
 
     Args:
       patterns: absolute local or remote paths or globs.
       format_override: the format of every file, whatever its name.
     """
-    seen: set[str] = set()
-    for pattern in patterns:
-        for found in storage.match(pattern):
-            if found.path in seen:
-                continue
-            seen.add(found.path)
-            path = _shown(found.path)
-            known = format_override or find_format(path)
-            yield InputFile(
-                path=path,
-                size=found.version.size,
-                modified=found.version.modified,
-                format=known if path == found.path else NO_NAME,
-                inode=found.version.inode,
-            )
+    patterns = {pattern: pattern for pattern in patterns}
+    return choose(Matching(patterns=patterns, format=format_override), now=0).chosen
+
+
+def _each_once(files: Iterable[storage.FoundFile]) -> list[storage.FoundFile]:
+    """Leaves out all but one path of each file: its own rather than a link's, else the first.
+
+    A link that appears or is changed from night to night then doesn't rename the file it points to.
+    """
+    chosen: dict[Hashable, storage.FoundFile] = {}
+    for file in files:
+        known = chosen.setdefault(file.identity, file)
+        if known.path != known.real and file.path == file.real:
+            chosen[file.identity] = file
+    return list(chosen.values())
+
+
+def _name(
+    files: Iterable[storage.FoundFile], format_override: str | None
+) -> Iterator[tuple[InputFile, storage.FoundFile]]:
+    """Describes files under names that are valid text and differ from each other."""
+    files = list(files)
+    taken = {file.path for file in files}
+    for file in files:
+        path = _shown(file.path)
+        known = format_override or find_format(path)
+        if path != file.path:
+            known = NO_NAME
+            while path in taken:
+                path += "'"
+            taken.add(path)
+        size, modified, inode = file.version
+        yield InputFile(path, size, modified, known, inode), file
+
+
+def _find_done(
+    matching: Matching, files: Collection[tuple[InputFile, storage.FoundFile]]
+) -> set[InputFile]:
+    """Finds which files the ledger has, under the path as matched or without links."""
+    asked = {
+        file: (file.fingerprint, file._replace(path=_shown(match.real)).fingerprint)
+        for file, match in files
+    }
+    every = {name for names in asked.values() for name in names}
+    done = ledger.find_done(matching.output, matching.model_sha256, every)
+    return {file for file, names in asked.items() if any(name in done for name in names)}
 
 
 def check_unchanged(file: InputFile, *, gone_is_fine: bool = False) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pipelines import storage
 from pipelines.counts.by_file import UNKNOWN, fingerprint
 from pipelines.errors import ReconcileError
-from pipelines.reading import matching
+from pipelines.reading import foreign, matching
 from pipelines.reading.format_table import FORMATS, SUFFIXES
 from pipelines.reading.formats import Format, Part
 from pipelines.reading.matching import InputFile, check_unchanged
@@ -56,8 +56,10 @@ def format_of(file: InputFile) -> Format:
       UnreadableFile: it has none.
     """
     if not file.format:
+        if kind := foreign.recognize_name(file.path):
+            raise UnreadableFile(f"by its name, this is {kind}")
         known = ", ".join(SUFFIXES)
-        raise UnreadableFile(f"the name ends in none of {known}; give --format")
+        raise UnreadableFile(f"the name ends in none of {known}; rename it, or give --format")
     if file.format == matching.NO_NAME:
         raise UnreadableFile("the file's name is not UTF-8; rename it")
     return FORMATS[file.format]
@@ -67,18 +69,20 @@ def plan_ranges(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Spa
     """Divides a large file into byte ranges, regardless of record boundaries.
 
     Returns:
-      The ranges; none for a smaller file, or if the format can't be divided this way.
+      The ranges; none for a smaller file, or one that can't be divided this way.
 
     Raises:
       UnreadableFile: it has no usable header.
       ChangedFileError: it isn't the version that was matched.
     """
-    check_header = format_of(file).check_header
-    if check_header is None or file.size <= sizes.range_bytes:
+    divides = format_of(file).divides
+    if divides is None or file.size <= sizes.range_bytes:
         return []
     with storage.open_input(file.path) as source:
-        check_header(source, wanted)
+        is_divided = divides(source, wanted)
     check_unchanged(file)
+    if not is_divided:
+        return []
     starts = range(0, file.size, sizes.range_bytes)
     stops = [*starts[1:], file.size]
     return [

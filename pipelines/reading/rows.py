@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,12 +16,15 @@ from penguin_model import validate
 from penguin_model.card import Feature, ModelCard
 from pipelines.datasets import schemas
 from pipelines.monitoring import labels
+from pipelines.reading.dialect import DEFAULT_DIALECT, Dialect
 
 # How many rejects are made at a time, and the maximum rows and bytes in a batch of them.
 _REJECTS_AT_A_TIME = 256
 _BATCH_ROWS, _BATCH_BYTES = 1 << 13, 4 << 20
 # A row's number, its file, and intermediate results.
 _ROW_BYTES = 64
+# In a message, a value such as '39,1'.
+_DECIMAL_COMMA = re.compile(r"'\s*[+-]?[0-9]+,[0-9]+\s*'")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,21 +36,26 @@ class InputColumns:
       passthrough: columns carried into the predictions as text.
       label: the column that may hold each row's true class; None if there can't be one.
       classes: the label's possible classes.
+      dialect: how fields and numbers are written in a CSV that doesn't say so itself.
     """
 
     features: tuple[Feature, ...]
     passthrough: tuple[str, ...] = ()
     label: str | None = None
     classes: tuple[str, ...] = ()
+    dialect: Dialect = DEFAULT_DIALECT
 
     @classmethod
-    def of_card(cls, card: ModelCard, passthrough: tuple[str, ...]) -> InputColumns:
+    def of_card(
+        cls, card: ModelCard, passthrough: tuple[str, ...], dialect: Dialect = DEFAULT_DIALECT
+    ) -> InputColumns:
         """The columns that scoring with a card reads; a feature column is never the label."""
         return cls(
             features=card.features,
             passthrough=passthrough,
             label=None if card.label in card.feature_names else card.label,
             classes=card.classes,
+            dialect=dialect,
         )
 
     @functools.cached_property
@@ -113,6 +122,7 @@ class ParsedRows:
       raw: returns the raw text of the rows at the given positions, ascending; only for rejects.
       broken: rows that couldn't be read into the columns at all.
       files: dictionary ``[n]`` of each row's file, if there are several files.
+      dialect: how numbers in text are written, if it is the text of a CSV.
     """
 
     columns: dict[str, pa.Array]
@@ -120,6 +130,7 @@ class ParsedRows:
     raw: Callable[[Sequence[int]], list[str | None]]
     broken: Broken = _NOTHING_BROKEN
     files: pa.DictionaryArray | None = None
+    dialect: Dialect | None = None
 
     @property
     def rows_read(self) -> int:
@@ -142,7 +153,10 @@ def validate_rows(
       Every row of the block is in one of the two. The rejects are made lazily: consume them before
       the next block is read.
     """
-    columns = [validate.to_numbers(block.columns[feature.name]) for feature in wanted.features]
+    decimal = block.dialect.decimal if block.dialect else "."
+    columns = [
+        validate.to_numbers(block.columns[feature.name], decimal) for feature in wanted.features
+    ]
     good = validate.good_rows(columns, wanted.features)
     bad: npt.NDArray[np.int64] = np.empty(0, np.int64)
     rows = block.rows
@@ -190,13 +204,23 @@ def _rejects(
             positions = bad[run].tolist()
             for position, raw in zip(positions, block.raw(positions), strict=True):
                 problem = validate.explain(position, columns, wanted.features)
+                advice = _advise(problem, block.dialect)
                 yield Reject(
                     source_row=int(block.rows[position]),
                     reason=problem.reason,
                     column=problem.column,
-                    message=problem.message,
+                    message=problem.message + advice,
                     raw=raw,
                 )
+
+
+def _advise(problem: validate.Problem, dialect: Dialect | None) -> str:
+    """Returns the end of a message: the flags that would read a number with a decimal comma."""
+    if dialect is None or dialect.delimiter == "," or dialect.decimal == ",":
+        return ""
+    if problem.reason != validate.NOT_A_NUMBER or not _DECIMAL_COMMA.search(problem.message):
+        return ""
+    return f"; to read decimal commas, give {Dialect(dialect.delimiter, ',').flags}"
 
 
 def reject_batches(rejects: Iterable[Reject], source_file: str) -> Iterator[pa.RecordBatch]:

@@ -20,7 +20,7 @@ from pipelines import storage
 from pipelines.counts.by_file import UNKNOWN, fingerprint
 from pipelines.counts.counter import Counter
 from pipelines.counts.emit import TALLIES, emit_counts
-from pipelines.counts.figures import COUNTED, MATCHED, figures
+from pipelines.counts.figures import COUNTED, FOUND, MATCHED, figures
 from pipelines.datasets.shard_writer import Shard
 from pipelines.datasets.transforms import StagedDataSet
 from pipelines.errors import ReconcileError
@@ -28,6 +28,7 @@ from pipelines.progress.reporter import ProgressReporter
 from pipelines.reading import matching as files
 from pipelines.reading import small_files
 from pipelines.reading.csv_files.ranges import RangeScan, Survey, assign_rows, scan_quoted, survey
+from pipelines.reading.dialect import Dialect
 from pipelines.reading.input_step import CountingFn, RejectingFn
 from pipelines.reading.matching import Matching, check_unchanged
 from pipelines.reading.planning import Span, check_cover, format_of, plan_ranges, plan_spans, whole
@@ -107,11 +108,18 @@ class MatchFilesFn(beam.DoFn):
         left_out = {
             "files_skipped": matched.skipped,
             "files_unsettled": len(matched.unsettled),
+            "files_ignored": matched.ignored.total(),
+            "not_files": len(matched.not_files),
         }
+        not_files = {f"{kind}: {path}": 1 for path, kind in matched.not_files.items()}
         yield emit_counts(
-            figures(COUNTED, {MATCHED: len(matched.chosen)}),
+            figures(COUNTED, {MATCHED: len(matched.chosen), FOUND: matched.found}),
             figures("totals", left_out),
             figures("unsettled", {file.path: 1 for file in matched.unsettled}),
+            figures("ignored", matched.ignored),
+            figures("not_files", not_files),
+            figures("unmatched", dict.fromkeys(matched.unmatched, 1)),
+            figures("notes", dict.fromkeys(matched.notes, 1)),
         )
 
 
@@ -151,13 +159,17 @@ class PlanSpansFn(RejectingFn):
 class SurveyRangeFn(CountingFn):
     """Finds records and quotes in one range of a large CSV."""
 
+    def __init__(self, dialect: Dialect, progress: str | None) -> None:
+        super().__init__(progress)
+        self._delimiter = dialect.delimiter_byte
+
     def process(self, span: Span) -> Iterator[tuple[str, tuple[Span, Survey | str]]]:
         """Emits a range's survey, or why there is none, keyed by the file's path."""
         file = span.file
         found: Survey | str
         try:
             with storage.open_input(file.path) as source:
-                found = survey(source, span.start, span.stop, file.size)
+                found = survey(source, span.start, span.stop, file.size, self._delimiter)
             check_unchanged(file)
         except storage.ERRORS as error:
             found = storage.reason_of(error)
@@ -169,6 +181,10 @@ class SurveyRangeFn(CountingFn):
 class NumberRowsFn(RejectingFn):
     """Combines the surveys of a file into spans of whole records, each with its first row."""
 
+    def __init__(self, dialect: Dialect, progress: str | None, rejects: StagedDataSet) -> None:
+        super().__init__(progress, rejects)
+        self._delimiter = dialect.delimiter_byte
+
     def process(self, element: tuple[str, Iterable[tuple[Span, Survey | str]]]) -> Iterator[Any]:
         """Emits a file's spans from all of its surveys."""
         surveyed = sorted(element[1], key=lambda each: each[0].start)
@@ -177,7 +193,7 @@ class NumberRowsFn(RejectingFn):
 
         def look(start: int, stop: int) -> RangeScan:
             with storage.open_input(file.path) as source:
-                return scan_quoted(source, start, stop)
+                return scan_quoted(source, start, stop, self._delimiter)
 
         try:
             surveys = []

@@ -32,12 +32,9 @@ def check_columns(names: Sequence[str], wanted: InputColumns) -> None:
     """
     missing = [name for name in wanted.columns if name not in names]
     if missing:
-        hint = ""
-        if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
-            hint = "; its fields are not separated by commas"
         found = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
         raise UnreadableFile(
-            f"column {', '.join(missing)} is missing; the file has: {found}{hint}",
+            f"column {', '.join(missing)} is missing; the file has: {found}",
             reason=validate.MISSING_COLUMN,
             column=missing[0],
         )

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import functools
 import heapq
-import os
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -56,7 +55,7 @@ class Report:
 
     @property
     def is_held(self) -> bool:
-        """Whether the run was held back."""
+        """Whether the run was held."""
         return self.manifest.is_held
 
     @property
@@ -101,20 +100,14 @@ def gather(output: str, run_id: str | None = None, model: str | None = None) -> 
             notes[what] = storage.reason_of(error)
             return default
 
-    def shards(dataset: str) -> list[str]:
-        folder = storage.join(paths.held, dataset) if is_held else paths.published(dataset)
-        return examples.shards(folder, manifest, dataset)
-
+    wanted = {name: min(n, MOST_EXAMPLES) for name, n in manifest.rejects_by_reason.items()}
+    shards = functools.partial(examples.shards, paths, manifest)
     find_card = functools.partial(_find_card, manifest.model, model)
     return Report(
         manifest=manifest,
         card=find_card() if model else trying("card", find_card, None),
         examples=trying(
-            "rejects",
-            lambda: examples.first_rejects(
-                shards(layout.REJECTS), manifest.rejects_by_reason, MOST_EXAMPLES
-            ),
-            {},
+            "rejects", lambda: examples.first_rejects(shards(layout.REJECTS), wanted), {}
         ),
         files=trying("files", lambda: examples.worst_files(shards(layout.FILES), MOST_FILES), []),
         history=history,
@@ -178,14 +171,11 @@ def _find_card(about: Model, model: str | None) -> ModelCard:
         raise CardError(f"model card {card_path(path)} doesn't exist")
     local = storage.local_path(path)
     if local is not None:
-        # Reading a named pipe would block forever.
-        if not os.path.isfile(card_path(local)):
-            raise CardError(f"model card {card_path(path)} is not a file")
         card = read_card(local)
     else:
         try:
-            card = ModelCard.from_json(storage.read_bytes(card_path(path)).decode())
-        except (*storage.ERRORS, UnicodeDecodeError) as error:
+            card = ModelCard.from_json(storage.read_bytes(card_path(path)))
+        except (*storage.ERRORS, CardError) as error:
             raise CardError(f"model card {card_path(path)}: {error}") from error
     if card.sha256 != about.sha256:
         raise CardError(f"model card {card_path(path)}: belongs to a different model than this run")

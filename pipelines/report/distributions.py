@@ -40,7 +40,7 @@ def drift(report: Report) -> Content:
         ").",
     )
     if most is None:
-        rule = ("Without ", flag, ", a run isn't held back for drift.")
+        rule = ("Without ", flag, ", a run isn't held for drift.")
     return [
         element("p", intro, rule),
         element("div", [_side(*each) for each in sides.items()], class_="grid"),

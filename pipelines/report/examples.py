@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+import heapq
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import storage
+from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import Manifest
 
 Row = Mapping[str, Any]
 
+# A run with more rejects is searched only until there are enough examples.
+MOST_SEARCHED = 1 << 20
 # The most memory for a batch of rejects: a raw row may be megabytes long.
 _BATCH_BYTES = 8 << 20
 _MOST_BATCH_ROWS = 1 << 16
 _BUFFER_BYTES = 1 << 20
 _FILE_COLUMNS = ["source_file", "rows_read", "rows_scored", "rows_rejected"]
+_PLACE_COLUMNS = ["source_file", "source_row", "reason"]
+_FIRST_FIRST = [("source_file", "ascending"), ("source_row", "ascending")]
 _WORST_FIRST = [
     ("rows_rejected", "descending"),
     ("rows_read", "ascending"),
@@ -27,8 +35,10 @@ _WORST_FIRST = [
 ]
 
 
-def shards(folder: str, manifest: Manifest, dataset: str) -> list[str]:
-    """The paths of a data set's shards in `folder`."""
+def shards(paths: Layout, manifest: Manifest, dataset: str) -> list[str]:
+    """The paths of a published or held run's shards of a data set, in order."""
+    published = paths.published(dataset)
+    folder = storage.join(paths.held, dataset) if manifest.is_held else published
     return [storage.join(folder, name) for name in manifest.shard_names(dataset)]
 
 
@@ -50,55 +60,102 @@ def worst_files(paths: Collection[str], most: int) -> list[Row]:
 
 
 def first_rejects(
-    paths: Collection[str], counts: Mapping[str, int], most: int
+    paths: Sequence[str], wanted: Mapping[str, int], *, columns: Sequence[str] | None = None
 ) -> dict[str, list[Row]]:
-    """The first rejects for each reason, in the order of the shards.
+    """The first rejects for each reason, by file and row; a whole file's come before its rows.
+
+    Workers write shards in no particular order, so a run with more than `MOST_SEARCHED` rejects
+    may have earlier ones than these: reading stops there if there are enough examples.
 
     Args:
-      paths: the shards of a `rejects` data set; reading stops when there are enough examples.
-      counts: the number of rejects for each reason.
-      most: the number of examples for each reason.
+      paths: the shards of a `rejects` data set.
+      wanted: the number of examples for each reason.
+      columns: those of the examples; None means all.
     """
-    found: dict[str, list[Row]] = {reason: [] for reason in counts}
+    found = _search(paths, wanted)
+    rows = _rows_at(paths, sorted(itertools.chain(*found.values()), key=_at), columns)
+    return {reason: [rows[_at(place)] for place in places] for reason, places in found.items()}
 
-    def missing() -> dict[str, int]:
-        lacks = {reason: min(most, n) - len(found[reason]) for reason, n in counts.items()}
-        return {reason: n for reason, n in lacks.items() if n > 0}
 
-    for path in paths:
-        if not missing():
-            break
+class _Place(NamedTuple):
+    """Where a reject was found; the first in a file sorts before the later ones."""
+
+    source_file: str
+    source_row: int
+    shard: int
+    group: int
+    position: int
+
+
+def _search(paths: Sequence[str], wanted: Mapping[str, int]) -> dict[str, list[_Place]]:
+    found = {reason: list[_Place]() for reason in wanted}
+    searched = 0
+    for shard, path in enumerate(paths if any(wanted.values()) else ()):
         with _opened(path) as file:
             for group in range(file.num_row_groups):
-                places = _places(file, group, missing())
-                for row in _rows(file, group, places):
-                    found[row["reason"]].append(row)
+                enough = all(len(found[reason]) == most for reason, most in wanted.items())
+                if enough and searched >= MOST_SEARCHED:
+                    return found
+                for reason, places in _places(file, (shard, group), wanted):
+                    found[reason] = heapq.nsmallest(wanted[reason], [*found[reason], *places])
+                searched += file.metadata.row_group(group).num_rows
     return found
 
 
-def _places(file: pq.ParquetFile, group: int, wanted: Mapping[str, int]) -> list[int]:
-    """Positions of the wanted number of rows for each reason in a row group."""
-    lacks, places, first = dict(wanted), [], 0
-    # One small column: cheap even if no row is wanted.
-    for batch in file.iter_batches(row_groups=[group], columns=["reason"], use_threads=False):
-        for reason, n in lacks.items():
-            hits = pc.indices_nonzero(pc.equal(batch.column(0), reason))[:n].to_pylist()
-            places += [first + hit for hit in hits]
-            lacks[reason] = n - len(hits)
-        if not any(lacks.values()):
-            break
+def _at(place: _Place) -> tuple[int, int, int]:
+    return place.shard, place.group, place.position
+
+
+def _places(
+    file: pq.ParquetFile, at: tuple[int, int], wanted: Mapping[str, int]
+) -> Iterator[tuple[str, list[_Place]]]:
+    """The first places for each reason in each batch of a row group."""
+    first = 0
+    for batch in file.iter_batches(row_groups=[at[1]], columns=_PLACE_COLUMNS, use_threads=False):
+        # A whole file's reject has no row.
+        table = pa.table(
+            {
+                "source_file": batch.column("source_file"),
+                "source_row": pc.fill_null(batch.column("source_row"), -1),
+                "position": np.arange(first, first + batch.num_rows),
+            }
+        )
+        for reason, most in wanted.items():
+            hits = table.filter(pc.equal(batch.column("reason"), reason))
+            if hits.num_rows and most:
+                best = hits.take(pc.select_k_unstable(hits, most, _FIRST_FIRST))
+                yield reason, [_Place(name, row, *at, n) for name, row, n in _tuples(best)]
         first += batch.num_rows
-    return sorted(places)
 
 
-def _rows(file: pq.ParquetFile, group: int, places: list[int]) -> Iterator[Row]:
-    if not places:
-        return
+def _tuples(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in table.columns), strict=True)
+
+
+def _rows_at(
+    paths: Sequence[str], places: Sequence[_Place], columns: Sequence[str] | None
+) -> dict[tuple[int, int, int], Row]:
+    """The rows at some places, which are sorted as they are read."""
+    found: dict[tuple[int, int, int], Row] = {}
+    for shard, in_shard in itertools.groupby(places, lambda place: place.shard):
+        with _opened(paths[shard]) as file:
+            for group, in_group in itertools.groupby(in_shard, lambda place: place.group):
+                here = list(in_group)
+                rows = _rows(file, group, [place.position for place in here], columns)
+                found |= dict(zip(map(_at, here), rows, strict=True))
+    return found
+
+
+def _rows(
+    file: pq.ParquetFile, group: int, places: list[int], columns: Sequence[str] | None
+) -> Iterator[Row]:
     about = file.metadata.row_group(group)
     each = 1 + about.total_byte_size // max(about.num_rows, 1)
     rows = max(1, min(_MOST_BATCH_ROWS, _BATCH_BYTES // each))
     first = 0
-    for batch in file.iter_batches(batch_size=rows, row_groups=[group], use_threads=False):
+    for batch in file.iter_batches(
+        batch_size=rows, row_groups=[group], columns=columns, use_threads=False
+    ):
         here = [place - first for place in places if first <= place < first + batch.num_rows]
         if here:
             yield from batch.take(pa.array(here)).to_pylist()

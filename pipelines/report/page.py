@@ -90,5 +90,4 @@ def _glance(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _when(report: Report) -> str:
-    ended = formatting.moment(report.manifest.end)
-    return f"{'held back' if report.is_held else 'published'} {ended}"
+    return f"{report.manifest.status} {formatting.moment(report.manifest.end)}"

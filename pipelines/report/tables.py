@@ -58,6 +58,8 @@ def files(report: Report) -> Content:
         "files_unreadable": "couldn't be read in full",
         "files_skipped": "skipped because an earlier run scored them",
         "files_unsettled": "left for the next run because they may still be growing",
+        "files_ignored": "ignored because their names say that they aren't data",
+        "not_files": "not read because they are pipes, sockets, devices or broken links",
     }
     counts = [f"{count(n)} {text}" for name, text in words.items() if (n := getattr(totals, name))]
     intro = f"{formatting.counted(totals.files, 'file')} in total"
@@ -132,11 +134,10 @@ def run(report: Report) -> Markup:
     """The run's times, input, settings and versions."""
     manifest = report.manifest
     versions = manifest.versions
-    status = "held back" if report.is_held else str(manifest.status)
     return facts(
         [
             ("run", manifest.run_id),
-            ("status", status),
+            ("status", str(manifest.status)),
             ("start", formatting.moment(str(manifest.start or ""))),
             ("end", formatting.moment(manifest.end)),
             ("duration", formatting.duration(str(manifest.start), manifest.end)),

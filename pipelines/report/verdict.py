@@ -95,8 +95,8 @@ def _publication(report: Report) -> str:
     if not report.is_held:
         return "The run is published."
     if report.replaced:
-        return "It is held back: readers still see the earlier run of the same name."
-    return "It is held back: readers don't see any of it."
+        return "It is held: readers still see the earlier run of the same name."
+    return "It is held: readers don't see any of it."
 
 
 def _why_held(manifest: Manifest) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pipelines.runners.dataflow import Dataflow
 from pipelines.runners.local import Local
 from pipelines.runners.other import Other
+from pipelines.runners.prism import Prism
 from pipelines.runners.runner import Runner
 
 
@@ -22,6 +23,7 @@ _RUNNERS: Mapping[str, Callable[[str], Runner]] = {
     **dict.fromkeys(("directrunner", "direct", "fnapirunner", "fnapi"), lambda _: Local()),
     **dict.fromkeys(("flinkrunner", "flink"), _flink),
     **dict.fromkeys(("dataflowrunner", "dataflow"), Dataflow),
+    **dict.fromkeys(("prismrunner", "prism"), lambda _: Prism()),
 }
 DEFAULT_RUNNER = "DirectRunner"
 

@@ -1,4 +1,4 @@
-"""Any other runner that Beam knows by the name the user gave, such as Prism."""
+"""Any other runner that Beam knows by the name the user gave."""
 
 from __future__ import annotations
 

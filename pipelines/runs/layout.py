@@ -62,6 +62,13 @@ class Layout:
     attempt: str
 
     @property
+    def own_folders(self) -> tuple[str, ...]:
+        """Every folder that runs or reports write below the output root."""
+        others = (storage.join(self.output, name) for name in ("runs", "reports"))
+        datasets = (storage.join(self.output, name) for name in DATASETS)
+        return (*datasets, *others, self.all_staging, self.all_held)
+
+    @property
     def all_staging(self) -> str:
         """The folder for the staging of all runs."""
         return storage.join(self.output, "_staging")

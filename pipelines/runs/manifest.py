@@ -76,12 +76,24 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """The counts of a run's files and rows."""
+    """The counts of a run's files and rows.
+
+    Attributes:
+      files: those that were read.
+      files_unreadable: those among them with a reject for the whole file, or for its rest.
+      files_skipped: those that earlier runs scored.
+      files_unsettled: those that may still be written.
+      files_ignored: those that aren't data, and those matched under another name.
+      not_files: pipes, sockets, devices and links to nothing.
+      rows_read, rows_scored, rows_rejected: rows of the files that were read.
+    """
 
     files: int = 0
     files_unreadable: int = 0
     files_skipped: int = 0
     files_unsettled: int = 0
+    files_ignored: int = 0
+    not_files: int = 0
     rows_read: int = 0
     rows_scored: int = 0
     rows_rejected: int = 0
@@ -126,6 +138,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
       runner, versions, model, input: how the run was started.
       totals: counts of files and rows.
       unsettled: the first of the files left for the next run.
+      ignored: files that weren't read, by the rule for their names.
+      not_files: the first of the things that aren't files, and what they are.
+      unmatched: the inputs, as the user gave them, in which no file was found.
       reject_fraction: see `Totals.reject_fraction`.
       max_reject_fraction: the limit as given.
       rejects_by_reason, species: rows by reason and by predicted class.
@@ -133,7 +148,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
       drift: what `monitoring.drift` measured.
       labels: what `monitoring.labels` reports.
       shards: by data set.
-      notes: damaged files that the run could do without.
+      notes: what else its operator should know, such as damaged files that it could do without.
     """
 
     format_version: int = FORMAT_VERSION
@@ -149,6 +164,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     end: str
     totals: Totals
     unsettled: tuple[str, ...] = ()
+    ignored: dict[str, int] = {}
+    not_files: dict[str, str] = {}
+    unmatched: tuple[str, ...] = ()
     reject_fraction: float
     max_reject_fraction: float | None = None
     rejects_by_reason: dict[str, int]

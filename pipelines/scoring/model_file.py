@@ -26,20 +26,21 @@ def read_card(model_path: str) -> ModelCard:
     local = storage.local_path(model_path)
     card = _read_remote_card(model_path) if local is None else read_verified(local)
     if taken := sorted(schemas.RESERVED_COLUMNS.intersection(card.feature_names)):
+        place = card.feature_names.index(taken[0])
         raise CardError(
-            f"model card {card_path(model_path)}: feature {taken[0]!r} has the name of a column "
-            "of the predictions"
+            f"model card {card_path(model_path)}: features[{place}].name: feature {taken[0]!r} has "
+            "the name of a column of the predictions"
         )
     return card
 
 
 def _read_remote_card(model_path: str) -> ModelCard:
     try:
-        card = ModelCard.from_json(storage.read_bytes(card_path(model_path)).decode())
+        card = ModelCard.from_json(storage.read_bytes(card_path(model_path)))
         found = hashlib.sha256(storage.read_bytes(model_path)).hexdigest()
     except storage.ERRORS as error:
         raise ModelError(f"model {model_path} or its card: {storage.reason_of(error)}") from error
-    except (CardError, UnicodeDecodeError) as error:
+    except CardError as error:
         raise CardError(f"model card {card_path(model_path)}: {error}") from error
     if found != card.sha256:
         raise ModelError(f"model {model_path} does not fit its card: its SHA-256 is {found[:12]}…")

@@ -21,14 +21,17 @@ from pipelines.storage.files import (
     put_bytes,
     read_bytes,
     read_version,
+    real_path,
     use_options,
     write_bytes,
 )
-from pipelines.storage.store import FoundFile, Store, Version
+from pipelines.storage.store import Exclusions, FoundFile, Matches, Store, Version
 
 __all__ = [
     "ERRORS",
+    "Exclusions",
     "FoundFile",
+    "Matches",
     "Store",
     "Version",
     "absolute",
@@ -47,6 +50,7 @@ __all__ = [
     "put_bytes",
     "read_bytes",
     "read_version",
+    "real_path",
     "reason_of",
     "use_options",
     "write_bytes",

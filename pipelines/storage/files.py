@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.storage import objects
 from pipelines.storage.errors import writing
 from pipelines.storage.local import LocalStore
-from pipelines.storage.store import FoundFile, Store, Version
+from pipelines.storage.store import EVERYTHING, Exclusions, Matches, Store, Version
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -41,6 +41,11 @@ def absolute(path: str) -> str:
     return of(path).absolute(path)
 
 
+def real_path(path: str) -> str:
+    """An absolute path without links; see `Store.real_path`."""
+    return of(path).real_path(path)
+
+
 def local_path(path: str) -> str | None:
     """Returns the path that programs on this machine can open a file by; None if they can't."""
     return of(path).local_path(path)
@@ -51,9 +56,9 @@ def local_copy(path: str) -> AbstractContextManager[str]:
     return of(path).local_copy(path)
 
 
-def match(pattern: str) -> list[FoundFile]:
-    """Finds the files that a path or glob matches; see `Store.match`."""
-    return of(pattern).match(pattern)
+def match(pattern: str, exclusions: Exclusions = EVERYTHING) -> Matches:
+    """Finds what a path or glob matches; see `Store.match`."""
+    return of(pattern).match(pattern, exclusions)
 
 
 def read_version(path: str) -> Version:

@@ -6,19 +6,30 @@ They bypass Python's file objects. What else publication needs is in `publishing
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from apache_beam.io.filesystems import FileSystems
 
-from pipelines.errors import UsageError
-from pipelines.storage.store import FoundFile, Store, Version
+from pipelines.storage import walk
+from pipelines.storage.store import EVERYTHING, Exclusions, FoundFile, Matches, Store, Version
+from pipelines.storage.walk import Entry
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _SCHEME = "file://"
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+_BROKEN_LINK = "link to nothing"
+# Opening some of these waits for another process, reading others never ends.
+_KINDS = {
+    stat.S_IFIFO: "named pipe",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+}
 
 
 class LocalStore(Store):
@@ -35,13 +46,17 @@ class LocalStore(Store):
 
     def absolute(self, path: str) -> str:
         """See `Store`; Beam matches nothing for a relative path without a folder."""
-        try:
-            return os.path.abspath(path.removeprefix(_SCHEME))
-        except FileNotFoundError as error:
-            raise UsageError(
-                f"{path} is relative to the working folder, which has been deleted; start the "
-                "command somewhere else"
-            ) from error
+        """See `Store`; ``..`` after a link leads to the parent of what it points to."""
+        found = "/"
+        for part in os.path.join(os.getcwd(), path.removeprefix(_SCHEME)).split("/"):
+            if part == "..":
+                found = os.path.dirname(os.path.realpath(found) if os.path.islink(found) else found)
+            elif part not in ("", "."):
+                found = os.path.join(found, part)
+        return found
+
+    def real_path(self, path: str) -> str:
+        return os.path.realpath(path)
 
     def local_path(self, path: str) -> str:
         return self.absolute(path)
@@ -51,20 +66,11 @@ class LocalStore(Store):
         """Provides the file itself."""
         yield self.absolute(path)
 
-    def match(self, pattern: str) -> list[FoundFile]:
-        if os.path.isdir(pattern):
-            pattern = os.path.join(pattern, "*")
-        (result,) = FileSystems.match([pattern])
-        found = []
-        for metadata in sorted(result.metadata_list, key=lambda each: each.path):
-            try:
-                # One stat call, so that the whole version is from the same moment.
-                version = self.read_version(metadata.path)
-            except OSError:
-                modified = metadata.last_updated_in_seconds or 0
-                version = Version.of(metadata.size_in_bytes, modified)
-            found.append(FoundFile(metadata.path, version))
-        return found
+    def match(self, pattern: str, exclusions: Exclusions = EVERYTHING) -> Matches:
+        return walk.find(_Tree(), "/", _parts(pattern), exclusions)
+
+    def refuse(self, pattern: str, exclusions: Exclusions) -> None:
+        walk.find_start(_Tree(), "/", _parts(pattern), exclusions, [])
 
     def list_files(self, folder: str) -> list[str]:
         return sorted(
@@ -75,10 +81,7 @@ class LocalStore(Store):
         return os.path.exists(path)
 
     def read_version(self, path: str) -> Version:
-        found = os.stat(path)
-        # Network filesystems and FUSE, whose inodes may change, have no device of their own.
-        inode = found.st_ino if os.major(found.st_dev) else 0
-        return Version.of(found.st_size, found.st_mtime, inode)
+        return _version(os.stat(path))
 
     def open_input(self, path: str) -> pa.NativeFile:
         return pa.OSFile(path, "rb")
@@ -101,3 +104,61 @@ class LocalStore(Store):
     def for_each(self, work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
         """Processes one file after the other, which is faster here."""
         return [work(item) for item in items]
+
+
+class _Tree(walk.Tree):
+    """This machine's folders; links are followed."""
+
+    def exists(self, path: str) -> bool:
+        return os.path.lexists(path)
+
+    def look(self, path: str) -> Entry | None:
+        try:
+            found = os.stat(path)
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            return Entry(path, path, fault=_BROKEN_LINK) if os.path.islink(path) else None
+        return _entry(path, os.path.realpath(path), found)
+
+    def list(self, folder: Entry) -> Mapping[str, os.DirEntry[str]]:
+        with os.scandir(folder.path) as listed:
+            found = {each.name: each for each in listed}
+        return dict(sorted(found.items()))
+
+    def look_in(self, folder: Entry, name: str, handle: os.DirEntry[str]) -> Iterable[Entry]:
+        path, real = walk.join(folder.path, name), walk.join(folder.real, name)
+        is_link = handle.is_symlink()
+        if not is_link and handle.is_dir(follow_symlinks=False):
+            return [Entry(path, real, is_folder=True)]
+        try:
+            found = os.stat(path)
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                return [Entry(path, real, fault=_BROKEN_LINK if is_link else "vanished file")]
+            # Reading it will fail too, which costs this file but not the night.
+            return [Entry(path, real, file=FoundFile(path, Version(0, 0), real, real))]
+        return [_entry(path, os.path.realpath(path) if is_link else real, found)]
+
+
+def _parts(pattern: str) -> list[str]:
+    return [part for part in pattern.split("/") if part]
+
+
+def _entry(path: str, real: str, found: os.stat_result) -> Entry:
+    kind = stat.S_IFMT(found.st_mode)
+    if kind == stat.S_IFDIR:
+        return Entry(path, real, is_folder=True)
+    if kind != stat.S_IFREG:
+        return Entry(path, real, fault=_KINDS.get(kind, "special file"))
+    # The time and size too, as some network filesystems give many files one inode.
+    has_names = found.st_nlink > 1
+    identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    file = FoundFile(path, _version(found), real, identity if has_names else real)
+    return Entry(path, real, file=file)
+
+
+def _version(found: os.stat_result) -> Version:
+    # Network filesystems and FUSE, whose inodes may change, have no device of their own.
+    inode = found.st_ino if os.major(found.st_dev) else 0
+    return Version.of(found.st_size, found.st_mtime, inode)

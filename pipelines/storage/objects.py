@@ -13,7 +13,7 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,8 +22,11 @@ from apache_beam.io.aws.clients.s3.messages import S3ClientError
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from pipelines.storage import s3
-from pipelines.storage.store import FoundFile, Store, Version
+from pipelines.errors import InputError
+from pipelines.storage import patterns, s3, walk
+from pipelines.storage.errors import ERRORS, reason_of
+from pipelines.storage.store import EVERYTHING, Exclusions, FoundFile, Matches, Store, Version
+from pipelines.storage.walk import Entry
 
 # Each takes a connection and, while it opens a file, some memory; stores take thousands.
 _CALLS_AT_ONCE = 16
@@ -81,15 +84,23 @@ class Objects(Store):
                 file.write(content)
             yield local
 
-    def match(self, pattern: str) -> list[FoundFile]:
-        (result,) = FileSystems.match([pattern])
-        return sorted(
-            FoundFile(
-                found.path,
-                Version.of(found.size_in_bytes, found.last_updated_in_seconds or 0),
-            )
-            for found in result.metadata_list
-        )
+    def match(self, pattern: str, exclusions: Exclusions = EVERYTHING) -> Matches:
+        scheme, _, name = pattern.partition("://")
+        bucket, *parts = name.rstrip("/").split("/")
+        root = f"{scheme}://{bucket}"
+        path = "/".join([root, *parts])
+        try:
+            if patterns.is_glob(path):
+                listed = self._list_prefix(path[: patterns.first_wildcard(path)])
+            elif parts and self.exists(path):
+                listed = [_found_file(path, self.read_version(path))]
+            else:
+                listed = self._list_prefix(f"{path}/")
+        except (*ERRORS, ValueError) as error:
+            raise InputError(f"cannot list {pattern}: {reason_of(error)}") from error
+        # No store has empty folders, so a path that ends in a slash is taken for one.
+        empty = [root, *([path] if name.endswith("/") else [])]
+        return walk.find(_Tree(root, listed, empty), root, parts, exclusions)
 
     def list_files(self, folder: str) -> list[str]:
         return [found.path for found in self.list(folder)]
@@ -127,6 +138,17 @@ class Objects(Store):
             Object(found.path, found.size_in_bytes, found.last_updated_in_seconds or 0)
             for found in result.metadata_list
         )
+
+    def _list_prefix(self, prefix: str) -> Sequence[FoundFile]:
+        """Lists all objects whose path begins like this; the prefix has no wildcards."""
+        (result,) = FileSystems.match([f"{prefix}**"])
+        return [
+            _found_file(
+                found.path, Version.of(found.size_in_bytes, found.last_updated_in_seconds or 0)
+            )
+            for found in result.metadata_list
+            if found.size_in_bytes or not found.path.endswith("/")  # made to show a folder
+        ]
 
     def read(self, path: str) -> ReadObject | None:
         """Reads an object; None if it doesn't exist."""
@@ -246,3 +268,48 @@ class S3Objects(Objects):
 def of(path: str) -> Objects:
     """Picks the class for a path's store."""
     return S3Objects() if path.startswith("s3://") else Objects()
+
+
+def _found_file(path: str, version: Version) -> FoundFile:
+    return FoundFile(path, version, path, path)
+
+
+class _Tree(walk.Tree):
+    """Objects as files in folders.
+
+    Args:
+      root: scheme and bucket.
+      objects: all that a pattern can match.
+      folders: exist even if nothing is in them.
+    """
+
+    def __init__(self, root: str, objects: Iterable[FoundFile], folders: Iterable[str]) -> None:
+        self._files: dict[str, FoundFile] = {}
+        self._folders: dict[str, dict[str, None]] = {folder: {} for folder in folders}
+        for found in objects:
+            self._files[found.path] = found
+            path = found.path
+            while path != root:
+                path, _, name = path.rpartition("/")
+                names = self._folders.setdefault(path, {})
+                if name in names:
+                    break
+                names[name] = None
+
+    def exists(self, path: str) -> bool:
+        return path in self._files or path in self._folders
+
+    def look(self, path: str) -> Entry | None:
+        if path in self._files:
+            return Entry(path, path, file=self._files[path])
+        return Entry(path, path, is_folder=True) if path in self._folders else None
+
+    def list(self, folder: Entry) -> Mapping[str, None]:
+        return dict(sorted(self._folders[folder.path].items()))
+
+    def look_in(self, folder: Entry, name: str, handle: None) -> Iterator[Entry]:
+        path = walk.join(folder.path, name)
+        if path in self._files:
+            yield Entry(path, path, file=self._files[path])
+        if path in self._folders:
+            yield Entry(path, path, is_folder=True)

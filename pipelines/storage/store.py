@@ -5,38 +5,16 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from pipelines.storage.walk import EVERYTHING, Exclusions, FoundFile, Matches, Version
+
+__all__ = ["EVERYTHING", "Exclusions", "FoundFile", "Matches", "Store", "Version"]
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-
-
-class Version(NamedTuple):
-    """What distinguishes one version of a file from another.
-
-    Attributes:
-      size: in bytes.
-      modified: microseconds since the epoch, UTC.
-      inode: for a file on one of this machine's disks; 0 elsewhere, where it may change by itself.
-    """
-
-    size: int
-    modified: int
-    inode: int = 0
-
-    @classmethod
-    def of(cls, size: int, modified_seconds: float, inode: int = 0) -> Version:
-        """Makes a version from what filesystems report."""
-        return cls(size, round(modified_seconds * 1_000_000), inode)
-
-
-class FoundFile(NamedTuple):
-    """A file that a pattern matches, and its version at that moment."""
-
-    path: str
-    version: Version
 
 
 class Store(abc.ABC):
@@ -60,6 +38,10 @@ class Store(abc.ABC):
     def absolute(self, path: str) -> str:
         """Makes a path independent of the working folder."""
 
+    def real_path(self, path: str) -> str:
+        """An absolute path without links; only some stores have links."""
+        return path.rstrip("/")
+
     @abc.abstractmethod
     def local_path(self, path: str) -> str | None:
         """Returns the path that programs on this machine can open a file by; None if they can't."""
@@ -69,8 +51,22 @@ class Store(abc.ABC):
         """Provides a file under a local path of the same name, while the body runs."""
 
     @abc.abstractmethod
-    def match(self, pattern: str) -> list[FoundFile]:
-        """Finds the files that a path or glob matches, by path; a local folder means its files."""
+    def match(self, pattern: str, exclusions: Exclusions = EVERYTHING) -> Matches:
+        """Finds what an absolute path or glob matches; `patterns` explains what it means.
+
+        Raises:
+          UsageError: a path without wildcards doesn't exist, isn't a file or folder, or is
+            the job's own output.
+          InputError: a folder can't be listed.
+        """
+
+    def refuse(self, pattern: str, exclusions: Exclusions) -> None:  # noqa: B027
+        """Refuses early what `match` would refuse, where this is cheap.
+
+        Raises:
+          UsageError: see `match`.
+          InputError: see `match`.
+        """
 
     @abc.abstractmethod
     def list_files(self, folder: str) -> list[str]:

@@ -23,7 +23,7 @@ class Edges(PipelineVisitor):
 
 
 def test_every_output_of_a_step_is_consumed(tmp_path: Path, shipped_model: Path) -> None:
-    flags = ["--input", "x.csv", "--output", str(tmp_path), "--model", str(shipped_model)]
+    flags = ["--input", __file__, "--output", str(tmp_path), "--model", str(shipped_model)]
     prepared = job.prepare(job.parse_arguments("test", flags), flags)
     pipeline = beam.Pipeline(runner=prepared.submission.runner, options=prepared.submission.options)
     _ = pipeline | "Score" >> prepared.transform

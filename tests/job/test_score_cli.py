@@ -186,14 +186,14 @@ def test_files_that_are_not_what_their_names_say_cost_only_themselves(
     assert published(output, "files").num_rows == 9
 
 
-def test_too_many_rejects_hold_the_run_back(
+def test_too_many_rejects_hold_the_run(
     tmp_path: Path, night: Path, shipped_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (night / "page.csv").write_text("<html>")
     output = tmp_path / "out"
     assert run_here(output, "--input", night, "--model", shipped_model, *PLAIN) == 3
     out, err = capsys.readouterr()
-    assert "held back" in out
+    assert "(held)" in out
     assert err.count("\n") == 1
     assert str(output / "_held/test") in err
     assert not (output / "runs").exists()

@@ -1,6 +1,9 @@
 """The summary: what a script reads of it is what the manifest says, and the table says the same."""
 
+import argparse
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +11,12 @@ import pytest
 
 from pipelines.counts import Metrics, Spread
 from pipelines.job import summary
-from pipelines.report import verdict
+from pipelines.job.next_commands import report_command
+from pipelines.report import examples, verdict
 from pipelines.report.data import gather
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import from_json
-from tests.support.running import listing, manifest, run_here
+from tests.support.running import PROJECT, listing, manifest, run_here
 
 FLAGS = ("--run_id", "test", "--summary=json")
 
@@ -46,13 +50,15 @@ def test_json_of_a_published_run(
         "report": tmp_path / "reports/test.html",
     }
     assert all(Path(path).exists() for path in found["paths"].values())
+    assert found["next"] == []  # the report is there
 
 
 def test_json_of_a_night_without_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = run_for_json(capsys, 0, tmp_path, "--input", tmp_path / "none")
+    found = run_for_json(capsys, 0, tmp_path, "--input", tmp_path / "none*")
     assert found["totals"]["files"] == 0
     assert (found["drift"], found["labels"], found["batches"]) == (None, None, None)
     assert list(found["paths"]) == ["manifest"]
+    assert found["next"] == []
 
 
 def test_json_of_a_held_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,11 +116,13 @@ def test_json_of_a_run_that_is_only_submitted() -> None:
 def test_the_table_has_all_there_is_to_say() -> None:
     totals = {
         "files": 2, "files_unreadable": 1, "files_skipped": 1234, "files_unsettled": 1,
+        "files_ignored": 3, "not_files": 1,
         "rows_read": 1000, "rows_scored": 999, "rows_rejected": 1,
     }  # fmt: skip
     written = {
         "status": "published", "run_id": "n", "start": "s", "end": "e", "totals": totals,
         "model": {}, "reject_fraction": 0.001,
+        "ignored": {".*": 1, "_*": 2}, "unmatched": ["/none/*"],
         "rejects_by_reason": {"missing_value": 1}, "species": {"Adelie": 999},
         "drift": {"training": {"x": {}}, "score": 0.256, "drifted": ["x", "y"], "max_drift": 0.3},
         "labels": {
@@ -129,21 +137,148 @@ def test_the_table_has_all_there_is_to_say() -> None:
         "model_loads": 2,
     }
     layout = Layout(output="/o", run_id="n", attempt="a")
-    found = summary.of_run(from_json(written), layout, metrics, "/o/reports/n.html")
+    worst = [
+        {"reason": "missing_value", "file": "/i/a\nb.csv", "row": 7, "column": "x", "message": "m"}
+    ]
+    found = summary.of_run(
+        from_json(written),
+        layout,
+        metrics,
+        "/o/reports/n.html",
+        worst=worst,
+        next_commands=["penguin-report"],
+    )
     assert summary.as_text(found).splitlines() == [
         "run          n (published)",
         "files        2",
         "rows read    1,000",
         "scored       999  (Adelie 999)",
         "rejected     1  (missing_value 1)",
+        r"             missing_value  /i/a\nb.csv, row 7: m",
         "drift        PSI 0.26  (x, y)",
         "labelled     10  (accuracy 90.0%, log-loss 0.100, calibration error 0.020)",
         "batches      3  (333 rows, 1.2 ms each; model loads 2)",
         "unreadable   1 files",
         "skipped      1,234 files (scored by an earlier run)",
         "unsettled    1 files (may still be written; left for the next run)",
+        "ignored      3 files  (.* 1, _* 2)",
+        "not files    1 pipes, sockets, devices or broken links",
+        "unmatched    no file matches /none/*",
         "predictions  /o/predictions/run_id=n",
         "rejects      /o/rejects/run_id=n",
         "manifest     /o/runs/n.json",
         "report       /o/reports/n.html",
+        "next         penguin-report",
     ]
+
+
+HEADER = "CulmenLength,CulmenDepth,FlipperLength,BodyMass\n"
+
+
+@pytest.fixture
+def bad_night(tmp_path: Path) -> Path:
+    """A folder whose files are wrong in several ways."""
+    night = tmp_path / "night"
+    night.mkdir()
+    (night / "rows.csv").write_text(
+        HEADER + "39,18,181,3750\n,18,181,3750\n39,18,181,3\n39,18,181,4\n"
+    )
+    for number in range(8):
+        (night / f"flipperless {number}.csv").write_text(HEADER.replace("FlipperLength", "Id"))
+    (night / "notes.txt").write_text("hello")
+    return night
+
+
+def test_the_worst_rejects_are_named(
+    tmp_path: Path, bad_night: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whole files come before rows; there is an example of each reason, not all of them."""
+    found = run_for_json(capsys, 3, tmp_path / "out", "--input", bad_night)
+    worst = found["worst_rejects"]
+    assert [(each["reason"], Path(each["file"]).name, each["row"]) for each in worst] == [
+        *(("missing_column", f"flipperless {number}.csv", None) for number in range(5)),
+        ("unreadable_file", "notes.txt", None),
+        ("out_of_range", "rows.csv", 2),
+        ("missing_value", "rows.csv", 1),
+    ]
+    assert {each["column"] for each in worst[:5]} == {"FlipperLength"}
+    assert worst[6]["column"] == "BodyMass"
+    assert worst[6]["message"] == "BodyMass is 3 g, outside the plausible 900 to 8100 g"
+    assert run_here(tmp_path / "again", "--run_id", "test", "--input", bad_night) == 3
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert f"missing_column   {worst[0]['file']}: {worst[0]['message']}" in lines
+    assert "missing_column   and 3 more" in lines
+    assert f"out_of_range     {worst[6]['file']}, row 2: {worst[6]['message']}" in lines
+
+
+def test_long_names_and_messages_are_cut() -> None:
+    name = "/" + "x" * 300 + "/bird.csv"
+    each = {"reason": "unreadable_file", "file": name, "row": None, "column": None}
+    found = {"worst_rejects": [{**each, "message": "m" * 300}]}
+    (line,) = summary._worst({**found, "rejects_by_reason": {"unreadable_file": 1}})
+    assert len(line) < 450
+    assert "xx/bird.csv: mm" in line
+    assert line.endswith("m… (300 characters)")
+
+
+def test_rejects_that_cannot_be_read_do_not_change_the_outcome(
+    tmp_path: Path,
+    bad_night: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(examples, "first_rejects", fail)
+    flags = ("--run_id", "test", "--max_reject_fraction", 1)
+    assert run_here(tmp_path / "out", *flags, "--input", bad_night) == 0
+    out, err = capsys.readouterr()
+    assert "missing_column 8" in out
+    assert "penguin-score: note: no examples of the rejects: Input/output error" in err
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_the_next_command_shows_the_run(
+    tmp_path: Path, bad_night: Path, capsys: pytest.CaptureFixture[str], limit: int
+) -> None:
+    """A held run's as well as a published one's; a space in a path is quoted for the shell."""
+    output = tmp_path / "the output"
+    flags = ("--input", bad_night, "--max_reject_fraction", limit)
+    (following,) = run_for_json(capsys, 0 if limit else 3, output, *flags)["next"]
+    ran = subprocess.run(following, shell=True, cwd=PROJECT, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{output / 'reports/test.html'}\n", "")
+    assert "flipperless 0.csv" in (output / "reports/test.html").read_text()
+
+
+def test_a_script_is_named_only_if_the_shell_finds_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(output="/o", run_id="n", attempt="a")
+    for folder in ("bin", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "penguin-report").write_text("#!/bin/sh")
+        (tmp_path / folder / "penguin-report").chmod(0o755)
+    python = str(tmp_path / "bin" / "python")
+    monkeypatch.setattr(sys, "executable", python)
+    flags = "--output /o --run_id n"
+    for folder, start in (
+        ("bin", "penguin-report"),
+        ("other", f"{python} -m pipelines.report"),
+        ("none", f"{python} -m pipelines.report"),
+    ):
+        monkeypatch.setenv("PATH", str(tmp_path / folder))
+        assert report_command(layout, argparse.Namespace()) == f"{start} {flags}"
+
+
+def test_a_command_for_an_object_store_reaches_it_without_its_keys() -> None:
+    values = argparse.Namespace(
+        s3_endpoint_url="http://localhost:9000", s3_disable_ssl=True, s3_verify=None,
+        s3_secret_access_key="secret", s3_region_name="eu-west-1",
+    )  # fmt: skip
+    layout = Layout(output="s3://penguins/out", run_id="n", attempt="a")
+    command = report_command(layout, values)
+    assert command.endswith(
+        "--output s3://penguins/out --run_id n --s3_endpoint_url=http://localhost:9000 "
+        "--s3_region_name=eu-west-1 --s3_disable_ssl"
+    )

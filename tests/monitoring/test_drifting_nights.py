@@ -1,4 +1,4 @@
-"""Drift in the whole job: the manifest, which runs are held back, and what is compared."""
+"""Drift in the whole job: the manifest, which runs are held, and what is compared."""
 
 import json
 from collections.abc import Iterator
@@ -94,7 +94,7 @@ def test_a_drifted_night_is_held(
     output = tmp_path / "out"
     assert run_night(output, gentoos, "n1", "--max_drift", "0.2") == 4
     out, err = capsys.readouterr()
-    assert "n1 (held back)" in out
+    assert "n1 (held)" in out
     assert err.count("\n") == 1
     assert err.startswith("penguin-score: error: the data have drifted: PSI species ")
     assert " against training" in err

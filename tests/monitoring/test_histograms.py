@@ -97,7 +97,7 @@ def test_histograms_of_other_bins_are_not_added() -> None:
 def toy_reference(card: ModelCard) -> Reference:
     return Reference(
         features={
-            name: Histogram(edges=(1.0, 2.0), counts=(5, 6, 7)) for name in card.feature_names[1:]
+            name: Histogram(edges=(1.0, 2.0), counts=(5, 6, 7)) for name in card.feature_names
         },
         classes=dict.fromkeys(card.classes, 3),
         probability=Histogram(edges=(0.5,), counts=(8, 9)),
@@ -110,8 +110,7 @@ def test_a_run_gives_its_histograms_back() -> None:
     assert card.reference is not None
     columns = [np.array([0.0, 1.0, 1.5]), np.array([2.0, 3.0, 1.0]), np.array([0.0, 0.5, 0.0])]
     counted = histograms.count_features(columns, card.features, card.reference)
-    # The first feature has no bins in this reference.
-    assert counted == {"LeafLength": (0, 1, 2), "MeanFrost": (3, 0, 0)}
+    assert counted == {"Girth": (1, 2, 0), "LeafLength": (0, 1, 2), "MeanFrost": (3, 0, 0)}
     figures: dict[tuple[str, str], int | Counts] = {
         ("totals", "rows_scored"): 3,
         ("species", "Ash"): 2,

@@ -145,7 +145,8 @@ def test_a_file_that_is_no_model_is_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(b"abc")
     sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    Path(card_path(str(path))).write_text(dataclasses.replace(toy_card(), sha256=sha256).to_json())
+    card = dataclasses.replace(toy_card(), model_file=name, sha256=sha256)
+    Path(card_path(str(path))).write_text(card.to_json())
     with pytest.raises(ModelError, match="Keras cannot load it") as caught:
         bundle.load(str(path))
     assert "\n" not in str(caught.value)

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penguin_model import validate
-from pipelines.reading.csv_files import compressed, reader
+from pipelines.reading.csv_files import pieces, reader
+from pipelines.reading.csv_files.compressed import find_codec
+from pipelines.reading.csv_files.text import open_text
 from pipelines.reading.formats import Part
 from pipelines.reading.rows import InputColumns
 from pipelines.reading.unreadable import UnreadableFile
@@ -183,8 +185,8 @@ def test_a_header_alone_has_no_rows() -> None:
         (b"id;length;mass\na;1;2\n", validate.MISSING_COLUMN, "not separated by commas"),
         (b"id,length\na,1\n", validate.MISSING_COLUMN, "mass is missing"),
         (b"id,length,mass,mass\na,1,2,3\n", validate.MISSING_COLUMN, "appears twice"),
-        ("id,length,mass\n".encode("utf-16"), validate.UNREADABLE_FILE, "UTF-16"),
-        (b"PAR1\x15\x04\x15\x00\x80", validate.UNREADABLE_FILE, "is this a CSV file"),
+        (b",,\n , \n", validate.UNREADABLE_FILE, "empty"),
+        (b"PAR1\x15\x04\x15\x00\x80", validate.UNREADABLE_FILE, "--format parquet"),
         (b"PAR1\x00\x00\n", validate.UNREADABLE_FILE, "is this a CSV file"),
     ],
 )
@@ -195,7 +197,7 @@ def test_files_that_are_no_csv_are_refused_whole(data: bytes, reason: str, messa
 
 
 def test_an_endless_record_is_refused_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "MAX_RECORD_BYTES", 1000)
+    monkeypatch.setattr(pieces, "MAX_RECORD_BYTES", 1000)
     data = HEADER + b"a,1,500\n" + b'"open,' + b"1,500\n" * 1000
     blocks = reader.read_csv(io.BytesIO(data), WANTED, block_bytes=100)
     assert next(blocks).rows.tolist() == [0]
@@ -218,7 +220,8 @@ def test_the_same_column_may_be_feature_and_passthrough() -> None:
 
 def test_gzip_is_checked_to_its_end() -> None:
     whole = gzip.compress(HEADER + b"a,1,500\n" * 50_000)
-    compressed.check(io.BytesIO(whole))
+    codec = find_codec(whole)
+    open_text(io.BytesIO(whole), WANTED.dialect, codec)
     for torn in (whole[: len(whole) // 2], whole[:-1], whole[:-6] + b"123456", b"id,length"):
         with pytest.raises(UnreadableFile, match="gzip"):
-            compressed.check(io.BytesIO(torn))
+            open_text(io.BytesIO(torn), WANTED.dialect, codec)

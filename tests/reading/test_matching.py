@@ -41,10 +41,11 @@ def test_match_gives_each_file_once_with_its_fingerprint(tmp_path: Path) -> None
     assert {file.format for file in matching.match([folder], "parquet")} == {"parquet"}
 
 
-def test_a_glob_does_not_reach_into_folders_unless_it_says_so(tmp_path: Path) -> None:
+def test_a_folder_that_a_glob_matches_means_all_files_below_it(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a.csv").write_text("")
-    assert list(matching.match([f"{tmp_path}/*"])) == []
+    assert list(matching.match([f"{tmp_path}/*.csv"])) == []
+    assert len(list(matching.match([f"{tmp_path}/*"]))) == 1
     assert len(list(matching.match([f"{tmp_path}/**"]))) == 1
 
 

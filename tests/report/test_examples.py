@@ -3,13 +3,19 @@
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.datasets import schemas
 from pipelines.report import examples
+from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import from_json
 from tests.support.reports import (
     file,
@@ -20,24 +26,66 @@ from tests.support.reports import (
 from tests.support.running import PROJECT
 
 
+def rejects(root: Path, rows: list[dict[str, Any]], row_group_rows: int = 1 << 20) -> list[str]:
+    """The paths of two shards with these rejects."""
+    found = publish(root, manifest("r"), rejects=rows, row_group_rows=row_group_rows)
+    paths = examples.shards(
+        Layout(output=str(root), run_id="r", attempt=""), from_json(found), "rejects"
+    )
+    assert len(paths) == 2
+    return paths
+
+
 def test_examples_are_the_first_of_each_reason(tmp_path: Path) -> None:
     rows = [reject("a", n, "x.csv", f"raw {n}", "m") for n in range(50)]
     rows[41] = reject("rare", 41, "x.csv", None, "m")
-    found = publish(tmp_path, manifest("r"), rejects=rows, row_group_rows=7)
-    paths = examples.shards(str(tmp_path / "rejects/run_id=r"), from_json(found), "rejects")
-    assert len(paths) == 2
-    got = examples.first_rejects(paths, {"a": 49, "rare": 1, "none": 0}, 5)
+    got = examples.first_rejects(rejects(tmp_path, rows, 7), {"a": 5, "rare": 1, "none": 0})
     places = {reason: [row["source_row"] for row in rows] for reason, rows in got.items()}
     assert places == {"a": [0, 1, 2, 3, 4], "rare": [41], "none": []}
     assert got["a"][4]["raw"] == "raw 4"
 
 
-def test_no_more_rejects_are_read_than_it_takes(tmp_path: Path) -> None:
-    rows = [reject("a", n, "x.csv", "raw", "m") for n in range(20)]
-    found = publish(tmp_path, manifest("r"), rejects=rows)
-    paths = examples.shards(str(tmp_path / "rejects/run_id=r"), from_json(found), "rejects")
-    Path(paths[1]).unlink()
-    assert len(examples.first_rejects(paths, {"a": 20}, 5)["a"]) == 5
+@given(st.randoms(use_true_random=False), st.integers(1, 9), st.integers(1, 4))
+def test_examples_do_not_depend_on_the_order_of_the_rows(
+    tmp_path_factory: pytest.TempPathFactory, random: Random, row_group_rows: int, most: int
+) -> None:
+    """Several workers write rejects in any order, into any shard."""
+    rows = [
+        reject(random.choice("ab"), row, f"{name}.csv", f"raw {name} {row}", "m")
+        for name in "xyz"
+        for row in (None, 0, 1, 2)
+    ]
+    expected = {reason: [row for row in rows if row["reason"] == reason][:most] for reason in "ab"}
+    random.shuffle(rows)
+    root = tmp_path_factory.mktemp("run")
+    wanted = {reason: len(found) for reason, found in expected.items()}
+    assert examples.first_rejects(rejects(root, rows, row_group_rows), wanted) == expected
+
+
+def test_only_the_columns_asked_for_are_read(tmp_path: Path) -> None:
+    rows = [reject("a", n, "x.csv", "raw", "m") for n in range(2)]
+    got = examples.first_rejects(rejects(tmp_path, rows), {"a": 1}, columns=["message"])
+    assert got == {"a": [{"message": "m"}]}
+
+
+def test_many_rejects_are_searched_until_there_are_enough_examples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [reject("a", n, "x.csv", "raw", "m") for n in reversed(range(20))]
+    rows[12] = reject("rare", 7, "x.csv", "raw", "m")
+    paths = rejects(tmp_path, rows, 5)
+
+    def found(most: int, **wanted: int) -> list[int]:
+        monkeypatch.setattr(examples, "MOST_SEARCHED", most)
+        got = examples.first_rejects(paths, wanted)
+        return [row["source_row"] for reason in wanted for row in got[reason]]
+
+    assert found(20, a=2) == [0, 1]
+    assert found(5, a=2) == [15, 16]
+    assert found(5, a=2, rare=1) == [5, 6, 7]
+    for path in paths:
+        Path(path).unlink()
+    assert found(20, a=0) == []
 
 
 def test_large_rejects_are_read_few_at_a_time(tmp_path: Path) -> None:
@@ -50,7 +98,7 @@ def test_large_rejects_are_read_few_at_a_time(tmp_path: Path) -> None:
     assert path.stat().st_size > 40 << 20
     code = (
         "import pyarrow as pa; from pipelines.report import examples; "
-        f"got = examples.first_rejects([{str(path)!r}], {{'a': 19999, 'rare': 1}}, 5); "
+        f"got = examples.first_rejects([{str(path)!r}], {{'a': 5, 'rare': 1}}); "
         "print(len(got['a']), got['rare'][0]['source_row'], pa.default_memory_pool().max_memory())"
     )
     ran = subprocess.run(
@@ -65,7 +113,8 @@ def test_the_worst_files_come_first(tmp_path: Path) -> None:
     rows = [file(f"{n:03d}.csv", 100, n % 7) for n in range(200)]
     rows[150] = file("torn.csv", 0, 0)
     found = publish(tmp_path, manifest("r"), files=rows)
-    paths = examples.shards(str(tmp_path / "files/run_id=r"), from_json(found), "files")
+    layout = Layout(output=str(tmp_path), run_id="r", attempt="")
+    paths = examples.shards(layout, from_json(found), "files")
     worst = examples.worst_files(paths, 20)
     assert [row["source_file"] for row in worst] == [f"{n:03d}.csv" for n in range(6, 140, 7)]
     fine = examples.worst_files(paths, 200)

@@ -20,7 +20,10 @@ def test_a_feature_cannot_have_the_name_of_an_output_column(
     assert name in schemas.predictions((), card).names
     first = dataclasses.replace(card.features[0], name=name)
     other = dataclasses.replace(
-        card, features=(first, *card.features[1:]), sha256=hashlib.sha256(b"").hexdigest()
+        card,
+        features=(first, *card.features[1:]),
+        sha256=hashlib.sha256(b"").hexdigest(),
+        reference=None,
     )
     model = tmp_path / "model.keras"
     model.touch()

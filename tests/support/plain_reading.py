@@ -5,6 +5,7 @@ test but the wording of the contract.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +19,8 @@ NOTHING = (
 DIGITS = "0123456789"
 
 
-def records(data: bytes) -> list[tuple[bytes, list[bytes]]]:
-    """The records of a CSV, each as raw text and as fields."""
+def records(data: bytes, delimiter: bytes = b",") -> list[tuple[bytes, list[bytes]]]:
+    """The records of a CSV that aren't blank, each as raw text and as fields."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     found: list[tuple[bytes, list[bytes]]] = []
     fields: list[bytes] = []
@@ -29,7 +30,7 @@ def records(data: bytes) -> list[tuple[bytes, list[bytes]]]:
         byte = data[position : position + 1]
         if not byte or (byte in b"\r\n" and state not in ("quoted",)):
             raw = data[begin:position]
-            if raw:  # a blank line isn't a record
+            if any(each.strip(b" \t") for each in [*fields, bytes(field)]) and raw != b"\x1a":
                 found.append((raw, [*fields, bytes(field)]))
             fields, field, state = [], bytearray(), "start"
             if data[position : position + 2] == b"\r\n":
@@ -43,7 +44,7 @@ def records(data: bytes) -> list[tuple[bytes, list[bytes]]]:
                 position += 1
             else:
                 state = "plain"
-        elif byte == b",":
+        elif byte == delimiter:
             fields.append(bytes(field))
             field, state = bytearray(), "start"
         elif byte == b'"' and state == "start":
@@ -55,11 +56,13 @@ def records(data: bytes) -> list[tuple[bytes, list[bytes]]]:
     return found
 
 
-def number(text: str | None) -> float | None:
+def number(text: str | None, decimal: str = ".") -> float | None:
     """The value of a field: NaN if it says there is none, None if it isn't a number."""
     text = (text or "").strip(" \t")
     if text in NOTHING:
         return math.nan
+    if decimal != ".":
+        text = text.replace(".", "x").replace(decimal, ".")
     sign = -1 if text[:1] == "-" else 1
     digits = text[1:] if text[:1] in ("+", "-") else text
     word = digits.lower()
@@ -94,14 +97,16 @@ def label(text: str | None, classes: Sequence[str]) -> int:
     return int(value) if value is not None and value in range(len(classes)) else -2
 
 
-def problems(values: Sequence[str | None], wanted: InputColumns) -> list[tuple[str, str, str]]:
+def problems(
+    values: Sequence[str | None], wanted: InputColumns, decimal: str
+) -> list[tuple[str, str, str]]:
     """Reason, column and message for each feature that has a problem."""
     found = []
     for text, feature in zip(values, wanted.features, strict=True):
-        value, name, unit = number(text), feature.name, feature.unit
+        value, name, unit = number(text, decimal), feature.name, feature.unit
         if value is None:
             shown = str(text) if len(str(text)) <= 40 else str(text)[:39] + "…"
-            message = f"{name} is {shown!r}, which is not a number such as 39.1"
+            message = f"{name} is {shown!r}, which is not a number such as 39{decimal}1"
             found.append(("not_a_number", name, message))
         elif math.isnan(value):
             found.append(("missing_value", name, f"{name} is missing"))
@@ -112,10 +117,12 @@ def problems(values: Sequence[str | None], wanted: InputColumns) -> list[tuple[s
     return found
 
 
-def row(place: int, cells: dict[str, str | None], raw: Any, wanted: InputColumns) -> Any:
+def row(
+    place: int, cells: dict[str, str | None], raw: Any, wanted: InputColumns, decimal: str = "."
+) -> Any:
     """The expected outcome of a row of text cells: its number, columns and label, or a reject."""
     values = [cells[feature.name] for feature in wanted.features]
-    found = problems(values, wanted)
+    found = problems(values, wanted, decimal)
     if found:
         reason, column, _ = found[0]
         return (place, reason, column, "; ".join(each[2] for each in found), raw)
@@ -123,13 +130,20 @@ def row(place: int, cells: dict[str, str | None], raw: Any, wanted: InputColumns
     code = []
     if wanted.label is not None and wanted.label in cells:
         code = [label(cells[wanted.label], wanted.classes)]
-    return (place, *carried, *(number(value) for value in values), *code)
+    return (place, *carried, *(number(value, decimal) for value in values), *code)
 
 
 def csv_file(data: bytes, wanted: InputColumns) -> Outcome:
     """The outcomes of all rows of a CSV in order, or why there are none."""
-    header, *rows = records(data) or [(b"", [])]
-    if not data.removeprefix(b"\xef\xbb\xbf").strip() or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    delimiter, decimal = wanted.dialect.delimiter.encode(), wanted.dialect.decimal
+    for line_end in (b"\r\n", b"\r", b"\n"):
+        line, found, rest = data.partition(line_end)
+        if found and line.lower().startswith((b"sep=", b'"sep=')) and b"\n" not in line:
+            delimiter, data = line.strip(b'"')[4:5], rest
+            break
+    header, *rows = records(data, delimiter) or [(b"", [])]
+    if not header[0]:
         return "unreadable_file"
     try:
         names = [name.decode().strip() for name in header[1]]
@@ -139,7 +153,19 @@ def csv_file(data: bytes, wanted: InputColumns) -> Outcome:
         return "unreadable_file"
     if any(names.count(name) != 1 for name in wanted.columns):
         return "missing_column"
-    return [_csv_row(place, *each, names, wanted) for place, each in enumerate(rows)]
+    rows_read = (_csv_row(place, *each, names, wanted) for place, each in enumerate(rows))
+    if delimiter == b"," or decimal == ",":
+        return list(rows_read)
+    return [_advised(row, delimiter.decode()) for row in rows_read]
+
+
+def _advised(row: Any, delimiter: str) -> Any:
+    """A row, with the advice that a reject gets for a decimal comma."""
+    if row[1] != "not_a_number" or not re.search(r"'\s*[+-]?\d+,\d+\s*'", row[3], re.ASCII):
+        return row
+    flag = "tab" if delimiter == "\t" else f"'{delimiter}'"
+    message = f"{row[3]}; to read decimal commas, give --delimiter {flag} --decimal ','"
+    return (*row[:3], message, row[4])
 
 
 def _csv_row(
@@ -158,4 +184,4 @@ def _csv_row(
             return (place, "bad_encoding", name, message, shown)
     if wanted.label is not None and names.count(wanted.label) == 1:
         cells[wanted.label] = fields[names.index(wanted.label)].decode(errors="replace")
-    return row(place, cells, shown, wanted)
+    return row(place, cells, shown, wanted, wanted.dialect.decimal)

@@ -95,6 +95,7 @@ def figures_of(*, files: int, scored: int, rejected: int = 0) -> dict[Any, int]:
         ("totals", "rows_scored"): scored,
         ("totals", "rows_rejected"): rejected,
         (figures.COUNTED, figures.MATCHED): files,
+        (figures.COUNTED, figures.FOUND): files,
         (figures.COUNTED, figures.NORMALIZED): scored,
         (figures.COUNTED, figures.PREDICTED): scored,
         ("species", "any"): scored,

@@ -13,7 +13,7 @@ from penguin_model.card import Feature
 from pipelines.reading import matching, small_files
 from pipelines.reading.csv_files import ranges, reader
 from pipelines.reading.format_table import FORMATS
-from pipelines.reading.formats import Part
+from pipelines.reading.formats import WHOLE, Part
 from pipelines.reading.matching import InputFile
 from pipelines.reading.rows import InputColumns, ParsedRows, Reject, validate_rows
 from pipelines.reading.settings import Sizes
@@ -59,8 +59,8 @@ def score_ready(
 
 
 def read_csv(data: bytes, wanted: InputColumns = WANTED, *, block_bytes: int = 1 << 20) -> Any:
-    blocks = reader.read_csv(io.BytesIO(data), wanted, block_bytes=block_bytes)
-    return score_ready(blocks, wanted)
+    sizes = Sizes(block_bytes=block_bytes)
+    return score_ready(FORMATS["csv"].read(io.BytesIO(data), WHOLE, wanted, sizes), wanted)
 
 
 # All rows of a file in order, good ones and rejects; or the reason why it is refused.
@@ -77,31 +77,38 @@ def outcome(blocks: Iterable[ParsedRows], wanted: InputColumns) -> Outcome:
 
 def csv_whole(stream: BinaryIO, wanted: InputColumns, block_bytes: int) -> Outcome:
     """A CSV read from beginning to end."""
+    sizes = Sizes(block_bytes=block_bytes)
     try:
-        return outcome(reader.read_csv(stream, wanted, block_bytes=block_bytes), wanted)
+        return outcome(FORMATS["csv"].read(stream, WHOLE, wanted, sizes), wanted)
     except UnreadableFile as error:
         return error.reason
 
 
-def divide(data: bytes, step: int) -> list[Part]:
+def divide(data: bytes, step: int, delimiter: bytes = b",") -> list[Part]:
     """The spans of a CSV surveyed in ranges of the given size."""
     stream, size = io.BytesIO(data), len(data)
-    surveys = [ranges.survey(stream, at, min(at + step, size), size) for at in range(0, size, step)]
+    surveys = [
+        ranges.survey(stream, at, min(at + step, size), size, delimiter)
+        for at in range(0, size, step)
+    ]
 
     def look(start: int, stop: int) -> ranges.RangeScan:
-        return ranges.scan_quoted(stream, start, stop)
+        return ranges.scan_quoted(stream, start, stop, delimiter)
 
     return list(ranges.assign_rows(surveys, size, look))
 
 
 def csv_in_ranges(data: bytes, wanted: InputColumns, step: int, block_bytes: int) -> Outcome:
-    """A CSV read in ranges, as the job reads a large one."""
+    """A CSV read in ranges, as the job reads a large one, unless it can't be divided."""
+    divides = FORMATS["csv"].divides
+    assert divides is not None
     try:
-        reader.find_header(io.BytesIO(data), wanted)
+        if not divides(io.BytesIO(data), wanted):
+            return csv_whole(io.BytesIO(data), wanted, block_bytes)
     except UnreadableFile as error:
         return error.reason
     found: list[Any] = []
-    for span in divide(data, step):
+    for span in divide(data, step, wanted.dialect.delimiter_byte):
         blocks = reader.read_csv(io.BytesIO(data), wanted, block_bytes=block_bytes, span=span)
         try:
             found += outcome(blocks, wanted)

@@ -19,7 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.reading.arrow_files import reader as arrow_reader
-from pipelines.reading.csv_files import compressed, reader
+from pipelines.reading.csv_files import reader
+from pipelines.reading.csv_files.compressed import find_codec
+from pipelines.reading.csv_files.text import open_text
 from pipelines.reading.parquet_files import reader as parquet_spans
 from pipelines.reading.rows import ParsedRows, validate_rows
 from pipelines.reading.settings import Sizes
@@ -131,9 +133,8 @@ def read_csv(data: bytes, size: int) -> tuple[list[Any], int]:
 
 
 def read_gzip(data: bytes, size: int) -> tuple[list[Any], int]:
-    compressed.check(io.BytesIO(data))
-    stream = compressed.unzipped(io.BytesIO(data))
-    return account(reader.read_csv(stream, WANTED, block_bytes=size))
+    text = open_text(io.BytesIO(data), WANTED.dialect, find_codec(b"\x1f\x8b"))
+    return account(reader.read_csv(text.stream, WANTED, block_bytes=size))
 
 
 def read_parquet(data: bytes, size: int) -> tuple[list[Any], int]:

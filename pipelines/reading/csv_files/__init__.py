@@ -1,9 +1,9 @@
-"""The reader for plain and gzipped CSV.
+"""The reader for plain and compressed CSV.
 
 In: the bytes of a file, or a range of them. Out: its rows, each with its exact row number. Never
 imports the steps, planning, or another format.
 """
 
-from pipelines.reading.csv_files.format import CSV, GZIPPED_CSV
+from pipelines.reading.csv_files.format import COMPRESSED_CSV, CSV
 
-__all__ = ["CSV", "GZIPPED_CSV"]
+__all__ = ["COMPRESSED_CSV", "CSV"]

@@ -1,45 +1,146 @@
-"""Gzipped files: streaming, after an integrity check of the whole file."""
+"""Compressed files: how each kind is recognized and read.
+
+Every codec reads files of several members (or frames), each compressed on its own, to their end,
+and notices a file that is cut off or has anything else after its last member.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import gzip
+import io
+import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import BinaryIO, cast
 
+import pyarrow as pa
+
+from pipelines import storage
 from pipelines.reading.unreadable import UnreadableFile
 
-_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
+# What damaged content raises. Arrow's own errors are OSErrors without a number.
+_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
+# `xz -9` needs 65 MiB.
+_XZ_MEMORY = 128 << 20
+_XZ_BYTES = 64 << 10
+# The block size, then the first block or, in an empty file, the end.
+_BZIP2 = tuple(b"BZh%d" % size + rest for size in range(1, 10) for rest in (b"1AY&SY", b"\x17rE8P"))
 
 
-def unzipped(stream: BinaryIO) -> BinaryIO:
-    """Returns a stream of the uncompressed bytes of a gzip stream."""
-    return cast(BinaryIO, gzip.open(stream))
+@dataclasses.dataclass(frozen=True)
+class Codec:
+    """One kind of compression.
 
-
-def check(stream: BinaryIO) -> None:
-    """Reads a gzip file to its end, so that a truncated one is refused before any row is scored.
-
-    Otherwise the rows before the damage would be published, and again once the file is fixed.
-
-    Raises:
-      UnreadableFile: the file is truncated or isn't gzip.
+    Attributes:
+      name: for people.
+      suffix: of file names, after ``.csv``.
+      magic: the bytes that a compressed file may begin with.
+      open: returns a stream of the uncompressed bytes of an open file.
     """
-    with refused():
-        content = unzipped(stream)
-        while content.read(1 << 20):
-            pass
+
+    name: str
+    suffix: str
+    magic: tuple[bytes, ...]
+    open: Callable[[BinaryIO], BinaryIO]
 
 
-@contextlib.contextmanager
-def refused() -> Iterator[None]:
-    """Converts gzip errors raised in the body of the `with` block.
+def _with_arrow(name: str) -> Callable[[BinaryIO], BinaryIO]:
+    def open_(source: BinaryIO) -> BinaryIO:
+        # Arrow closes the file it is given along with the stream.
+        return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(_Borrowed(source)), name))
 
-    Raises:
-      UnreadableFile: the file is truncated or isn't gzip.
+    return open_
+
+
+class _Borrowed(io.RawIOBase):
+    """A file that stays open when whoever reads it is done."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        super().__init__()
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return self._source.read(size)
+
+
+class _XzFile:
+    """The content of an xz file: the standard library ignores what follows its first damage."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._unused = b""
+        self._member: lzma.LZMADecompressor | None = None
+
+    def read(self, size: int) -> bytes:
+        """Returns some of the uncompressed bytes; none at the end."""
+        while True:
+            if self._member is None and not self._next_member():
+                return b""
+            assert self._member is not None
+            data = b""
+            if self._member.needs_input:
+                data, self._unused = self._unused or self._source.read(_XZ_BYTES), b""
+                if not data:
+                    raise EOFError("it is cut off")
+            found = self._member.decompress(data, size)
+            if self._member.eof:
+                self._unused, self._member = self._member.unused_data, None
+            if found:
+                return found
+
+    def _next_member(self) -> bool:
+        """Begins the next member, after the zeros that may pad the last one."""
+        while not self._unused.lstrip(b"\0"):
+            self._unused = self._source.read(_XZ_BYTES)
+            if not self._unused:
+                return False
+        self._unused = self._unused.lstrip(b"\0")
+        self._member = lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
+        return True
+
+
+CODECS = (
+    Codec(
+        "gzip", ".gz", (b"\x1f\x8b",), lambda source: cast(BinaryIO, gzip.GzipFile(fileobj=source))
+    ),
+    Codec(
+        "zstd",
+        ".zst",
+        # Frames to skip, which parallel compressors write, begin with one of 16 bytes.
+        (b"\x28\xb5\x2f\xfd", *(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))),
+        _with_arrow("zstd"),
+    ),
+    Codec("bzip2", ".bz2", _BZIP2, _with_arrow("bz2")),
+    Codec("xz", ".xz", (b"\xfd7zXZ\0",), lambda source: cast(BinaryIO, _XzFile(source))),
+    Codec("LZ4", ".lz4", (b"\x04\x22\x4d\x18",), _with_arrow("lz4")),
+)
+
+
+def find_codec(head: bytes) -> Codec | None:
+    """The codec of a file, given its first bytes; None if it isn't compressed."""
+    return next((codec for codec in CODECS if head.startswith(codec.magic)), None)
+
+
+def reader_of(source: BinaryIO, codec: Codec) -> Callable[[int], bytes]:
+    """Returns a function that reads the uncompressed bytes of an open file.
+
+    It raises `UnreadableFile` where the file is damaged, and filesystem errors as they are.
     """
-    try:
-        yield
-    except _ERRORS as error:
-        raise UnreadableFile(f"the gzip file is broken ({error}); deliver it again") from error
+    stream = codec.open(source)
+
+    def read(size: int) -> bytes:
+        try:
+            return stream.read(size)
+        except _ERRORS as error:
+            if isinstance(error, OSError) and storage.may_pass(error):
+                raise
+            reason = str(error).splitlines()[0] if str(error) else repr(error)
+            raise UnreadableFile(
+                f"the {codec.name} file is broken ({reason}); deliver it again"
+            ) from error
+
+    return read

@@ -1,44 +1,66 @@
-"""The plain and gzipped CSV formats."""
+"""The plain and compressed CSV formats."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import pyarrow as pa
 
-from pipelines.reading.csv_files import compressed, plain, reader
+from pipelines.reading.csv_files import plain, reader
+from pipelines.reading.csv_files.compressed import CODECS, Codec
+from pipelines.reading.csv_files.text import is_plain, open_text
 from pipelines.reading.formats import Format, Part, Together
 from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
 
 
-def _read(source: BinaryIO, part: Part, wanted: InputColumns, sizes: Sizes) -> Iterator[ParsedRows]:
+def _read(
+    source: pa.NativeFile, part: Part, wanted: InputColumns, sizes: Sizes
+) -> Iterator[ParsedRows]:
     """Reads a range of whole records, or the whole file."""
+    if not part.stop:
+        return _read_whole(None, source, part, wanted, sizes)
     return reader.read_csv(
-        source,
-        wanted,
-        block_bytes=sizes.block_bytes,
-        block_rows=sizes.block_rows,
-        span=part if part.stop else None,
+        source, wanted, block_bytes=sizes.block_bytes, block_rows=sizes.block_rows, span=part
     )
 
 
-def _read_gzipped(
-    source: pa.NativeFile, part: Part, wanted: InputColumns, sizes: Sizes
+def _read_whole(
+    codec: Codec | None, source: pa.NativeFile, part: Part, wanted: InputColumns, sizes: Sizes
 ) -> Iterator[ParsedRows]:
-    """Reads the whole file, after checking that it is intact."""
-    compressed.check(source)
+    """Reads the whole file, whatever its name says it is compressed with."""
+    text = open_text(source, wanted.dialect, codec)
+    return reader.read_csv(
+        text.stream,
+        dataclasses.replace(wanted, dialect=text.dialect),
+        block_bytes=sizes.block_bytes,
+        block_rows=sizes.block_rows,
+    )
+
+
+def _divides(source: pa.NativeFile, wanted: InputColumns) -> bool:
+    """Checks the header of a file whose bytes are its text, so that they can be divided."""
+    if not is_plain(source, wanted.dialect):
+        return False
     source.seek(0)
-    with compressed.refused():
-        yield from _read(compressed.unzipped(source), part, wanted, sizes)
+    reader.find_header(source, wanted)
+    return True
 
 
 CSV = Format(
     name="csv",
     suffixes=(".csv",),
     read=_read,
-    check_header=reader.find_header,
+    divides=_divides,
     together=Together(plain.load, plain.combine),
 )
-GZIPPED_CSV = Format(name="csv.gz", suffixes=(".csv.gz",), read=_read_gzipped)
+COMPRESSED_CSV = tuple(
+    Format(
+        name=f"csv{codec.suffix}",
+        suffixes=(f".csv{codec.suffix}",),
+        read=functools.partial(_read_whole, codec),
+    )
+    for codec in CODECS
+)

@@ -24,7 +24,7 @@ def load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loaded
     if body and not body.endswith(b"\n"):
         body += b"\n"
     # The header may have a quoted name, but not one that spans lines.
-    odd = b'"' in body or not complete_length(header + b"\n")
+    odd = b'"' in body or not complete_length(header + b"\n", wanted.dialect.delimiter_byte)
     odd = odd or b"\n\n" in body or body.startswith((b"\n", b"\r\n"))
     if b"\r" in data:
         odd = odd or b"\n\r\n" in body or data.count(b"\r") != data.count(b"\r\n")

@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from pipelines.reading.csv_files.records import BOM, scan
+from pipelines.reading.csv_files import pieces
+from pipelines.reading.csv_files.records import BOM, COMMA, blank_records, filler_bytes, scan
 from pipelines.reading.formats import Part
 
 _NONE = -1
@@ -31,7 +33,7 @@ class RangeScan:
 
     Attributes:
       first: offset in the file of the byte after its first line end; -1 if it has none.
-      records: how many records begin right after its line ends.
+      records: how many records that aren't blank begin right after its line ends.
       inside: whether it ends inside a quoted field.
     """
 
@@ -47,8 +49,8 @@ class Survey(NamedTuple):
       start: where the range begins.
       outside, inside: what it holds if it begins outside or inside a quoted field; None if the
         latter wasn't scanned.
-      leading: 1 if a record begins at the range's first byte, which only happens at the start of a
-        file without leading blank lines.
+      leading: 1 if a record that isn't blank begins at the range's first byte, which only happens
+        at the start of a file.
     """
 
     start: int
@@ -57,7 +59,7 @@ class Survey(NamedTuple):
     leading: int
 
 
-def survey(stream: BinaryIO, start: int, stop: int, size: int) -> Survey:
+def survey(stream: BinaryIO, start: int, stop: int, size: int, delimiter: bytes = COMMA) -> Survey:
     """Surveys one range of a file.
 
     Args:
@@ -65,41 +67,54 @@ def survey(stream: BinaryIO, start: int, stop: int, size: int) -> Survey:
       start: the range's nominal first byte, shifted if necessary so that nothing is cut in two.
       stop: the next range's nominal first byte, shifted likewise.
       size: of the file.
+      delimiter: the byte between fields.
     """
     first, last = _uncut(stream, start, size), _uncut(stream, stop, size)
-    before, data, following = _read(stream, first, last)
-    leading = int(_is_first(stream, first) and data[:1] not in (b"", b"\n", b"\r"))
+    before, data, following = _read(stream, first, last, delimiter)
+    begins = _is_first(stream, first) and data[:1] not in (b"", b"\n", b"\r")
+    leading = _count_filled(data + following, np.zeros(int(begins), np.int64), delimiter)
     # Without a quote, a range that begins inside a field is entirely inside it.
     inside: RangeScan | None = RangeScan(_NONE, 0, True)
-    if b'"' in data:
-        outside, regular = _scan(data, first, following, before)
-        inside = None if regular else _scan(data, first, following, b'"')[0]
-    elif b"\r" in data:
-        outside, _ = _scan(data, first, following, before)
-    else:
-        outside = _scan_plain(data, first, following)
+    outside = None
+    if b'"' not in data and b"\r" not in data:
+        outside = _scan_plain(data, first, following, delimiter)
+    if outside is None:
+        outside, regular = _scan(data, first, following, before, delimiter)
+        if b'"' in data:
+            inside = None if regular else _scan(data, first, following, b'"', delimiter)[0]
     return Survey(first, outside, inside, leading)
 
 
-def scan_quoted(stream: BinaryIO, start: int, stop: int) -> RangeScan:
+def scan_quoted(stream: BinaryIO, start: int, stop: int, delimiter: bytes = COMMA) -> RangeScan:
     """Scans a range that begins inside a quoted field.
 
     Args:
       stream: the uncompressed bytes, seekable.
       start: where its survey begins.
       stop: where the next survey begins.
+      delimiter: the byte between fields.
     """
-    _, data, following = _read(stream, start, stop)
-    return _scan(data, start, following, b'"')[0]
+    _, data, following = _read(stream, start, stop, delimiter)
+    return _scan(data, start, following, b'"', delimiter)[0]
 
 
-def _read(stream: BinaryIO, start: int, stop: int) -> tuple[bytes, bytes, bytes]:
-    """Returns the byte before a range (a line end for the first), its bytes and the byte after."""
+def _read(stream: BinaryIO, start: int, stop: int, delimiter: bytes) -> tuple[bytes, bytes, bytes]:
+    """Returns the byte before a range (a line end for the first), its bytes and what follows.
+
+    What follows is one byte, or more if it takes more to see whether the range's last record is
+    blank; empty at the end of the file.
+    """
     first = _is_first(stream, start)
     stream.seek(start if first else start - 1)
     before = b"\n" if first else stream.read(1)
     data = stream.read(stop - start) if stop > start else b""
-    return before, data, stream.read(1)
+    following, filler = stream.read(1), filler_bytes(delimiter)
+    while following and not following.strip(filler) and len(following) <= pieces.MAX_RECORD_BYTES:
+        more = stream.read(len(following))
+        if not more:
+            break
+        following += more
+    return before, data, following
 
 
 def assign_rows(
@@ -135,36 +150,56 @@ def assign_rows(
             yield Part(start, stop, first_row, next_row - first_row)
 
 
-def _scan(data: bytes, offset: int, following: bytes, prefix: bytes) -> tuple[RangeScan, bool]:
+def _scan(
+    data: bytes, offset: int, following: bytes, prefix: bytes, delimiter: bytes
+) -> tuple[RangeScan, bool]:
     """Scans a range after a prefix byte that puts the scanner into its starting state.
 
     Returns:
       The scan, and whether most quotes are well placed (`Scan.regular`).
     """
-    ends, inside, regular = scan(prefix + data)
+    ends, inside, regular = scan(prefix + data, delimiter)
     # The prefix itself may be a line end, which belongs to the preceding range.
     ends = ends[1:] - 1 if len(ends) and ends[0] == 0 else ends - 1
-    # A line end that another follows, or the file's end, begins no record.
-    octets = np.frombuffer(data, np.uint8)
-    last = len(ends) > 0 and ends[-1] == len(data) - 1
-    after = octets[(ends[:-1] if last else ends) + 1]
-    records = int(np.count_nonzero((after != _LF) & (after != _CR)))
-    records += int(last and following not in (b"", b"\n", b"\r"))
+    records = _count_filled(data + following, ends + 1, delimiter)
     first = offset + int(ends[0]) + 1 if len(ends) else _NONE
     return RangeScan(first, records, inside), regular
 
 
-def _scan_plain(data: bytes, offset: int, following: bytes) -> RangeScan:
-    """Equivalent of `_scan` for bytes without quotes or CRs, which only counts."""
+def _count_filled(data: bytes, starts: npt.NDArray[np.int64], delimiter: bytes) -> int:
+    """Counts the records that aren't blank, given where lines begin."""
+    octets = np.frombuffer(data, np.uint8)
+    starts = starts[starts < len(octets)]
+    # A line end that another follows, or the file's end, begins no record.
+    starts = starts[(octets[starts] != _LF) & (octets[starts] != _CR)]
+    blank = blank_records(data, starts, pieces.MAX_RECORD_BYTES, delimiter)
+    return len(starts) - int(np.count_nonzero(blank))
+
+
+def _scan_plain(data: bytes, offset: int, following: bytes, delimiter: bytes) -> RangeScan | None:
+    """Equivalent of `_scan` for bytes without quotes or CRs, which only counts.
+
+    Returns:
+      The scan; None if there may be blank records.
+    """
     octets, records = np.frombuffer(data, np.uint8), 0
+    # No field begins with a byte up to the comma, except an empty one.
+    most, other = ord(COMMA), ord(delimiter)
     # In pieces that fit in the CPU cache, each with one byte of the next.
     for start in range(0, len(octets), _PIECE):
-        ends = octets[start : start + _PIECE + 1] == _LF
+        piece = octets[start : start + _PIECE + 1]
+        ends = piece == _LF
         # A line end that another follows, or the file's end, begins no record.
         doubled = np.count_nonzero(ends[:-1] & ends[1:])
+        low = piece <= most if other <= most else (piece <= most) | (piece == other)
+        if np.count_nonzero(ends[:-1] & low[1:]) != doubled:
+            return None
         records += int(np.count_nonzero(ends[:_PIECE]) - doubled)
-    if data.endswith(b"\n") and following in (b"", b"\n", b"\r"):
-        records -= 1
+    if data.endswith(b"\n"):
+        if following and following[0] not in b"\n\r" and following[0] in filler_bytes(delimiter):
+            return None
+        if following[:1] in (b"", b"\n", b"\r"):
+            records -= 1
     first = data.find(b"\n")
     return RangeScan(offset + first + 1 if first >= 0 else _NONE, records, False)
 

@@ -7,8 +7,11 @@ but never affects its neighbours.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import dataclasses
 import io
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -18,8 +21,16 @@ import pyarrow.csv as pa_csv
 
 from penguin_model import validate
 from pipelines.errors import ReconcileError
+from pipelines.reading.csv_files import pieces
 from pipelines.reading.csv_files.pieces import by_rows, longer_than, whole_records, with_header
-from pipelines.reading.csv_files.records import BOM, LazyRecords, Records, find_records
+from pipelines.reading.csv_files.records import (
+    BOM,
+    LazyRecords,
+    Records,
+    drop_blank,
+    find_records,
+)
+from pipelines.reading.dialect import Dialect
 from pipelines.reading.encoding import from_latin_1, show_bytes, undecodable_rows
 from pipelines.reading.formats import Part
 from pipelines.reading.rows import Broken, InputColumns, ParsedRows, Reject
@@ -30,9 +41,10 @@ from pipelines.reading.unreadable import UnreadableFile, check_columns
 _HEADER_BYTES = 64 << 10
 # Bytes that one pyarrow thread parses at a time.
 _PARSE_BYTES = 1 << 20
-# A longer record isn't an observation but most likely an unclosed quote. At least a block.
-MAX_RECORD_BYTES = 8 << 20
 _MOST_COLUMNS = 1 << 17
+# The delimiters to try on a header that lacks a column.
+_DELIMITERS = ",;\t|"
+_DECIMAL_COMMA = re.compile(rb"(?<![0-9,.])[0-9]+,[0-9]+(?![0-9,.])")
 
 
 def read_csv(
@@ -58,29 +70,32 @@ def read_csv(
     Raises:
       UnreadableFile: there is no usable header, or the bytes aren't CSV.
     """
-    most = max(MAX_RECORD_BYTES, block_bytes)
+    most = max(pieces.MAX_RECORD_BYTES, block_bytes)
+    delimiter = wanted.dialect.delimiter_byte
     body: bytes | None
     if span is None or span.start == 0:
         limit = None if span is None else span.stop
-        pieces = whole_records(stream, block_bytes, limit, most, at_start=True)
-        header, body = read_header(with_header(pieces, most), wanted)
+        records = whole_records(
+            stream, block_bytes, limit, most, delimiter=delimiter, at_start=True
+        )
+        header, body = read_header(with_header(records, delimiter), wanted)
         row = 0
     else:
         header, body, row = find_header(stream, wanted), b"", span.first_row
         stream.seek(span.start)
-        pieces = whole_records(stream, block_bytes, span.stop - span.start, most)
+        size = span.stop - span.start
+        records = whole_records(stream, block_bytes, size, most, delimiter=delimiter)
     while True:
         if body is None:
             yield _too_long(header, wanted, row, most)
             row += 1
-        for part in by_rows(body or b"", block_rows):
-            # Blank lines don't count as rows, and pyarrow refuses bytes that hold nothing else.
-            if part[0] not in b"\r\n" or part.strip(b"\r\n"):
-                block = _parse(part, header, wanted, row)
+        for part in by_rows(body or b"", block_rows, delimiter):
+            block = _parse(part, header, wanted, row)
+            if block is not None:
                 yield block
                 row += block.rows_read
         try:
-            body = next(pieces)
+            body = next(records)
         except StopIteration:
             return
 
@@ -91,9 +106,10 @@ def find_header(stream: BinaryIO, wanted: InputColumns) -> list[str]:
     Raises:
       UnreadableFile: there is no usable header, or a required column is missing.
     """
-    most = max(MAX_RECORD_BYTES, _HEADER_BYTES)
-    pieces = whole_records(stream, _HEADER_BYTES, None, most, at_start=True)
-    return read_header(with_header(pieces, most), wanted)[0]
+    most = max(pieces.MAX_RECORD_BYTES, _HEADER_BYTES)
+    delimiter = wanted.dialect.delimiter_byte
+    records = whole_records(stream, _HEADER_BYTES, None, most, delimiter=delimiter, at_start=True)
+    return read_header(with_header(records, delimiter), wanted)[0]
 
 
 def read_header(piece: bytes, wanted: InputColumns) -> tuple[list[str], bytes]:
@@ -105,24 +121,50 @@ def read_header(piece: bytes, wanted: InputColumns) -> tuple[list[str], bytes]:
     Raises:
       UnreadableFile: the header isn't usable, or a required column is missing.
     """
-    if not piece.strip():
+    if not piece:
         raise UnreadableFile("the file is empty: it has no header")
-    if piece[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UnreadableFile("the file is UTF-16; save it as UTF-8")
-    records = find_records(piece)
+    delimiter = wanted.dialect.delimiter
+    records = find_records(piece, wanted.dialect.delimiter_byte)
     try:
         text = records.raw(0).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UnreadableFile("the header is not UTF-8 text; is this a CSV file?") from error
     if "\0" in text:
-        raise UnreadableFile("the header has NUL bytes; is this a CSV file?")
-    if text.count(",") >= _MOST_COLUMNS:
+        raise UnreadableFile(
+            "the header has NUL bytes; is this a CSV file? If it is UTF-16 without a byte-order "
+            "mark, save it as UTF-8"
+        )
+    if text.count(delimiter) >= _MOST_COLUMNS:
         raise UnreadableFile(
             f"the header has more than {_MOST_COLUMNS:,} columns; is this a CSV file?"
         )
-    header = [name.strip() for name in _fields(text)]
-    check_columns(header, wanted)
-    return header, piece[records.starts[1] :] if len(records) > 1 else b""
+    header = [name.strip() for name in _fields(text, delimiter)]
+    body = piece[records.starts[1] :] if len(records) > 1 else b""
+    try:
+        check_columns(header, wanted)
+    except UnreadableFile as error:
+        hint = _what_else(text, body, wanted)
+        raise UnreadableFile(f"{error}{hint}", reason=error.reason, column=error.column) from error
+    return header, body
+
+
+def _what_else(header: str, body: bytes, wanted: InputColumns) -> str:
+    """Says what a file may be if its header lacks a column."""
+    if header.startswith("<"):
+        return "; it looks like a web page or XML; is this a CSV file?"
+    if header.startswith(("{", "[")):
+        return "; it looks like JSON; convert it to CSV or Parquet"
+    for delimiter in _DELIMITERS:
+        names = [name.strip() for name in _fields(header, delimiter)]
+        if delimiter == wanted.dialect.delimiter or len(names) < 2:
+            continue
+        dialect = Dialect(delimiter)
+        with contextlib.suppress(UnreadableFile):
+            check_columns(names, dataclasses.replace(wanted, dialect=dialect))
+            if _DECIMAL_COMMA.search(body[:_HEADER_BYTES]) and delimiter != ",":
+                dialect = Dialect(delimiter, ",")
+            return f"; its fields are not separated by {wanted.dialect.name}: give {dialect.flags}"
+    return ""
 
 
 def _too_long(header: list[str], wanted: InputColumns, row: int, most: int) -> ParsedRows:
@@ -140,18 +182,39 @@ def _too_long(header: list[str], wanted: InputColumns, row: int, most: int) -> P
     )
 
 
-def _parse(data: bytes, header: list[str], wanted: InputColumns, first_row: int) -> ParsedRows:
+def _parse(
+    data: bytes, header: list[str], wanted: InputColumns, first_row: int
+) -> ParsedRows | None:
+    """Parses whole records; returns None if all of them are blank."""
+    # pyarrow refuses bytes that hold nothing but blank lines.
+    if data[0] in b"\r\n" and not data.strip(b"\r\n"):
+        return None
     try:
         table = parse_fast(data, header, wanted)
     except pa.ArrowInvalid:
+        table = None
+    delimiter = wanted.dialect.delimiter_byte
+    # A blank row has no value or the wrong number of fields, so most data needn't be searched.
+    if table is None or _may_be_blank(table, wanted):
+        filled = drop_blank(data, delimiter)
+        if filled is not data:
+            return _parse(filled, header, wanted, first_row) if filled else None
+    if table is None:
         return _parse_exact(data, header, wanted, first_row)
-    records = LazyRecords(data)
+    records = LazyRecords(data, delimiter)
+    count = table.num_rows
 
     def raw(positions: Sequence[int]) -> list[str | None]:
-        return [show_bytes(records.get(table.num_rows).raw(position)) for position in positions]
+        return [show_bytes(records.get(count).raw(position)) for position in positions]
 
-    rows = np.arange(first_row, first_row + table.num_rows, dtype=np.int64)
-    return ParsedRows(columns=_arrays(table), rows=rows, raw=raw)
+    rows = np.arange(first_row, first_row + count, dtype=np.int64)
+    return ParsedRows(columns=_arrays(table), rows=rows, raw=raw, dialect=wanted.dialect)
+
+
+def _may_be_blank(table: pa.Table, wanted: InputColumns) -> bool:
+    """Whether there may be rows in which every feature is missing."""
+    numbers = [name for name in wanted.feature_names if name not in wanted.passthrough]
+    return all(table.column(name).null_count for name in numbers)
 
 
 def parse_fast(data: bytes, header: list[str], wanted: InputColumns) -> pa.Table:
@@ -169,14 +232,14 @@ def parse_fast(data: bytes, header: list[str], wanted: InputColumns) -> pa.Table
     types = dict.fromkeys(wanted.in_file(header), pa.binary())
     types |= dict.fromkeys(wanted.feature_names, pa.float64())
     types |= dict.fromkeys(wanted.passthrough, pa.string())
-    return _read_csv(data, header, types, None)
+    return _read_csv(data, header, types, wanted.dialect, None)
 
 
 def _parse_exact(
     data: bytes, header: list[str], wanted: InputColumns, first_row: int
 ) -> ParsedRows:
     """Parses every required column as bytes, setting aside rows that still fail."""
-    records = find_records(data)
+    records = find_records(data, wanted.dialect.delimiter_byte)
     wrong: list[int] = []
 
     def set_aside(row: Any) -> str:
@@ -202,7 +265,7 @@ def _parse_exact(
         return [
             _bad_encoding(records, place, undecodable[place], first_row)
             if place in undecodable
-            else _wrong_field_count(records, place, header, first_row)
+            else _wrong_field_count(records, place, header, wanted.dialect, first_row)
             for place in broken[list(positions)].tolist()
         ]
 
@@ -219,6 +282,7 @@ def _parse_exact(
         rows=kept.astype(np.int64) + first_row,
         raw=raw,
         broken=Broken(broken + first_row, explain),
+        dialect=wanted.dialect,
     )
 
 
@@ -232,12 +296,16 @@ def _parse_bytes(
     except UnicodeDecodeError:
         # pyarrow doesn't pass rows that aren't UTF-8 to a handler, so map each byte to a character.
         data = data.decode("latin-1").encode("utf-8")
-        table = _read_csv(data, header, dict.fromkeys(names, pa.string()), handler)
+        types = dict.fromkeys(names, pa.string())
+        table = _read_csv(data, header, types, wanted.dialect, handler)
         return {name: from_latin_1(array) for name, array in _arrays(table).items()}
-    return _arrays(_read_csv(data, header, dict.fromkeys(names, pa.binary()), handler))
+    types = dict.fromkeys(names, pa.binary())
+    return _arrays(_read_csv(data, header, types, wanted.dialect, handler))
 
 
-def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], handler: Any) -> Any:
+def _read_csv(
+    data: bytes, header: list[str], types: dict[str, pa.DataType], dialect: Dialect, handler: Any
+) -> Any:
     # pyarrow numbers rows for the handler only when reading with a single thread.
     threads = handler is None
     if data.startswith(BOM):
@@ -252,13 +320,16 @@ def _read_csv(data: bytes, header: list[str], types: dict[str, pa.DataType], han
             column_names=header,
         ),
         parse_options=pa_csv.ParseOptions(
-            newlines_in_values=b'"' in data, invalid_row_handler=handler
+            delimiter=dialect.delimiter,
+            newlines_in_values=b'"' in data,
+            invalid_row_handler=handler,
         ),
         convert_options=pa_csv.ConvertOptions(
             column_types=types,
             include_columns=list(types),
             null_values=list(validate.NULL_SPELLINGS),
             strings_can_be_null=False,
+            decimal_point=dialect.decimal,
         ),
     )
 
@@ -275,10 +346,10 @@ def _empty(table: pa.Table, name: str) -> pa.Array:
 
 
 def _wrong_field_count(
-    records: Records, position: int, header: list[str], first_row: int
+    records: Records, position: int, header: list[str], dialect: Dialect, first_row: int
 ) -> Reject:
     raw = records.raw(position)
-    found = len(_fields(raw.decode("latin-1")))
+    found = len(_fields(raw.decode("latin-1"), dialect.delimiter))
     return Reject(
         source_row=first_row + position,
         reason=validate.WRONG_FIELD_COUNT,
@@ -288,10 +359,10 @@ def _wrong_field_count(
     )
 
 
-def _fields(record: str) -> list[str]:
+def _fields(record: str, delimiter: str) -> list[str]:
     # A field may be as long as a record, which is bounded; the csv module's limit is lower.
     csv.field_size_limit(max(csv.field_size_limit(), len(record)))
-    return next(csv.reader(io.StringIO(record, newline="")))
+    return next(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter))
 
 
 def _bad_encoding(records: Records, position: int, column: str, first_row: int) -> Reject:

@@ -3,12 +3,18 @@
 The grammar is that of pyarrow and Python's csv module: a quote opens a quoted field only at the
 start of a field; inside one, a doubled quote represents one quote; elsewhere a quote is an ordinary
 character. Records end at LF, CRLF or CR outside quotes; blank lines don't count as records.
+
+Spreadsheets write blank rows as nothing but delimiters. `drop_blank` and `blank_records` find them,
+since they don't count either: all their fields are empty once trimmed, quoted or not. Nor does the
+Ctrl-Z that ends a DOS file.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +23,12 @@ import numpy.typing as npt
 from pipelines.errors import ReconcileError
 
 BOM = b"\xef\xbb\xbf"
-_LF, _CR, _QUOTE, _COMMA = b'\n\r",'
+COMMA = b","
+_LF, _CR, _QUOTE = b'\n\r"'
 # How many quotes to check together if some are stray; even.
 _RUN = 256
-# The bytes that may adjoin the outer side of a quote that opens or closes a field.
-_BORDERS = np.zeros(256, np.bool_)
-_BORDERS[[_COMMA, _LF, _CR, _QUOTE]] = True
+# How many bytes of each record to check together for being blank.
+_PREFIX = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,44 +68,46 @@ class Scan(NamedTuple):
     regular: bool
 
 
-def complete_length(data: bytes) -> int:
+def complete_length(data: bytes, delimiter: bytes = COMMA) -> int:
     """Returns the length of the longest prefix that ends with a record's line end; 0 if none does.
 
     Args:
       data: bytes that begin at the start of a record. A CR at the very end doesn't count, as an LF
         may follow it.
+      delimiter: the byte between fields.
     """
-    return complete_lengths(data)[1]
+    return complete_lengths(data, delimiter)[1]
 
 
-def complete_lengths(data: bytes) -> tuple[int, int]:
+def complete_lengths(data: bytes, delimiter: bytes = COMMA) -> tuple[int, int]:
     """Returns the lengths of the shortest and the longest such prefix; 0, 0 if there is none."""
     if b'"' not in data:
         last = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
         first = data.find(b"\n", 0, last) + 1 or last
         return data.find(b"\r", 0, max(first - 2, 0)) + 1 or first, last
-    ends = line_ends(data)
+    ends = line_ends(data, delimiter)
     ends = ends[: len(ends) - 1] if len(ends) and data[ends[-1] :] == b"\r" else ends
     return (int(ends[0]) + 1, int(ends[-1]) + 1) if len(ends) else (0, 0)
 
 
-def state_after(data: bytes) -> bytes:
+def state_after(data: bytes, delimiter: bytes = COMMA) -> bytes:
     """Returns a few bytes that put the scanner into the same state as an unfinished record.
 
     Args:
       data: the beginning of a record, without its line end.
+      delimiter: the byte between fields.
     """
     text = data.removesuffix(b"\r")
     body = text.rstrip(b'"')
     # The last quotes may close the field or be doubled, depending on the next byte.
     quotes = len(text) - len(body)
-    prefix = b'"' if scan(body).inside else body[-1:]
+    prefix = b'"' if scan(body, delimiter).inside else body[-1:]
     return prefix + b'"' * (quotes and 2 - quotes % 2) + data[len(text) :]
 
 
-def find_records(data: bytes) -> Records:
+def find_records(data: bytes, delimiter: bytes = COMMA) -> Records:
     """Finds all records of complete CSV bytes; the last one doesn't need a line end."""
-    ends = line_ends(data)
+    ends = line_ends(data, delimiter)
     starts = np.concatenate([np.zeros(1, np.int64), ends + 1])
     stops = np.concatenate([ends, np.array([len(data)], np.int64)])
     octets = np.frombuffer(data, np.uint8)
@@ -111,12 +119,92 @@ def find_records(data: bytes) -> Records:
     return Records(data, starts[filled], stops[filled])
 
 
-def line_ends(data: bytes) -> npt.NDArray[np.int64]:
+def blank_records(
+    data: bytes, starts: npt.NDArray[np.int64], most: int, delimiter: bytes = COMMA
+) -> npt.NDArray[np.bool_]:
+    """Finds the records whose fields are all empty.
+
+    Args:
+      data: the bytes.
+      starts: int64 ``[n]``, where records begin.
+      most: maximum bytes of a record, including its line end; a longer one isn't blank.
+      delimiter: the byte between fields.
+
+    Returns:
+      bool ``[n]``.
+    """
+    octets = np.frombuffer(data, np.uint8)
+    filler = _members(filler_bytes(delimiter))
+    line_end = _members(b"\n\r")
+    # Hardly any record begins like a blank one for more than a byte or two.
+    begun, ended = np.arange(len(starts)), [np.empty(0, np.int64)]
+    for offset in range(_PREFIX):
+        places = starts[begun] + offset
+        begun_ends = places >= len(octets)
+        found = octets[np.where(begun_ends, 0, places)] if len(octets) else places
+        begun_ends |= line_end[found]
+        ended.append(begun[begun_ends])
+        begun = begun[~begun_ends & filler[found]]
+    blank = np.zeros(len(starts), np.bool_)
+    is_blank = _blank_record(delimiter).match
+    for position in np.concatenate([*ended, begun]).tolist():
+        record = is_blank(data, starts[position])
+        blank[position] = record is not None and record.end() - record.start() <= most
+    return blank
+
+
+def drop_blank(data: bytes, delimiter: bytes = COMMA) -> bytes:
+    """Returns complete CSV bytes without their blank records; the same object if there are none."""
+    starts = find_records(data, delimiter).starts
+    blank = blank_records(data, starts, len(data), delimiter)
+    if not blank.any():
+        return data
+    sizes = np.diff(np.append(starts, len(data)))
+    lead = int(starts[0])
+    return np.frombuffer(data, np.uint8)[lead:][np.repeat(~blank, sizes)].tobytes()
+
+
+def skip_blank(data: bytes, delimiter: bytes = COMMA) -> bytes:
+    """Returns complete CSV bytes from the first record that isn't blank on."""
+    found = _blank_beginning(delimiter).match(data)
+    return data[found.end() :] if found else data
+
+
+def filler_bytes(delimiter: bytes) -> bytes:
+    """The bytes that a blank record may consist of."""
+    return b' \t"\x1a' + delimiter
+
+
+@functools.cache
+def _blank_record(delimiter: bytes) -> re.Pattern[bytes]:
+    return re.compile(_blank_pattern(delimiter) + rb"(?:\r?\n|\r|\Z)")
+
+
+@functools.cache
+def _blank_beginning(delimiter: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"(?:" + _blank_pattern(delimiter) + rb"(?:[\r\n]++|\Z))*+")
+
+
+def _blank_pattern(delimiter: bytes) -> bytes:
+    space = rb"[ \t]*+" if delimiter != b"\t" else rb" *+"
+    field = rb'(?:"[ \t]*+")?+' + space
+    return rb"(?:\x1a|" + field + rb"(?:" + re.escape(delimiter) + field + rb")*+)"
+
+
+@functools.cache
+def _members(values: bytes) -> npt.NDArray[np.bool_]:
+    """Bool ``[256]``: which bytes are among the given ones."""
+    found = np.zeros(256, np.bool_)
+    found[list(values)] = True
+    return found
+
+
+def line_ends(data: bytes, delimiter: bytes = COMMA) -> npt.NDArray[np.int64]:
     """Returns the position of the last byte of every line end outside quoted fields, ascending."""
-    return scan(data).ends
+    return scan(data, delimiter).ends
 
 
-def scan(data: bytes) -> Scan:
+def scan(data: bytes, delimiter: bytes = COMMA) -> Scan:
     """Finds the line ends of bytes that begin outside quotes."""
     octets = np.frombuffer(data, np.uint8)
     ends = _positions(octets, _LF)
@@ -130,9 +218,9 @@ def scan(data: bytes) -> Scan:
     if b'"' not in data:
         return Scan(ends, inside=False, regular=True)
     quotes = _positions(octets, _QUOTE)
-    regular = _is_regular(octets, quotes)
+    regular = _is_regular(octets, quotes, delimiter)
     if not regular:
-        quotes, regular = _structural_quotes(data, octets, quotes)
+        quotes, regular = _structural_quotes(data, octets, quotes, delimiter)
     inside = len(quotes) % 2 == 1
     if not _stay_in_lines(quotes, ends):
         # A line end after an even number of quotes is outside quoted fields.
@@ -144,18 +232,22 @@ def _positions(octets: npt.NDArray[np.uint8], value: int) -> npt.NDArray[np.int6
     return np.flatnonzero(octets == value)
 
 
-def _is_regular(octets: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64]) -> bool:
+def _is_regular(
+    octets: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64], delimiter: bytes
+) -> bool:
     """Whether each quote opens, closes or doubles as in RFC 4180, which makes counting exact."""
+    # What may adjoin the outer side of a quote that opens or closes a field.
+    borders = _members(b'\n\r"' + delimiter)
     opening, closing = quotes[0::2], quotes[1::2]
     before = octets[np.maximum(opening - 1, 0)]
-    opens = (opening == 0) | _BORDERS[before]
+    opens = (opening == 0) | borders[before]
     # A quote after a quote opens nothing unless the two are a doubled one.
     doubled = before[1:] == _QUOTE
     opens[1:] &= ~doubled | (opening[1:] - 1 == closing[: len(opening) - 1])
     if len(opens) and before[0] == _QUOTE and opening[0] != 0:
         return False
     after = octets[np.minimum(closing + 1, len(octets) - 1)]
-    closes = (closing == len(octets) - 1) | _BORDERS[after]
+    closes = (closing == len(octets) - 1) | borders[after]
     return bool(opens.all() and closes.all())
 
 
@@ -177,7 +269,10 @@ def _stay_in_lines(quotes: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -
 
 
 def _structural_quotes(
-    data: bytes, octets: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64]
+    data: bytes,
+    octets: npt.NDArray[np.uint8],
+    quotes: npt.NDArray[np.int64],
+    delimiter: bytes,
 ) -> tuple[npt.NDArray[np.int64], bool]:
     """Finds the quotes that open and close fields, if some do neither.
 
@@ -195,20 +290,21 @@ def _structural_quotes(
             # Don't cut a doubled quote in two.
             stop += 2
         run = quotes[start:stop]
-        if len(run) and len(run) % 2 == 0 and _is_regular(octets, run):
+        if len(run) and len(run) % 2 == 0 and _is_regular(octets, run, delimiter):
             whole += len(run)
             start = stop
         else:
-            run, start = _one_by_one(data, quotes, start, max(stop, start + 1))
+            run, start = _one_by_one(data, quotes, start, max(stop, start + 1), delimiter)
         found.append(run)
     return np.concatenate(found), 2 * whole > len(quotes)
 
 
 def _one_by_one(
-    data: bytes, quotes: npt.NDArray[np.int64], start: int, stop: int
+    data: bytes, quotes: npt.NDArray[np.int64], start: int, stop: int, delimiter: bytes
 ) -> tuple[npt.NDArray[np.int64], int]:
     """Checks quotes singly, from one outside fields to the first such one at or after `stop`."""
     structural: list[int] = []
+    borders = b"\n\r" + delimiter
     inside = False
     skip = -1
     runs = (quotes[first : first + _RUN].tolist() for first in range(start, len(quotes), _RUN))
@@ -223,7 +319,7 @@ def _one_by_one(
             else:
                 structural.append(quote)
                 inside = False
-        elif quote == 0 or data[quote - 1] in b",\n\r":
+        elif quote == 0 or data[quote - 1] in borders:
             structural.append(quote)
             inside = True
     return np.array(structural, np.int64), len(quotes)
@@ -234,11 +330,12 @@ class LazyRecords:
     """Finds the records of a block once a reject first needs its raw text."""
 
     data: bytes
+    delimiter: bytes = COMMA
     found: Records | None = None
 
     def get(self, expected: int) -> Records:
         if self.found is None:
-            self.found = find_records(self.data)
+            self.found = find_records(self.data, self.delimiter)
             if len(self.found) != expected:
                 raise ReconcileError(f"{len(self.found)} records, but {expected} parsed")
         return self.found

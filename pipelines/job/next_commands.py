@@ -1,0 +1,47 @@
+"""The commands that are worth running after a run, for a person or a script to run as they are."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+
+from pipelines import storage
+from pipelines.runs.layout import Layout
+
+# How to reach the output root again. A command is printed and logged, so keys aren't among them.
+_FILESYSTEM_FLAGS = (
+    "s3_endpoint_url", "s3_region_name", "s3_api_version", "s3_verify", "s3_disable_ssl",
+    "blob_service_endpoint", "azure_managed_identity_client_id",
+    "hdfs_host", "hdfs_port", "hdfs_user", "hdfs_full_urls",
+    "project", "impersonate_service_account",
+)  # fmt: skip
+
+
+def report_command(paths: Layout, values: argparse.Namespace) -> str:
+    """The command that writes the page on a run.
+
+    Args:
+      paths: where the run is.
+      values: the flags of the run.
+    """
+    flags = ["--output", paths.output, "--run_id", paths.run_id]
+    if storage.local_path(paths.output) is None:
+        given = {name: getattr(values, name, None) for name in _FILESYSTEM_FLAGS}
+        flags += [
+            f"--{name}" if value is True else f"--{name}={value}"
+            for name, value in given.items()
+            if value
+        ]
+    return shlex.join([*_program("penguin-report", "pipelines.report"), *flags])
+
+
+def _program(script: str, module: str) -> list[str]:
+    """A console script if the shell finds this installation's own, otherwise its module."""
+    found = shutil.which(script)
+    own = os.path.join(os.path.dirname(sys.executable), script)
+    if found is not None and os.path.realpath(found) == os.path.realpath(own):
+        return [script]
+    return [sys.executable, "-m", module]
