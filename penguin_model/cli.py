@@ -2,7 +2,7 @@
 
 Names come from files, manifests and other people's models, so a name may contain control sequences.
 `run` keeps them away from the terminal, whatever prints them; `printable` also keeps a name from
-breaking a line in two.
+breaking a line in two. Colours are the exception: `print_coloured` adds them around a text.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import enum
 import errno
 import io
 import logging
@@ -43,6 +44,14 @@ _SHOWN = 3
 _NOT_PLAIN = re.compile(r"[^ -~]")
 _NOT_PLAIN_LINES = re.compile(r"[^\t\n -~]")
 _SHORT = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
+
+
+class Colour(enum.Enum):
+    """Colours of a terminal, by their ANSI numbers."""
+
+    RED = 31
+    GREEN = 32
+    YELLOW = 33
 
 
 def printable(text: str) -> str:
@@ -107,6 +116,15 @@ class _Escaping:
             _silence(self._stream)
             if not self._lossy:
                 raise _UnwrittenError from error
+
+    def write_coloured(self, text: str, colour: Colour | None) -> None:
+        if colour is None or not _shows_colours(self._stream):
+            self.write(text)
+            return
+        with self._noticed():
+            self._stream.write(f"\x1b[{colour.value}m")
+            self.write(text)
+            self._stream.write("\x1b[0m")
 
     def writelines(self, lines: Iterator[str]) -> None:
         for line in lines:
@@ -175,16 +193,17 @@ def note(program: str, message: str) -> None:
     print(f"{program}: note: {printable(message)}", file=sys.stderr)
 
 
-def tell(program: str, what: str, text: str) -> None:
-    """Prints what a command has done, which stays done if this can't be written.
+@contextlib.contextmanager
+def telling(program: str, what: str) -> Iterator[None]:
+    """For printing what a command has done, which stays done if the text can't be written.
 
     Args:
       program: the command's name, for the note that says so.
       what: names the text in that note, such as ``summary``.
-      text: for standard output.
     """
     try:
-        print(text, flush=True)
+        yield
+        sys.stdout.flush()
     except _UnwrittenError as error:
         # Whatever else the command prints there is lost too, after one note.
         sys.stdout = _escaping(io.StringIO())
@@ -200,6 +219,35 @@ def overwrite_line(line: str, *, last: bool) -> None:
     """Replaces the current line of the terminal; the last one stays."""
     stream: Any = sys.stdout
     (stream if isinstance(stream, _Escaping) else _Escaping(stream)).overwrite_line(line, last=last)
+
+
+def print_coloured(
+    text: str, colour: Colour | None, stream: TextIO | None, *, end: str = "\n"
+) -> None:
+    """Prints in a colour if the stream is a terminal that shows it and ``NO_COLOR`` isn't set.
+
+    Args:
+      text: control sequences in it are escaped.
+      colour: None means the terminal's own.
+      stream: None means that the process has no such stream.
+      end: printed after the text, as it is.
+    """
+    if stream is not None:
+        escaping = stream if isinstance(stream, _Escaping) else _Escaping(stream)
+        escaping.write_coloured(text, colour)
+        stream.write(end)
+
+
+def _shows_colours(stream: TextIO) -> bool:
+    # See no-color.org: any value but an empty one counts.
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return wanted and stream.isatty()
+
+
+def _print_error(program: str, message: str, colour: Colour = Colour.RED) -> None:
+    if sys.stderr is not None:
+        print_coloured(f"{program}: error:", colour, sys.stderr, end=" ")
+        print(printable(message), file=sys.stderr)
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -317,7 +365,8 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints what is wrong with the arguments, and exits."""
-        self.exit(2, f"{self.prog}: error: {printable(message)} (see {self.prog} --help)\n")
+        _print_error(self.prog, f"{message} (see {self.prog} --help)")
+        self.exit(2)
 
 
 class _ShowVersions(argparse.Action):
@@ -406,16 +455,18 @@ def _run(program: str, body: Callable[[], int], verbose: bool) -> int:
         if isinstance(error.__cause__, BrokenPipeError):
             return 1
         message, code = f"cannot write to standard output: {_reason(error)}", 1
+        colour = Colour.RED
     except PenguinError as error:
         message, code = str(error), error.exit_code
+        colour = Colour.RED if error.is_failure else Colour.YELLOW
         _report(verbose)
     except Exception as error:
         lines = str(error).strip().splitlines() or [repr(error)]
-        message, code = f"{type(error).__name__}: {lines[0]}", 1
+        message, code, colour = f"{type(error).__name__}: {lines[0]}", 1, Colour.RED
         if not verbose:
             message += " (--verbose shows where)"
         _report(verbose)
-    print(f"{program}: error: {printable(message.strip())}", file=sys.stderr)
+    _print_error(program, message.strip(), colour)
     return code
 
 

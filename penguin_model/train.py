@@ -69,6 +69,8 @@ def train(
         features=features,
         classes=dataset.CLASSES,
         label=dataset.LABEL,
+        label_aliases=dataset.LABEL_ALIASES,
+        class_aliases=dataset.CLASS_ALIASES,
         training=config.for_card(),
         data={
             "file": os.path.basename(config.data),
@@ -186,7 +188,8 @@ def build_parser() -> cli.ArgumentParser:
 
 def say(text: str) -> None:
     """Prints immediately, even into a pipe: training takes a while, and is worth finishing."""
-    cli.tell(PROGRAM, "report", text)
+    with cli.telling(PROGRAM, "report"):
+        print(text, flush=True)
 
 
 def overwrite_line(line: str) -> None:

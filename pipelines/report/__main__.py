@@ -57,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.quiet_libraries(verbose)
         options = _parse_with_filesystems(arguments)
         path = write(options.output, options.run_id, to=options.to, model=options.model)
-        cli.tell(PROGRAM, "page's name", cli.printable(path))
+        with cli.telling(PROGRAM, "page's name"):
+            print(cli.printable(path))
         return 0
 
     return cli.run(PROGRAM, body, verbose=verbose)
