@@ -45,13 +45,14 @@ def flags_of(program: str) -> list[tuple[str, argparse.Action]]:
 def test_each_flag_may_have_underscores_or_dashes(program: str) -> None:
     """Ours and Beam's, with the value in the same argument or the next, which stays as it is."""
     parser: Any = PARSERS[program]
-    spelt = 0
-    for flag, _ in flags_of(program):
+    actions = parser._option_string_actions
+    for flag, action in flags_of(program):
         for name in {flag, f"--{flag[2:].replace('_', '-')}", f"--{flag[2:].replace('-', '_')}"}:
             given = [f"{name}=--a-b_c", name, "a-b_c", "--", name]
-            assert parser.normalize(given) == [f"{flag}=--a-b_c", flag, "a-b_c", "--", name]
-            spelt += name != flag
-    assert spelt > 0
+            joined, alone, *others = parser.normalize(given)
+            assert joined == f"{alone}=--a-b_c"
+            assert actions[alone] is action
+            assert others == ["a-b_c", "--", name]
 
 
 def test_dashes_reach_beam_and_the_runner_as_underscores(
@@ -80,7 +81,12 @@ def test_a_misspelt_flag_is_answered_with_the_right_one(
 
 
 def _required(program: str) -> list[str]:
-    return [f"{flag}=1" for flag, action in flags_of(program) if action.required]
+    required = [f"{flag}=1" for flag, action in flags_of(program) if action.required]
+    return (
+        [*required, f"--input={PROJECT / 'data/observations'}", "--output=/nowhere/out"]
+        if program == "penguin-score"
+        else required
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +122,8 @@ def test_no_flag_takes_a_blank_value(
     for flag, action in flags_of(program):
         if action.nargs == 0 or action.help == argparse.SUPPRESS:
             continue
-        if flag == "--delimiter" and value:
+        # The card says what a measurement may be (test_predict_cli); a delimiter may be a tab.
+        if (flag == "--delimiter" and value) or (program == "penguin-predict" and action.required):
             continue
         for given in ([f"{flag}={value}"], [flag, value]):
             arguments = [*_required(program), *given]
