@@ -139,6 +139,7 @@ class ScoreOptions(PipelineOptions):
             "seconds (default)",
         )
         group.add_argument(
+            "--no-progress",
             "--no_progress",
             dest="progress",
             action="store_false",
