@@ -204,12 +204,12 @@ def build_parser(program: str) -> cli.ArgumentParser:
         prog=program,
         description="Score observation files with a trained Keras model, and publish the run.",
         epilog="All of Beam's own options are accepted too, such as --runner=FlinkRunner or "
-        "--direct_num_workers=2.",
+        "--direct_num_workers=2. Any flag may have dashes instead of underscores: --run-id.",
         examples=[
             f"{program} --input 'incoming/*.csv' --output output --new_only",
             f"{program} --input incoming --output output --max_drift 0.2 --report",
-            f"{program} --input gs://bucket/incoming --output gs://bucket/scored "
-            "--runner DataflowRunner --project …",
+            f"{program} --input incoming --output output --runner FlinkRunner "
+            "--flink_master localhost:8081",
         ],
         exit_codes={
             0: "published, an empty night too; or submitted, where the job isn't waited for",
