@@ -147,16 +147,8 @@ def _describe(format_name: str, found: Described, wanted: InputColumns) -> FileK
     for name in dict.fromkeys((*wanted.columns, *wanted.aliases)):
         source = columns.sources.get(name)
         kind = "" if source is None else str(found.types.get(source, ""))
-        uses.append(
-            ColumnUse(
-                name,
-                source,
-                columns.ways.get(name, ""),
-                kind,
-                likely.get(name),
-                name in wanted.columns,
-            )
-        )
+        way, required = columns.ways.get(name, ""), name in wanted.columns
+        uses.append(ColumnUse(name, source, way, kind, likely.get(name), required))
     read = set(columns.read)
     return FileKind(
         format=format_name,
