@@ -13,13 +13,13 @@ from penguin_model import cli
 from pipelines.errors import RejectsError
 from pipelines.formatting import count
 from pipelines.job.plan import prepare_check
-from pipelines.reading.checking import ColumnUse, Findings, Group, check_files
+from pipelines.reading.checking import IN_PATH, ColumnUse, Findings, Group, check_files
 from pipelines.reading.column_names import ALIAS, CASE, RENAMED
 from pipelines.reading.matching import Matched, choose
 
 # The text shows this many kinds and names; the rest is in the JSON.
 _KINDS, _NAMES = 50, 12
-_WAYS = {RENAMED: "renamed", CASE: "spelled otherwise", ALIAS: "an alias"}
+_WAYS = {RENAMED: "renamed", CASE: "spelled otherwise", ALIAS: "an alias", IN_PATH: "a folder"}
 
 
 def run_check(program: str, values: argparse.Namespace, arguments: Sequence[str]) -> None:

@@ -94,7 +94,7 @@ class ScoreOptions(PipelineOptions):
             default=[],
             metavar="COLUMN",
             help="an input column to copy into the predictions, as text; repeat it, or separate "
-            "several with commas",
+            "several with commas; a file may hold it in its path instead, as in year=2007/a.csv",
         )
         group.add_argument(
             "--check",

@@ -39,7 +39,7 @@ def block(
     arrays = dict(zip(batch.schema.names, map(filterable, batch.columns), strict=True))
     columns = {name: arrays[each] for name, each in found.sources.items() if each in arrays}
     places = np.arange(batch.num_rows)
-    undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})
+    undecodable = undecodable_rows({name: columns[name] for name in found.required})
     broken = np.array(sorted(undecodable), np.int64)
 
     def explain(positions: Sequence[int]) -> list[Reject]:

@@ -22,6 +22,8 @@ from pipelines.reading.unreadable import UnreadableFile
 
 # More kinds than this are only counted.
 MOST_KINDS = 1000
+# How a column was found that isn't in the file, besides the ways of `column_names`.
+IN_PATH = "path"
 _AT_A_TIME = 1000
 
 
@@ -30,7 +32,7 @@ class ColumnUse(NamedTuple):
 
     Attributes:
       name: the job's name.
-      source: the file's column; None if there is none.
+      source: the file's column, or the start of a folder's name; None if there is neither.
       way: how it was found, see `column_names`; empty if it wasn't.
       type: its type; empty if the format has none.
       likely: the file's column that may be meant, if it wasn't found.
@@ -124,6 +126,7 @@ def _check_all(
 
 def check_file(file: InputFile, wanted: InputColumns) -> tuple[FileKind, int]:
     """Returns the kind of a file, and its number of rows or UNKNOWN."""
+    wanted = wanted.of_file(file.path)
     try:
         form = format_of(file)
         with storage.open_input(file.path) as source:
@@ -148,6 +151,8 @@ def _describe(format_name: str, found: Described, wanted: InputColumns) -> FileK
         source = columns.sources.get(name)
         kind = "" if source is None else str(found.types.get(source, ""))
         way, required = columns.ways.get(name, ""), name in wanted.columns
+        if source is None and name in wanted.in_path:
+            source, way = f"{name}=", IN_PATH
         uses.append(ColumnUse(name, source, way, kind, likely.get(name), required))
     read = set(columns.read)
     return FileKind(

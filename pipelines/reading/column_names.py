@@ -34,6 +34,7 @@ class FileColumns:
       sources: the file's column for each that the job reads, by the job's name, with the label last
         if the file has it. Two columns of the job may be the same one of the file.
       ways: how each was found.
+      label: the column of the job that the file needn't have; None if it must have all.
       missing: required columns that the file lacks.
       clashes: columns of the file that are equally good for a required one, by the job's name.
     """
@@ -41,6 +42,7 @@ class FileColumns:
     names: tuple[str, ...]
     sources: Mapping[str, str]
     ways: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    label: str | None = None
     missing: tuple[str, ...] = ()
     clashes: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
@@ -49,10 +51,10 @@ class FileColumns:
         """The columns of the file to read, each once."""
         return tuple(dict.fromkeys(self.sources.values()))
 
-    def only(self, names: Iterable[str]) -> FileColumns:
-        """Leaves out what isn't among the given columns of the job."""
-        sources = {name: self.sources[name] for name in names}
-        return dataclasses.replace(self, sources=sources)
+    @property
+    def required(self) -> dict[str, str]:
+        """The sources without the label, unless it is required too."""
+        return {name: each for name, each in self.sources.items() if name != self.label}
 
     def rename(self, table: pa.Table) -> pa.Table:
         """Converts a table of the columns read to one of the job's columns, with its names."""
@@ -110,7 +112,8 @@ def match_columns(names: Sequence[str], wanted: InputColumns) -> FileColumns:
     For each, the first of these that the file has: the column that `InputColumns.renames` names,
     one of exactly this name, one whose name differs in case or spaces, one with an alias from the
     card. Features and the label never share a column of the file, and one that is renamed is only
-    what it is renamed to. A passthrough column has no aliases, and may be any column.
+    what it is renamed to. A passthrough column has no aliases, and may be any column; one whose
+    value the file's path holds isn't missed.
     """
     of_model = [feature.name for feature in wanted.features]
     if wanted.label is not None and wanted.label not in of_model:
@@ -139,7 +142,10 @@ def match_columns(names: Sequence[str], wanted: InputColumns) -> FileColumns:
         names=tuple(names),
         sources={name: chosen[name][0] for name in clear},
         ways={name: ways[name] for name in clear},
-        missing=tuple(name for name in required if name not in chosen),
+        label=None if wanted.label in required else wanted.label,
+        missing=tuple(
+            name for name in required if name not in chosen and name not in wanted.in_path
+        ),
         clashes={name: chosen[name] for name in required if len(chosen.get(name, ())) > 1},
     )
 

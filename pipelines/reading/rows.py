@@ -14,9 +14,11 @@ import pyarrow as pa
 
 from penguin_model import validate
 from penguin_model.card import Feature, ModelCard
+from penguin_model.names import fold
 from pipelines.datasets import schemas
 from pipelines.monitoring import labels
 from pipelines.reading.dialect import DEFAULT_DIALECT, Dialect
+from pipelines.reading.partitions import partition_values
 
 # How many rejects are made at a time, and the maximum rows and bytes in a batch of them.
 _REJECTS_AT_A_TIME = 256
@@ -40,6 +42,7 @@ class InputColumns:
       class_aliases: other spellings of a class, by class.
       renames: pairs of a column in a file and the name it is read by.
       dialect: how fields and numbers are written in a CSV that doesn't say so itself.
+      in_path: columns that a file may lack, since its path holds their value; see `of_file`.
     """
 
     features: tuple[Feature, ...]
@@ -50,6 +53,7 @@ class InputColumns:
     class_aliases: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     renames: tuple[tuple[str, str], ...] = ()
     dialect: Dialect = DEFAULT_DIALECT
+    in_path: frozenset[str] = frozenset()
 
     @classmethod
     def of_card(
@@ -77,6 +81,25 @@ class InputColumns:
         """The names of all columns that a file must have, passthrough first."""
         names = (*self.passthrough, *(feature.name for feature in self.features))
         return tuple(dict.fromkeys(names))
+
+    def of_file(self, path: str) -> InputColumns:
+        """The columns to read from one file, which may lack those whose value its path holds."""
+        found = self.values_in_path(path)
+        return dataclasses.replace(self, in_path=frozenset(found)) if found else self
+
+    def values_in_path(self, path: str) -> dict[str, str | None]:
+        """The values of columns other than features that folders such as ``year=2007`` hold."""
+        if "=" not in path:
+            return {}
+        values = partition_values(path)
+        folded = {fold(key): value for key, value in values.items()} | values
+        others = [name for name in (*self.passthrough, self.label) if name is not None]
+        found = {}
+        for name in others:
+            key = name if name in values else fold(name)
+            if key in folded and name not in self.feature_names:
+                found[name] = folded[key]
+        return found
 
     @functools.cached_property
     def aliases(self) -> dict[str, tuple[str, ...]]:
@@ -171,11 +194,10 @@ def validate_rows(
     bad: npt.NDArray[np.int64] = np.empty(0, np.int64)
     rows = block.rows
     values: list[npt.NDArray[Any]] = [column.values for column in columns]
-    if wanted.label is not None and wanted.label in block.columns:
-        values.append(
-            labels.to_codes(block.columns[wanted.label], wanted.classes, wanted.class_aliases)
-        )
-    carried = [validate.as_text(block.columns[name]) for name in wanted.passthrough]
+    others = block.columns | _from_path(block, source_file, wanted)
+    if wanted.label is not None and wanted.label in others:
+        values.append(labels.to_codes(others[wanted.label], wanted.classes, wanted.class_aliases))
+    carried = [validate.as_text(others[name]) for name in wanted.passthrough]
     if good is not None:
         bad = np.flatnonzero(~good)
         rows = rows[good]
@@ -194,6 +216,27 @@ def validate_rows(
         ),
     )
     return chunk, rejects
+
+
+def _from_path(
+    block: ParsedRows, source_file: str, wanted: InputColumns
+) -> dict[str, pa.DictionaryArray]:
+    """Columns that the files lack, and whose values their paths hold."""
+    names = [name for name in (*wanted.passthrough, wanted.label) if name is not None]
+    names = [name for name in names if name not in block.columns]
+    if not names:
+        return {}
+    files = block.files
+    if files is None:
+        files = schemas.constant(source_file, len(block.rows))
+    values = [wanted.values_in_path(path) for path in files.dictionary.to_pylist()]
+    return {
+        name: pa.DictionaryArray.from_arrays(
+            files.indices, pa.array([each[name] for each in values], pa.string())
+        )
+        for name in names
+        if all(name in each for each in values)
+    }
 
 
 def _rejects(

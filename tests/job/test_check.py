@@ -152,6 +152,18 @@ def test_files_of_one_kind_are_counted(
     assert "3 files of other kinds, which --summary=json lists" in capsys.readouterr().out
 
 
+def test_columns_in_the_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for year in (2007, 2008):
+        (tmp_path / f"year={year}").mkdir()
+        (tmp_path / f"year={year}/a.csv").write_text(GOOD)
+    code, found = checked(capsys, "--input", tmp_path, "--passthrough", "year")
+    assert code == 0
+    (kind,) = found["kinds"]
+    assert (kind["files"], kind["columns"][0]["source"], kind["columns"][0]["way"]) == (
+        2, "year=", "path",
+    )  # fmt: skip
+
+
 def test_what_cannot_be_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.csv").write_text(GOOD)
     for flags, complaint in {

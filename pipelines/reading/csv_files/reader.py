@@ -208,8 +208,9 @@ def _parse(
 
 def _may_be_blank(table: pa.Table, wanted: InputColumns) -> bool:
     """Whether there may be rows in which every feature is missing."""
-    numbers = [name for name in wanted.feature_names if name not in wanted.passthrough]
-    return all(table.column(name).null_count for name in numbers)
+    columns = [table.column(name) for name in wanted.feature_names]
+    # A feature that is passed through is text.
+    return all(column.null_count for column in columns if pa.types.is_floating(column.type))
 
 
 def parse_fast(data: bytes, header: FileColumns, wanted: InputColumns) -> pa.Table:
@@ -226,7 +227,8 @@ def parse_fast(data: bytes, header: FileColumns, wanted: InputColumns) -> pa.Tab
     # Labels are bytes, so that none makes a row fail. Features carried along keep their text.
     types = dict.fromkeys(header.read, pa.binary())
     types |= {header.sources[name]: pa.float64() for name in wanted.feature_names}
-    types |= {header.sources[name]: pa.string() for name in wanted.passthrough}
+    carried = [header.sources[name] for name in wanted.passthrough if name in header.sources]
+    types |= dict.fromkeys(carried, pa.string())
     return _read_csv(data, header, types, wanted.dialect, None)
 
 
@@ -251,7 +253,7 @@ def _parse_exact(
     undecodable = {
         int(kept[position]): name
         for position, name in undecodable_rows(
-            {name: columns[name] for name in wanted.columns}
+            {name: columns[name] for name in header.required}
         ).items()
     }
     broken = np.array(sorted([*wrong, *undecodable]), np.int64)
@@ -273,7 +275,7 @@ def _parse_exact(
         return [show_bytes(records.raw(int(kept[position]))) for position in positions]
 
     return ParsedRows(
-        columns=columns | {name: columns[name].cast(pa.string()) for name in wanted.columns},
+        columns=columns | {name: columns[name].cast(pa.string()) for name in header.required},
         rows=kept.astype(np.int64) + first_row,
         raw=raw,
         broken=Broken(broken + first_row, explain),
