@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -167,14 +168,13 @@ def _levels(
     yield RENAMED, renamed
     yield EXACT, by_name
     by_fold = by_fold or _by_fold(names)
-    known = {**dict.fromkeys(wanted.columns, ()), **wanted.aliases}
-    yield CASE, {name: by_fold.get(fold(name), []) for name in known}
-    folded = {name: dict.fromkeys(map(fold, aliases)) for name, aliases in known.items()}
+    folded = wanted.folded.items()
+    yield CASE, {name: by_fold.get(key, ()) for name, (key, _) in folded}
     yield (
         ALIAS,
         {
-            name: [each for alias in aliases for each in by_fold.get(alias, [])]
-            for name, aliases in folded.items()
+            name: [each for alias in aliases for each in by_fold.get(alias, ())]
+            for name, (_, aliases) in folded
         },
     )
 
@@ -217,7 +217,7 @@ def suggest(found: FileColumns, wanted: InputColumns) -> dict[str, str]:
     free = [
         name
         for name in dict.fromkeys(found.names[:_COMPARED])
-        if name not in used and len(name) <= 2 * _LONGEST
+        if name not in used and _can_be_typed(name)
     ]
     scores = sorted(
         (
@@ -236,15 +236,20 @@ def suggest(found: FileColumns, wanted: InputColumns) -> dict[str, str]:
 
 
 def _likeness(column: str, spellings: Iterable[str]) -> float:
-    matcher = difflib.SequenceMatcher(autojunk=False, b=_letters(column))
-    best = 0.0
-    for spelling in dict.fromkeys(map(_letters, spellings)):
-        matcher.set_seq1(spelling)
-        if matcher.real_quick_ratio() > best and matcher.quick_ratio() > best:
-            best = max(best, matcher.ratio())
-    return best
+    letters = _letters(column)
+    return max(_ratio(letters, each) for each in dict.fromkeys(map(_letters, spellings)))
 
 
+# Many files of a night have the same wrong header.
+@functools.lru_cache(maxsize=1 << 14)
+def _ratio(first: str, second: str) -> float:
+    matcher = difflib.SequenceMatcher(None, first, second, autojunk=False)
+    if matcher.real_quick_ratio() < _ALIKE or matcher.quick_ratio() < _ALIKE:
+        return 0.0
+    return matcher.ratio()
+
+
+@functools.lru_cache(maxsize=1 << 12)
 def _letters(name: str) -> str:
     """A name's letters and digits, without its unit."""
     words = _words(name)
@@ -262,7 +267,12 @@ def _is_in_another_unit(column: str, unit: str | None) -> bool:
 
 
 def _flag(column: str, name: str) -> str:
-    return f"--rename {shlex.quote(f'{column}={name}')}"
+    shown = column if _can_be_typed(column) else "COLUMN"
+    return f"--rename {shlex.quote(f'{shown}={name}')}"
+
+
+def _can_be_typed(column: str) -> bool:
+    return column.isprintable() and len(column) <= 2 * _LONGEST
 
 
 def _list(names: Sequence[str]) -> str:

@@ -107,6 +107,15 @@ class InputColumns:
         label = {} if self.label is None else {self.label: self.label_aliases}
         return label | {feature.name: feature.aliases for feature in self.features}
 
+    @functools.cached_property
+    def folded(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """The folded name and the folded aliases of each column that a job reads."""
+        names = dict.fromkeys((*self.columns, *self.aliases))
+        return {
+            name: (fold(name), tuple(dict.fromkeys(map(fold, self.aliases.get(name, ())))))
+            for name in names
+        }
+
     @property
     def row_bytes(self) -> int:
         """Bytes that checking a row takes in addition to its columns."""
