@@ -13,7 +13,7 @@ from penguin_model import cli
 from pipelines.errors import RejectsError
 from pipelines.formatting import count
 from pipelines.job.plan import prepare_check
-from pipelines.reading.checking import IN_PATH, ColumnUse, Findings, Group, check_files
+from pipelines.reading.checking import IN_PATH, UNCLEAR, ColumnUse, Findings, Group, check_files
 from pipelines.reading.column_names import ALIAS, CASE, RENAMED
 from pipelines.reading.matching import Matched, choose
 
@@ -111,6 +111,8 @@ def _paragraph(group: Group) -> Iterator[str]:
 
 def _source(each: ColumnUse) -> str:
     if each.source is None:
+        if each.way == UNCLEAR:
+            return "not clear"
         perhaps = f" (perhaps {each.likely})" if each.likely else ""
         return f"missing{perhaps}" if each.required else "none (optional)"
     about = [about for about in (each.type, _WAYS.get(each.way)) if about]

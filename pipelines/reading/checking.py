@@ -24,6 +24,8 @@ from pipelines.reading.unreadable import UnreadableFile
 MOST_KINDS = 1000
 # How a column was found that isn't in the file, besides the ways of `column_names`.
 IN_PATH = "path"
+# Why it wasn't found, though it may be there.
+UNCLEAR = "unclear"
 _AT_A_TIME = 1000
 
 
@@ -33,7 +35,7 @@ class ColumnUse(NamedTuple):
     Attributes:
       name: the job's name.
       source: the file's column, or the start of a folder's name; None if there is neither.
-      way: how it was found, see `column_names`; empty if it wasn't.
+      way: how it was found, see `column_names`, or UNCLEAR; empty if it isn't there.
       type: its type; empty if the format has none.
       likely: the file's column that may be meant, if it wasn't found.
       required: whether a file without it is rejected whole.
@@ -153,6 +155,8 @@ def _describe(format_name: str, found: Described, wanted: InputColumns) -> FileK
         way, required = columns.ways.get(name, ""), name in wanted.columns
         if source is None and name in wanted.in_path:
             source, way = f"{name}=", IN_PATH
+        if name in columns.clashes:
+            way = UNCLEAR
         uses.append(ColumnUse(name, source, way, kind, likely.get(name), required))
     read = set(columns.read)
     return FileKind(

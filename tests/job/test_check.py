@@ -78,6 +78,7 @@ def test_everything_about_twelve_wrong_files(
         "name": "Species", "source": "species", "way": "case", "type": "string", "likely": None,
         "required": False,
     }  # fmt: skip
+    assert kinds["twice.csv"]["columns"][3]["way"] == "unclear"
     assert kinds["misspelt.csv"]["columns"][0]["likely"] == "CulmenLenght"
     assert kinds["missing.csv"]["extra"] == ["id", "note"]
     assert kinds["utf_16.csv"]["details"] == "UTF-16"
