@@ -65,8 +65,8 @@ class ScoreOptions(PipelineOptions):
             type=read_delimiter,
             default=DEFAULT_DIALECT.delimiter,
             metavar="CHARACTER",
-            help="the character between the fields of CSV files, such as ';' or tab; a file whose "
-            "first line is 'sep=;' names its own (default: a comma)",
+            help="the character between the fields of CSV files, such as ';' or tab; .tsv files "
+            "have tabs, and a file whose first line is 'sep=;' names its own (default: a comma)",
         )
         group.add_argument(
             "--decimal",

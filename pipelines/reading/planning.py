@@ -58,7 +58,7 @@ def format_of(file: InputFile) -> Format:
     if not file.format:
         if kind := foreign.recognize_name(file.path):
             raise UnreadableFile(f"by its name, this is {kind}")
-        known = ", ".join(SUFFIXES)
+        known = ", ".join(suffix for suffix in SUFFIXES if suffix.count(".") == 1)
         raise UnreadableFile(f"the name ends in none of {known}; rename it, or give --format")
     if file.format == matching.NO_NAME:
         raise UnreadableFile("the file's name is not UTF-8; rename it")

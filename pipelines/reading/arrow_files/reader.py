@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from penguin_model.validate import is_text
 from pipelines import storage
+from pipelines.reading import foreign
 from pipelines.reading.arrow_batches import ARROW_ERRORS, block, one_line, unreadable
 from pipelines.reading.arrow_files import messages
 from pipelines.reading.arrow_files.messages import Message, Place
@@ -198,7 +199,8 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> ArrowFile:
     except ARROW_ERRORS as error:
         if storage.may_pass(error):
             raise
-        raise UnreadableFile(f"not a readable Arrow file: {one_line(error)}") from error
+        other = foreign.recognize_other(source, "Arrow")
+        raise UnreadableFile(f"not a readable Arrow file: {one_line(error)}{other}") from error
     return ArrowFile(
         source=source,
         schema=schema,

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipelines.reading.csv_files import plain, reader
 from pipelines.reading.csv_files.compressed import CODECS, Codec
 from pipelines.reading.csv_files.text import look, open_text
+from pipelines.reading.dialect import Dialect
 from pipelines.reading.formats import Described, Format, Part, Together
 from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
@@ -50,6 +51,21 @@ def _describe(codec: Codec | None, source: pa.NativeFile, wanted: InputColumns) 
     return Described(columns, ", ".join(details))
 
 
+def _with_tabs(wanted: InputColumns) -> InputColumns:
+    """The columns of a file whose fields are separated by tabs, as its name says."""
+    return dataclasses.replace(wanted, dialect=Dialect("\t", wanted.dialect.decimal))
+
+
+def _read_tabs(
+    source: pa.NativeFile, part: Part, wanted: InputColumns, sizes: Sizes
+) -> Iterator[ParsedRows]:
+    return _read_whole(None, source, part, _with_tabs(wanted), sizes)
+
+
+def _describe_tabs(source: pa.NativeFile, wanted: InputColumns) -> Described:
+    return _describe(None, source, _with_tabs(wanted))
+
+
 def _divides(source: pa.NativeFile, wanted: InputColumns) -> bool:
     """Checks the header of a file whose bytes are its text, so that they can be divided."""
     if not look(source, wanted.dialect).is_plain:
@@ -75,4 +91,10 @@ COMPRESSED_CSV = tuple(
         describe=functools.partial(_describe, codec),
     )
     for codec in CODECS
+)
+TSV = Format(
+    name="tsv",
+    suffixes=(".tsv", *(f".tsv{codec.suffix}" for codec in CODECS)),
+    read=_read_tabs,
+    describe=_describe_tabs,
 )

@@ -128,7 +128,9 @@ def read_header(piece: bytes, wanted: InputColumns) -> tuple[FileColumns, bytes]
     try:
         text = records.raw(0).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UnreadableFile("the header is not UTF-8 text; is this a CSV file?") from error
+        raise UnreadableFile(
+            "the header is not UTF-8 text; is this a CSV file? If so, save it as UTF-8"
+        ) from error
     if "\0" in text:
         raise UnreadableFile(
             "the header has NUL bytes; is this a CSV file? If it is UTF-16 without a byte-order "
@@ -208,9 +210,9 @@ def _parse(
 
 def _may_be_blank(table: pa.Table, wanted: InputColumns) -> bool:
     """Whether there may be rows in which every feature is missing."""
-    columns = [table.column(name) for name in wanted.feature_names]
     # A feature that is passed through is text.
-    return all(column.null_count for column in columns if pa.types.is_floating(column.type))
+    features = (table.column(name) for name in wanted.feature_names)
+    return all(column.null_count for column in features if pa.types.is_floating(column.type))
 
 
 def parse_fast(data: bytes, header: FileColumns, wanted: InputColumns) -> pa.Table:
@@ -348,11 +350,14 @@ def _wrong_field_count(
 ) -> Reject:
     raw = records.raw(position)
     found = len(_fields(raw.decode("latin-1"), dialect.delimiter))
+    message = f"the row has {found} fields, the header has {len(header.names)}"
+    if not raw.strip(b"\0"):
+        message = "the row is nothing but NUL bytes: the file was cut off; deliver it again"
     return Reject(
         source_row=first_row + position,
         reason=validate.WRONG_FIELD_COUNT,
         column=None,
-        message=f"the row has {found} fields, the header has {len(header.names)}",
+        message=message,
         raw=show_bytes(raw),
     )
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from penguin_model.validate import is_text
 from pipelines import storage
+from pipelines.reading import foreign
 from pipelines.reading.arrow_batches import (
     ARROW_ERRORS,
     block,
@@ -45,7 +46,8 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> InputParquet:
     except ARROW_ERRORS as error:
         if storage.may_pass(error):
             raise
-        raise UnreadableFile(f"not a readable Parquet file: {one_line(error)}") from error
+        other = foreign.recognize_other(source, "Parquet")
+        raise UnreadableFile(f"not a readable Parquet file: {one_line(error)}{other}") from error
     if min(counts, default=0) < 0 or sum(counts) != file.metadata.num_rows:
         raise UnreadableFile("not a readable Parquet file: the row counts in its footer disagree")
     find_columns(names, wanted)
