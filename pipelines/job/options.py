@@ -93,8 +93,9 @@ class ScoreOptions(PipelineOptions):
             action="append",
             default=[],
             metavar="COLUMN",
-            help="an input column to copy into the predictions, as text; repeat it, or separate "
-            "several with commas; a file may hold it in its path instead, as in year=2007/a.csv",
+            help="an input column of any type to copy into the predictions, as text; repeat it, or "
+            "separate several with commas, quoting a name that has one: '\"a, b\",c'; a file may "
+            "hold it in its path instead, as in year=2007/a.csv",
         )
         group.add_argument(
             "--check",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import dataclasses
 import datetime
 import importlib.metadata
@@ -10,6 +11,7 @@ import os
 import platform
 import re
 import sys
+import unicodedata
 import uuid
 from collections.abc import Sequence
 
@@ -75,6 +77,9 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     runner.check(options)
     submission = runner.make_submission(options)
     card = model_file.read_card(values.model)
+    passthrough = _passthrough(values.passthrough, card)
+    renames = _renames(values.rename, passthrough, card)
+    dialect = _dialect(values.delimiter, values.decimal)
     matching = _matching(values, card, paths)
     if submission.workers is Workers.THREADS:
         refuse(matching)
@@ -83,9 +88,6 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
             f"--max_drift: the card of {values.model} has no reference to compare with; train the "
             "model again"
         )
-    passthrough = _passthrough(values.passthrough, card)
-    renames = _renames(values.rename, passthrough, card)
-    dialect = _dialect(values.delimiter, values.decimal)
     run_info = RunInfo(
         start=start.isoformat(timespec="milliseconds"),
         runner=values.runner or DEFAULT_RUNNER,
@@ -174,12 +176,34 @@ def _job_name(paths: Layout) -> str:
 
 
 def _passthrough(flags: Sequence[str], card: ModelCard) -> tuple[str, ...]:
-    names = [name.strip() for flag in flags for name in flag.split(",")]
-    taken = set(schemas.predictions((), card).names)
-    for name in names:
-        if not name or name in taken:
-            raise UsageError(f"--passthrough {name!r}: the predictions have a column of this name")
-    return tuple(dict.fromkeys(names))
+    """The columns to carry, whose names leave the predictions readable for everyone.
+
+    Some readers can't tell names that differ only in case apart, and take the run's id from the
+    folder over a column of the same name.
+    """
+    taken = {fold(name): name for name in (*schemas.predictions((), card).names, "run_id")}
+    names: dict[str, str] = {}
+    for name in [each.strip() for flag in flags for each in _fields(flag)]:
+        flag, key = f"--passthrough {name!r}", fold(name)
+        if not key:
+            raise UsageError(f"{flag}: a column has no name")
+        if any(unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") for each in name):
+            raise UsageError(f"{flag}: write a space for a line break or another control character")
+        if key in taken:
+            raise UsageError(f"{flag}: the predictions have a column {taken[key]} already")
+        if names.setdefault(key, name) != name:
+            raise UsageError(f"{flag}: this is the same name as {names[key]!r}, but for its case")
+    return tuple(names.values())
+
+
+def _fields(flag: str) -> list[str]:
+    """The names in a flag: one CSV record, so that a name with a comma can be quoted."""
+    try:
+        return next(csv.reader([flag], strict=True)) or [""]
+    except csv.Error as error:
+        raise UsageError(
+            f"--passthrough {flag!r}: {error}; quote a name as in a CSV: '\"a, b\",c'"
+        ) from error
 
 
 def _dialect(delimiter: str, decimal: str) -> Dialect:

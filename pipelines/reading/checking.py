@@ -12,13 +12,13 @@ import pyarrow as pa
 from penguin_model import validate
 from pipelines import storage
 from pipelines.counts.by_file import UNKNOWN
-from pipelines.reading.arrow_batches import ARROW_ERRORS, one_line
+from pipelines.errors import PenguinError
 from pipelines.reading.column_names import FileColumns, UnclearColumns, suggest
 from pipelines.reading.formats import Described
 from pipelines.reading.matching import InputFile
 from pipelines.reading.planning import format_of
 from pipelines.reading.rows import InputColumns
-from pipelines.reading.unreadable import UnreadableFile
+from pipelines.reading.unreadable import UnreadableFile, reason_of
 
 # More kinds than this are only counted.
 MOST_KINDS = 1000
@@ -136,13 +136,11 @@ def check_file(file: InputFile, wanted: InputColumns) -> tuple[FileKind, int]:
     except UnclearColumns as error:
         kind = _describe(file.format, Described(error.found), wanted)
         return dataclasses.replace(kind, reason=error.reason, message=str(error)), UNKNOWN
-    except UnreadableFile as error:
-        return FileKind(format=file.format, reason=error.reason, message=str(error)), UNKNOWN
-    except (*storage.ERRORS, *ARROW_ERRORS) as error:
-        known = isinstance(error, storage.ERRORS)
-        message = storage.reason_of(error) if known else one_line(error)
-        reason = validate.UNREADABLE_FILE
-        return FileKind(format=file.format, reason=reason, message=message), UNKNOWN
+    except PenguinError:
+        raise
+    except Exception as error:
+        reason = error.reason if isinstance(error, UnreadableFile) else validate.UNREADABLE_FILE
+        return FileKind(format=file.format, reason=reason, message=reason_of(error)), UNKNOWN
     return _describe(file.format, found, wanted), found.rows
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from penguin_model import validate
+from penguin_model.arrow_text import as_text
 from penguin_model.card import Feature, ModelCard
 from penguin_model.names import fold
 from pipelines.datasets import schemas
@@ -122,6 +123,11 @@ class InputColumns:
         return _ROW_BYTES + 8 * len(self.features)
 
     @functools.cached_property
+    def only_carried(self) -> frozenset[str]:
+        """The names of the passthrough columns that aren't also features."""
+        return frozenset(self.passthrough) - self.feature_names
+
+    @functools.cached_property
     def feature_names(self) -> frozenset[str]:
         """The names of the feature columns."""
         return frozenset(feature.name for feature in self.features)
@@ -206,7 +212,7 @@ def validate_rows(
     others = block.columns | _from_path(block, source_file, wanted)
     if wanted.label is not None and wanted.label in others:
         values.append(labels.to_codes(others[wanted.label], wanted.classes, wanted.class_aliases))
-    carried = [validate.as_text(others[name]) for name in wanted.passthrough]
+    carried = [as_text(others[name]) for name in wanted.passthrough]
     if good is not None:
         bad = np.flatnonzero(~good)
         rows = rows[good]
