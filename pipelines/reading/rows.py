@@ -237,20 +237,18 @@ def _from_path(
     block: ParsedRows, source_file: str, wanted: InputColumns
 ) -> dict[str, pa.DictionaryArray]:
     """Columns that the files lack, and whose values their paths hold."""
-    names = [name for name in (*wanted.passthrough, wanted.label) if name is not None]
-    names = [name for name in names if name not in block.columns]
-    if not names:
-        return {}
     files = block.files
-    if files is None:
-        files = schemas.constant(source_file, len(block.rows))
-    values = [wanted.values_in_path(path) for path in files.dictionary.to_pylist()]
+    paths = [source_file] if files is None else files.dictionary.to_pylist()
+    values = [wanted.values_in_path(path) for path in paths]
+    found = set(values[0]).intersection(*values[1:]) - block.columns.keys()
+    if not found:
+        return {}
+    indices = pa.array(np.zeros(len(block.rows), np.int32)) if files is None else files.indices
     return {
         name: pa.DictionaryArray.from_arrays(
-            files.indices, pa.array([each[name] for each in values], pa.string())
+            indices, pa.array([each[name] for each in values], pa.string())
         )
-        for name in names
-        if all(name in each for each in values)
+        for name in found
     }
 
 
