@@ -284,7 +284,8 @@ def read_record_batches(
 
 def _read_batch(file: ArrowFile, number: int, wanted: InputColumns) -> pa.RecordBatch:
     """Reads the columns of a record batch, without its labels if they can't be read."""
-    names, required = file.columns.read, file.columns.only(wanted.columns).read
+    names = file.columns.read
+    required = tuple(dict.fromkeys(file.columns.required.values()))
     try:
         return file.read_batch(number, names)
     except ARROW_ERRORS as error:

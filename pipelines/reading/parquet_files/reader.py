@@ -124,7 +124,7 @@ def _batches(
     batch_bytes: int,
 ) -> Iterator[pa.RecordBatch]:
     """Yields the columns of a row group, without labels from the first batch they fail in."""
-    required = found.only(wanted.columns).read
+    required = tuple(dict.fromkeys(found.required.values()))
     done = 0
     try:
         for batch in _all_rows(file, group, found.read, batch_rows, batch_bytes):
