@@ -166,8 +166,9 @@ def _run_pipeline(plan: Plan) -> Metrics:
     # Workers elsewhere can't see this machine's files: the model travels through the output root.
     storage.write_bytes(model_path, storage.read_bytes(plan.model_path))
     if plan.submission.workers is Workers.THREADS:
-        # Before the pipeline starts, so that an unusable model is reported as such.
-        model_file.load_shared(model_path, card)
+        # Before the pipeline starts, so that an unusable model is reported as such, by the path
+        # that the user gave.
+        model_file.load_shared(plan.model_path, card)
     try:
         return plan.submission.run("Score", plan.transform)
     except Exception as error:

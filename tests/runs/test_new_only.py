@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,6 +16,7 @@ from pipelines.publishing import publisher
 from pipelines.reading import matching as files
 from pipelines.reading.matching import Matching
 from pipelines.runs import ledger
+from pipelines.storage.store import Version
 from tests.support.running import listing, manifest, run_here
 
 HEADER = "id,CulmenLength,CulmenDepth,FlipperLength,BodyMass\n"
@@ -36,7 +39,7 @@ def scored(output: Path) -> list[str]:
     return sorted(Path(row).name for row in rows)
 
 
-def run_night(output: Path, night: Path, run_id: str, model: Path, *flags: str) -> Any:
+def run_night(output: Path, night: Path | str, run_id: str, model: Path, *flags: str) -> Any:
     arguments = ("--input", night, "--model", model, "--run_id", run_id, "--new_only", *flags)
     assert run_here(output, *arguments) == 0
     return manifest(output, run_id)["totals"]
@@ -62,6 +65,42 @@ def test_a_changed_file_is_scored_again(tmp_path: Path, night: Path, shipped_mod
     # The same bytes at another time count as another delivery.
     os.utime(night / "two.csv", (1, 1))
     assert run_night(output, night, "n3", shipped_model)["rows_scored"] == 1
+
+
+def test_odd_modification_times_cost_nothing(
+    tmp_path: Path, night: Path, shipped_model: Path
+) -> None:
+    output, year = tmp_path / "out", 365 * 86_400 * 10**9
+    odd = (0, 1, -1, -1_000, -(10**9), -70 * year, 200 * year + 999, 10**9 // 3, 2**63 - 1)
+    for number, nanoseconds in enumerate(odd):
+        path = night / f"odd{number}.csv"
+        shutil.copy(night / "one.csv", path)
+        os.utime(path, ns=(nanoseconds, nanoseconds))
+    flags = ("--settle_seconds", "0.001", "--report")
+    for run_id, files_read in (("n1", len(odd) + 2), ("n2", 0), ("n3", 0)):
+        totals = run_night(output, night, run_id, shipped_model, *flags)
+        assert (totals["files"], totals["files_skipped"]) == (files_read, len(odd) + 2 - files_read)
+
+
+def test_times_that_no_library_can_represent_are_cut(tmp_path: Path) -> None:
+    for seconds in (-(2**62), -(2**40), 2**40, 2**62, float(2**63)):
+        modified = Version.of(1, seconds).modified
+        shown = pa.scalar(modified, pa.timestamp("us", tz="UTC")).as_py()
+        assert shown.year in (1, 9999)
+        assert pc.strftime(pa.array([shown])).to_pylist()
+
+
+def test_the_ledger_knows_a_file_by_its_other_names(
+    tmp_path: Path, night: Path, shipped_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    (tmp_path / "link").symlink_to(night)
+    assert run_night(output, night, "n0", shipped_model)["files"] == 2
+    monkeypatch.chdir(tmp_path)
+    spellings = (f"/{night}", f"file://{night}", "night", "link/*.csv", f"{night}/./*")
+    for number, spelling in enumerate(spellings):
+        totals = run_night(output, spelling, f"n{number + 1}", shipped_model)
+        assert (totals["files"], totals["files_skipped"]) == (0, 2), spelling
 
 
 def test_a_new_model_scores_all_files_again(
