@@ -96,6 +96,21 @@ def to_numbers(array: pa.Array, decimal_mark: str = ".") -> Column:
     return Column(np.full(len(array), np.nan), array, _as_bool(array.is_valid()))
 
 
+def may_hold_numbers(kind: pa.DataType) -> bool:
+    """Whether `to_numbers` can find a number in a column of an Arrow type."""
+    if pa.types.is_dictionary(kind):
+        return may_hold_numbers(kind.value_type)
+    if isinstance(kind, pa.RunEndEncodedType):
+        return may_hold_numbers(kind.value_type)
+    return bool(
+        pa.types.is_floating(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+        or _is_text(kind)
+    )
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Whether an Arrow type holds text, plain or in a dictionary."""
     if pa.types.is_dictionary(kind):

@@ -18,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: the arguments; None takes the command line's.
 
     Returns:
-      0 published, 1 failed, 2 bad arguments, model or card, 3 too many rejects, 4 drift.
+      0 published, 1 failed, 2 bad arguments, model or card, 3 too many rejects, 4 drift; with
+      ``--check``, 0 if every file would be read and 3 if not.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in arguments

@@ -97,6 +97,13 @@ class ScoreOptions(PipelineOptions):
             "several with commas",
         )
         group.add_argument(
+            "--check",
+            action="store_true",
+            help="read the files' headers and footers only, print for each kind of file what would "
+            "be read, and end: with 0 if every file would be read, 3 if one would be rejected "
+            "whole; nothing is written, and --output isn't needed",
+        )
+        group.add_argument(
             "--rename",
             action="append",
             default=[],

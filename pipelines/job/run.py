@@ -13,7 +13,7 @@ from penguin_model import cli
 from pipelines import publishing, storage
 from pipelines.counts import Metrics, failures
 from pipelines.errors import DriftError, PenguinError, RejectsError
-from pipelines.job import next_commands, summary, worst_rejects
+from pipelines.job import check, next_commands, summary, worst_rejects
 from pipelines.job.options import parse_arguments
 from pipelines.job.plan import Plan, prepare
 from pipelines.monitoring import drift
@@ -44,6 +44,9 @@ def run_command(program: str, arguments: Sequence[str], verbose: bool) -> int:
 
 def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     values = parse_arguments(program, arguments)
+    if values.check:
+        check.run_check(program, values, arguments)
+        return 0
     plan = prepare(values, arguments)
     paths = plan.transform.publication.layout
     if not plan.submission.waits_for_end:

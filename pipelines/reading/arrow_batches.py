@@ -111,6 +111,11 @@ def column_types(schema: pa.Schema) -> tuple[tuple[str, pa.DataType], ...]:
     return tuple((field.name, field.type) for field in schema)
 
 
+def types_by_name(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Column types by name; of several columns of one name, the last."""
+    return {field.name: field.type for field in schema}
+
+
 def check_dictionaries(batch: pa.RecordBatch) -> None:
     """Refuses out-of-range dictionary indices, which pyarrow only detects when it uses them."""
     for column in batch.columns:

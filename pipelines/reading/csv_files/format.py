@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from pipelines.reading.csv_files import plain, reader
 from pipelines.reading.csv_files.compressed import CODECS, Codec
-from pipelines.reading.csv_files.text import is_plain, open_text
-from pipelines.reading.formats import Format, Part, Together
+from pipelines.reading.csv_files.text import look, open_text
+from pipelines.reading.formats import Described, Format, Part, Together
 from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
 
@@ -40,9 +40,19 @@ def _read_whole(
     )
 
 
+def _describe(codec: Codec | None, source: pa.NativeFile, wanted: InputColumns) -> Described:
+    """Reads the header alone: damage further down isn't seen."""
+    text = look(source, wanted.dialect, codec)
+    columns = reader.find_header(text.stream, dataclasses.replace(wanted, dialect=text.dialect))
+    details = [text.encoding] if text.encoding else []
+    if text.dialect.delimiter != ",":
+        details.append(f"separated by {text.dialect.name}")
+    return Described(columns, ", ".join(details))
+
+
 def _divides(source: pa.NativeFile, wanted: InputColumns) -> bool:
     """Checks the header of a file whose bytes are its text, so that they can be divided."""
-    if not is_plain(source, wanted.dialect):
+    if not look(source, wanted.dialect).is_plain:
         return False
     source.seek(0)
     reader.find_header(source, wanted)
@@ -53,6 +63,7 @@ CSV = Format(
     name="csv",
     suffixes=(".csv",),
     read=_read,
+    describe=functools.partial(_describe, None),
     divides=_divides,
     together=Together(plain.load, plain.combine),
 )
@@ -61,6 +72,7 @@ COMPRESSED_CSV = tuple(
         name=f"csv{codec.suffix}",
         suffixes=(f".csv{codec.suffix}",),
         read=functools.partial(_read_whole, codec),
+        describe=functools.partial(_describe, codec),
     )
     for codec in CODECS
 )

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from pipelines.reading.arrow_batches import check_dictionaries, column_types, combine
+from pipelines.reading.arrow_batches import check_dictionaries, column_types, combine, types_by_name
 from pipelines.reading.column_names import find_columns
-from pipelines.reading.formats import Format, Loaded, Part, Together
+from pipelines.reading.formats import Described, Format, Loaded, Part, Together
 from pipelines.reading.parquet_files import memory, reader
 from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
@@ -26,6 +26,13 @@ def _read(
     return reader.read_row_groups(
         file, part, wanted, batch_rows=sizes.batch_rows, batch_bytes=sizes.batch_bytes
     )
+
+
+def _describe(source: pa.NativeFile, wanted: InputColumns) -> Described:
+    file = reader.open_file(source, wanted)
+    schema = file.schema_arrow
+    columns = find_columns(schema.names, wanted)
+    return Described(columns, types=types_by_name(schema), rows=file.metadata.num_rows)
 
 
 def _load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loaded:
@@ -52,6 +59,7 @@ PARQUET = Format(
     name="parquet",
     suffixes=(".parquet",),
     read=_read,
+    describe=_describe,
     plan=_plan,
     together=Together(_load, combine),
 )
