@@ -4,7 +4,7 @@ import fnmatch
 import os
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from pipelines import storage
 from pipelines.errors import InputError, UsageError
 from pipelines.storage import objects, patterns, rubbish, walk
 from pipelines.storage.objects import Objects
-from pipelines.storage.store import Exclusions, FoundFile, Version
+from pipelines.storage.store import Exclusions, FoundFile, Matches, Version
 
 NAMES = ("a", "b.csv", "x[ab]", "xa", "_SUCCESS", ".c", "a*", "year=1")
 PARTS = (*NAMES, "*", "**", "?", "*.csv", "[ax]*", "_*", ".*", "[!a]*", "x[a")
@@ -108,11 +108,12 @@ def test_objects_are_matched_like_files(tree: list[list[str]], parts: list[str])
             for key in keys
         ]
         on_store = objects._Tree("s3://b", listed, ["s3://b"])
-        outcomes = []
-        for root_path, match in (
+        places: list[tuple[str, Callable[[], Matches]]] = [
             ("s3://b", lambda: walk.find(on_store, "s3://b", parts, INPUT)),
             (str(root), lambda: storage.match("/".join([str(root), *parts]), INPUT)),
-        ):
+        ]
+        outcomes: list[tuple[list[str], dict[str, str], int] | None] = []
+        for root_path, match in places:
             try:
                 found = match()
             except UsageError:
