@@ -17,6 +17,7 @@ import numpy.typing as npt
 from penguin_model import model_checks
 from penguin_model.card import ModelCard, card_path, read_verified, read_verified_model
 from penguin_model.errors import ModelError
+from penguin_model.keras_settings import import_keras
 
 if TYPE_CHECKING:
     import keras
@@ -92,8 +93,10 @@ def load_with_card(model_path: str, card: ModelCard) -> Classifier:
         Keras refuses it.
     """
     content = read_verified_model(card, model_path)
-    _use_one_thread()
+    import_keras()
     import keras
+
+    _use_one_thread()
 
     # Load the very bytes that were checked, even if the file has changed since. Keras reads only
     # files, and goes by their suffix.
