@@ -6,14 +6,15 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import re
 import tempfile
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from penguin_model import model_checks
 from penguin_model.card import ModelCard, card_path, read_verified, read_verified_model
 from penguin_model.errors import ModelError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import keras
 
 MODEL_SUFFIXES = (".keras", ".h5")
+_BOLD = re.compile(r"\x1b\[1m(.+?)\x1b\[0m", re.DOTALL)
 
 _shared: dict[str, Classifier] = {}
 _shared_lock = threading.Lock()
@@ -40,7 +42,7 @@ class Classifier:
 
     card: ModelCard
     model: keras.Model
-    predict: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+    predict: model_checks.Predict
 
 
 def save(model: keras.Model, path: str, card: ModelCard) -> ModelCard:
@@ -86,7 +88,8 @@ def load_with_card(model_path: str, card: ModelCard) -> Classifier:
     """Loads a local model in Keras' safe mode with a card that was read before.
 
     Raises:
-      ModelError: the file is missing, doesn't fit the card, or Keras refuses it.
+      ModelError: the file is missing, doesn't fit the card or doesn't answer probabilities, or
+        Keras refuses it.
     """
     content = read_verified_model(card, model_path)
     _use_one_thread()
@@ -102,10 +105,35 @@ def load_with_card(model_path: str, card: ModelCard) -> Classifier:
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
         # Layers' deserializers may raise anything; to a user it all means the same.
         except Exception as error:
-            lines = str(error).replace(path, model_path).strip().splitlines() or [repr(error)]
-            raise ModelError(f"model {model_path}: Keras cannot load it: {lines[0]}") from error
-    _check_widths(model, card, model_path)
-    return Classifier(card=card, model=model, predict=compile_predict(model, len(card.features)))
+            reason = _first_line(error).replace(path, model_path)
+            raise ModelError(f"model {model_path}: Keras cannot load it: {reason}") from error
+    try:
+        predict = _compile_checked(model, card)
+    except ModelError as error:
+        raise ModelError(f"model {model_path} {error}") from error
+    return Classifier(card=card, model=model, predict=predict)
+
+
+def _compile_checked(model: keras.Model, card: ModelCard) -> model_checks.Predict:
+    model_checks.check_shapes(model, card)
+    model_checks.check_last_layer(model)
+    try:
+        predict = compile_predict(model, len(card.features))
+        model_checks.probe(predict, card)
+    except ModelError:
+        raise
+    # Layers may raise anything when they are traced or run.
+    except Exception as error:
+        raise ModelError(f"fails on a plausible observation: {_first_line(error)}") from error
+    return predict
+
+
+def _first_line(error: Exception) -> str:
+    """The first line of a message, or of the part that Keras prints in bold."""
+    text = str(error)
+    bold = _BOLD.search(text)
+    lines = (bold[1] if bold else text).strip().splitlines()
+    return lines[0] if lines else repr(error)
 
 
 def _use_one_thread() -> None:
@@ -121,21 +149,20 @@ def _use_one_thread() -> None:
 def load_shared(model_path: str, card: ModelCard) -> tuple[Classifier, bool]:
     """Loads a model once per process; later callers, from any thread, share it.
 
-    The key is the card's SHA-256: the same bytes are the same model, whatever their path.
+    The key is the card, which has the model's SHA-256: the path may be another copy's.
 
     Returns:
       The classifier, and whether this call loaded it.
     """
+    key = card.to_json()
     with _shared_lock:
-        loaded = card.sha256 not in _shared
+        loaded = key not in _shared
         if loaded:
-            _shared[card.sha256] = load_with_card(model_path, card)
-        return _shared[card.sha256], loaded
+            _shared[key] = load_with_card(model_path, card)
+        return _shared[key], loaded
 
 
-def compile_predict(
-    model: keras.Model, width: int
-) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+def compile_predict(model: keras.Model, width: int) -> model_checks.Predict:
     """Compiles one call of the network for any number of rows.
 
     ``model.predict`` spends its time on batches of 32 and their callbacks, and retraces when the
@@ -144,26 +171,20 @@ def compile_predict(
     import tensorflow as tf
 
     def forward(matrix: Any) -> Any:
-        return model(matrix, training=False)
+        # The only input and the only output may be in a list or a dict; a Sequential has no such
+        # structure.
+        structure = getattr(model, "input", model.inputs[0])
+        inputs = tf.nest.pack_sequence_as(structure, [matrix])
+        (answers,) = tf.nest.flatten(model(inputs, training=False))
+        return tf.cast(answers, tf.float32)
 
     signature = [tf.TensorSpec([None, width], tf.float32)]
-    concrete = tf.function(forward, input_signature=signature).get_concrete_function()
+    # Autograph would bury a layer's error in a traceback.
+    function = tf.function(forward, input_signature=signature, autograph=False)
+    concrete = function.get_concrete_function()
 
     def predict(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         probabilities: npt.NDArray[np.float32] = concrete(tf.constant(matrix)).numpy()
         return probabilities
 
     return predict
-
-
-def _check_widths(model: keras.Model, card: ModelCard, path: str) -> None:
-    """Refuses a network whose input or output width doesn't fit its card."""
-    for what, shape, names in (
-        ("input", model.input_shape, card.feature_names),
-        ("output", model.output_shape, card.classes),
-    ):
-        if not isinstance(shape, tuple) or len(shape) != 2 or shape[-1] != len(names):
-            raise ModelError(
-                f"model {path} does not fit its card: its {what} has shape {shape}, "
-                f"the card names {len(names)}: {', '.join(names)}"
-            )

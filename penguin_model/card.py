@@ -20,6 +20,7 @@ from typing import Any
 
 from penguin_model import card_json
 from penguin_model.errors import CardError, ModelError
+from penguin_model.names import fold
 
 FORMAT = 1
 CARD_SUFFIX = ".card.json"
@@ -53,6 +54,7 @@ class Feature:
       unit: the raw unit, for people (``mm``, ``g``).
       scale: raw units per network unit; a raw value is divided by it.
       minimum, maximum: the plausible range in raw units, both ends included.
+      aliases: other names of the column in the same unit; case and spaces make no difference.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Feature:
     scale: float
     minimum: float
     maximum: float
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_name("name", self.name)
@@ -133,6 +136,8 @@ class ModelCard:
       features: the network's inputs, in order.
       classes: the network's outputs, in order; a label column holds their indices or names.
       label: the column of the labels in the training data.
+      label_aliases: other names of that column.
+      class_aliases: other spellings of a class in it, by class.
       training, data, metrics, versions: how the model was made, for people (JSON values).
       reference: histograms of the training data, or None if the card has none.
     """
@@ -143,6 +148,8 @@ class ModelCard:
     features: tuple[Feature, ...]
     classes: tuple[str, ...]
     label: str = "Species"
+    label_aliases: tuple[str, ...] = ()
+    class_aliases: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -155,8 +162,7 @@ class ModelCard:
         if not self.features:
             raise CardError("features: there must be at least one")
         # Files may spell a column's name in another case and with spaces around it.
-        keys = [name.strip().casefold() for name in self.feature_names]
-        _refuse_repeats("features", self.feature_names, keys)
+        _refuse_repeats("features", self.feature_names, list(map(fold, self.feature_names)))
         if len(self.classes) < 2:
             raise CardError("classes: there must be at least two")
         for place, name in enumerate(self.classes):
@@ -165,6 +171,28 @@ class ModelCard:
         self._check_records()
         if self.reference is not None:
             self._check_reference(self.reference)
+        self._check_aliases()
+
+    def _check_aliases(self) -> None:
+        """Refuses an alias that could mean two things."""
+        label = [(self.label, "label_aliases", self.label_aliases)]
+        _refuse_shared(
+            [
+                (feature.name, f"features[{place}].aliases", feature.aliases)
+                for place, feature in enumerate(self.features)
+            ]
+            + label
+        )
+        for name in self.class_aliases:
+            if name not in self.classes:
+                field = card_json.join("class_aliases", name)
+                raise CardError(f"{field}: isn't among the card's classes")
+        _refuse_shared(
+            [
+                (name, card_json.join("class_aliases", name), self.class_aliases.get(name, ()))
+                for name in self.classes
+            ]
+        )
 
     def _check_records(self) -> None:
         """Checks what others show and compute with; the rest is any JSON."""
@@ -326,3 +354,14 @@ def _refuse_repeats(field: str, names: Sequence[str], keys: Sequence[str]) -> No
         if key in keys[:place]:
             first = names[keys.index(key)]
             raise CardError(f"{field}[{place}]: {name!r} is the same name as {first!r}")
+
+
+def _refuse_shared(named: Sequence[tuple[str, str, Sequence[str]]]) -> None:
+    """Refuses an alias that is blank, another name, or another's alias: name, field, aliases."""
+    owners = {fold(name): name for name, _, _ in named}
+    for name, field, aliases in named:
+        for place, alias in enumerate(aliases):
+            _check_name(f"{field}[{place}]", alias)
+            owner = owners.setdefault(fold(alias), name)
+            if owner != name:
+                raise CardError(f"{field}[{place}]: {alias!r} also means {owner!r}")

@@ -2,13 +2,14 @@
 
 Names come from files, manifests and other people's models, so a name may contain control sequences.
 `run` keeps them away from the terminal, whatever prints them; `printable` also keeps a name from
-breaking a line in two.
+breaking a line in two. Colours are the exception: `print_coloured` adds them around a text.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import enum
 import logging
 import os
 import re
@@ -25,6 +26,14 @@ INTERRUPTED = 130
 _NOT_PLAIN = re.compile(r"[^ -~]")
 _NOT_PLAIN_LINES = re.compile(r"[^\t\n -~]")
 _SHORT = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
+
+
+class Colour(enum.Enum):
+    """Colours of a terminal, by their ANSI numbers."""
+
+    RED = 31
+    GREEN = 32
+    YELLOW = 33
 
 
 def printable(text: str) -> str:
@@ -65,6 +74,14 @@ class _Escaping:
         self._stream.write(safe)
         return len(text)
 
+    def write_coloured(self, text: str, colour: Colour | None) -> None:
+        if colour is None or not _shows_colours(self._stream):
+            self.write(text)
+            return
+        self._stream.write(f"\x1b[{colour.value}m")
+        self.write(text)
+        self._stream.write("\x1b[0m")
+
     def writelines(self, lines: Iterator[str]) -> None:
         for line in lines:
             self.write(line)
@@ -103,12 +120,42 @@ def overwrite_line(line: str, *, last: bool) -> None:
     (stream if isinstance(stream, _Escaping) else _Escaping(stream)).overwrite_line(line, last=last)
 
 
+def print_coloured(
+    text: str, colour: Colour | None, stream: TextIO | None, *, end: str = "\n"
+) -> None:
+    """Prints in a colour if the stream is a terminal that shows it and ``NO_COLOR`` isn't set.
+
+    Args:
+      text: control sequences in it are escaped.
+      colour: None means the terminal's own.
+      stream: None means that the process has no such stream.
+      end: printed after the text, as it is.
+    """
+    if stream is not None:
+        escaping = stream if isinstance(stream, _Escaping) else _Escaping(stream)
+        escaping.write_coloured(text, colour)
+        stream.write(end)
+
+
+def _shows_colours(stream: TextIO) -> bool:
+    # See no-color.org: any value but an empty one counts.
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return wanted and stream.isatty()
+
+
+def _print_error(program: str, message: str, colour: Colour = Colour.RED) -> None:
+    if sys.stderr is not None:
+        print_coloured(f"{program}: error:", colour, sys.stderr, end=" ")
+        print(printable(message), file=sys.stderr)
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """Exits with one line and code 2 on bad arguments, instead of printing the whole usage."""
 
     def error(self, message: str) -> NoReturn:
         """Prints what is wrong with the arguments, and exits."""
-        self.exit(2, f"{self.prog}: error: {printable(message)} (see {self.prog} --help)\n")
+        _print_error(self.prog, f"{message} (see {self.prog} --help)")
+        self.exit(2)
 
 
 def run(program: str, body: Callable[[], int], *, verbose: bool = False) -> int:
@@ -141,14 +188,15 @@ def _run(program: str, body: Callable[[], int], verbose: bool) -> int:
         return 1
     except PenguinError as error:
         message, code = str(error), error.exit_code
+        colour = Colour.RED if error.is_failure else Colour.YELLOW
         _report(verbose)
     except Exception as error:
         lines = str(error).strip().splitlines() or [repr(error)]
-        message, code = f"{type(error).__name__}: {lines[0]}", 1
+        message, code, colour = f"{type(error).__name__}: {lines[0]}", 1, Colour.RED
         if not verbose:
             message += " (--verbose shows where)"
         _report(verbose)
-    print(f"{program}: error: {printable(message.strip())}", file=sys.stderr)
+    _print_error(program, message.strip(), colour)
     return code
 
 

@@ -22,10 +22,12 @@ class PenguinError(Exception):
     Attributes:
       exit_code: the exit code of a command that ends with it.
       code: names the kind of error to a program; unique in the tree, and stable.
+      is_failure: False for a run that did its work and is held for people to look at.
     """
 
     exit_code: int = 1
     code: ClassVar[str] = "failed"
+    is_failure: ClassVar[bool] = True
 
 
 class OutputError(PenguinError):

@@ -14,8 +14,9 @@ import numpy as np
 from penguin_model import cli
 from penguin_model.bundle import Classifier, load_with_card
 from penguin_model.card import DEFAULT_MODEL, Feature, ModelCard, read_verified
-from penguin_model.errors import PenguinError, UsageError
+from penguin_model.errors import ModelError, PenguinError, UsageError
 from penguin_model.features import normalize
+from penguin_model.model_checks import PROBABILITIES, find_improper, show_answer
 
 PROGRAM = "penguin-predict"
 _OWN_FLAGS = frozenset({"help", "model", "json", "verbose"})
@@ -40,10 +41,15 @@ def predict_one(classifier: Classifier, values: Sequence[float]) -> Prediction:
     Args:
       classifier: a loaded model.
       values: in raw units (mm, g), in the order of the card's features.
+
+    Raises:
+      ModelError: the model doesn't answer probabilities.
     """
     card = classifier.card
     matrix = normalize([np.array([value]) for value in values], card.features)
     row = classifier.predict(matrix)[0]
+    if find_improper(list(row[:, np.newaxis])) is not None:
+        raise ModelError(f"model {card.name} answered {show_answer(card, row)}; {PROBABILITIES}")
     probabilities = dict(zip(card.classes, map(float, row), strict=True))
     return Prediction(species=card.classes[int(row.argmax())], probabilities=probabilities)
 

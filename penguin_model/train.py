@@ -69,6 +69,8 @@ def train(
         features=features,
         classes=dataset.CLASSES,
         label=dataset.LABEL,
+        label_aliases=dataset.LABEL_ALIASES,
+        class_aliases=dataset.CLASS_ALIASES,
         training=config.for_card(),
         data={
             "file": os.path.basename(config.data),

@@ -183,6 +183,11 @@ def explain(row: int, columns: Sequence[Column], features: Sequence[Feature]) ->
     return Problem(found[0].reason, found[0].column, message)
 
 
+def is_number(text: str) -> bool:
+    """Whether a text would be read as a number."""
+    return re.fullmatch(_NUMBER, text.strip(_WHITE_SPACE)) is not None
+
+
 def _explain_value(row: int, column: Column, feature: Feature) -> Problem | None:
     value = column.values[row]
     if feature.minimum <= value <= feature.maximum:

@@ -98,6 +98,7 @@ class RejectsError(PenguinError):
 
     exit_code = 3
     code = "rejects"
+    is_failure = False
 
 
 class DriftError(PenguinError):
@@ -105,6 +106,7 @@ class DriftError(PenguinError):
 
     exit_code = 4
     code = "drift"
+    is_failure = False
 
 
 def of_code(code: str) -> type[PenguinError]:

@@ -54,6 +54,7 @@ class ScoreObservations(beam.PTransform):
       card: the model card.
       model_path: the model file, where every worker can read it.
       passthrough: columns carried into the predictions.
+      renames: columns of the files, and the names they are read by.
       dialect: of CSV files that don't name their own delimiter.
       publication: what to publish where, and when to hold the run.
       sizes: of the pieces the job works in.
@@ -65,6 +66,7 @@ class ScoreObservations(beam.PTransform):
     model_path: str
     passthrough: tuple[str, ...]
     publication: Publication
+    renames: tuple[tuple[str, str], ...] = ()
     dialect: Dialect = DEFAULT_DIALECT
     sizes: Sizes = DEFAULT_SIZES
     progress: str | None = None
@@ -75,7 +77,9 @@ class ScoreObservations(beam.PTransform):
     def expand(self, pipeline: Any) -> Any:
         """Wires the steps, and returns the last one's output, the run's manifest."""
         chunk.register_coder()
-        columns = InputColumns.of_card(self.card, self.passthrough, self.dialect)
+        columns = InputColumns.of_card(
+            self.card, self.passthrough, renames=self.renames, dialect=self.dialect
+        )
         sizes, progress = self.sizes, self.progress
         predictions, rejects, files = map(self._stage, data_sets.TABLE)
 

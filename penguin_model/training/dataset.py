@@ -26,6 +26,43 @@ MEASUREMENTS = (
 )
 LABEL = "Species"
 CLASSES = ("Adelie", "Gentoo", "Chinstrap")
+# The same columns in the same unit, as the published tables of these birds name them: R's
+# palmerpenguins (and R 4.5's `penguins`), seaborn, Kaggle, the raw data of the field station, and
+# the raw data as R's `read.csv` and janitor rename it.
+ALIASES = {
+    "CulmenLength": (
+        "bill_length_mm", "culmen_length_mm", "bill_len", "Culmen Length (mm)", "Bill Length (mm)",
+        "Culmen.Length..mm.", "Culmen Length", "Bill Length", "culmen_length", "bill_length",
+        "BillLength",
+    ),
+    "CulmenDepth": (
+        "bill_depth_mm", "culmen_depth_mm", "bill_dep", "Culmen Depth (mm)", "Bill Depth (mm)",
+        "Culmen.Depth..mm.", "Culmen Depth", "Bill Depth", "culmen_depth", "bill_depth",
+        "BillDepth",
+    ),
+    "FlipperLength": (
+        "flipper_length_mm", "flipper_len", "Flipper Length (mm)", "Flipper.Length..mm.",
+        "Flipper Length", "flipper_length",
+    ),
+    "BodyMass": (
+        "body_mass_g", "body_mass", "Body Mass (g)", "Body.Mass..g.", "Body Mass",
+    ),
+}  # fmt: skip
+LABEL_ALIASES = ("species_name", "Species Name")
+CLASS_ALIASES = {
+    "Adelie": (
+        "Adélie", "Adelie Penguin", "Adélie Penguin", "Adelie Penguin (Pygoscelis adeliae)",
+        "Adélie Penguin (Pygoscelis adeliae)", "Pygoscelis adeliae", "P. adeliae",
+    ),
+    "Gentoo": (
+        "Gentoo penguin", "Gentoo penguin (Pygoscelis papua)", "Pygoscelis papua", "P. papua",
+    ),
+    "Chinstrap": (
+        "Chinstrap penguin", "Chinstrap penguin (Pygoscelis antarctica)",
+        "Chinstrap penguin (Pygoscelis antarcticus)", "Pygoscelis antarctica",
+        "Pygoscelis antarcticus", "P. antarctica", "P. antarcticus",
+    ),
+}  # fmt: skip
 TEST_SHARE = 0.3
 SPLIT_SEED = 0
 DOUBLINGS = 2
@@ -142,7 +179,11 @@ def features(birds: Birds) -> tuple[Feature, ...]:
         low, high = float(column.min()), float(column.max())
         margin = (high - low) / 2
         minimum, maximum = float(math.floor(low - margin)), float(math.ceil(high + margin))
-        found.append(Feature(name=name, unit=unit, scale=scale, minimum=minimum, maximum=maximum))
+        feature = Feature(
+            name=name, unit=unit, scale=scale, minimum=minimum, maximum=maximum,
+            aliases=ALIASES[name],
+        )  # fmt: skip
+        found.append(feature)
     return tuple(found)
 
 

@@ -10,6 +10,7 @@ import sys
 
 from pipelines import storage
 from pipelines.runs.layout import Layout
+from pipelines.runs.manifest import Manifest
 
 # How to reach the output root again. A command is printed and logged, so keys aren't among them.
 _FILESYSTEM_FLAGS = (
@@ -20,13 +21,21 @@ _FILESYSTEM_FLAGS = (
 )  # fmt: skip
 
 
-def report_command(paths: Layout, values: argparse.Namespace) -> str:
-    """The command that writes the page on a run.
+def after_run(
+    manifest: Manifest, paths: Layout, values: argparse.Namespace, *, has_page: bool
+) -> list[str]:
+    """The commands to run after a run that was published or held.
 
     Args:
-      paths: where the run is.
-      values: the flags of the run.
+      manifest: the run's.
+      paths: where it is.
+      values: its flags.
+      has_page: whether the report on it is written already.
     """
+    return [_report(paths, values)] if manifest.totals.files and not has_page else []
+
+
+def _report(paths: Layout, values: argparse.Namespace) -> str:
     flags = ["--output", paths.output, "--run_id", paths.run_id]
     if storage.local_path(paths.output) is None:
         given = {name: getattr(values, name, None) for name in _FILESYSTEM_FLAGS}

@@ -97,6 +97,15 @@ class ScoreOptions(PipelineOptions):
             "several with commas",
         )
         group.add_argument(
+            "--rename",
+            action="append",
+            default=[],
+            metavar="OLD=NEW",
+            help="read the column OLD of the files that have it as NEW, a feature, the label or a "
+            "passthrough column; repeatable (columns are found by exact name, in any case, and by "
+            "the aliases in the model card without it)",
+        )
+        group.add_argument(
             "--max_reject_fraction",
             type=_fraction,
             default=0.1,

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model.card import ModelCard
+from penguin_model.names import fold, nearest
 from pipelines import publishing, storage
 from pipelines.datasets import schemas
 from pipelines.errors import UsageError
@@ -92,6 +93,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
             "model again"
         )
     passthrough = _passthrough(values.passthrough, card)
+    renames = _renames(values.rename, passthrough, card)
     dialect = _dialect(values.delimiter, values.decimal)
     run_info = RunInfo(
         start=start.isoformat(timespec="milliseconds"),
@@ -108,6 +110,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         card=card,
         model_path=storage.join(paths.staging, "model", os.path.basename(values.model)),
         passthrough=passthrough,
+        renames=renames,
         dialect=dialect,
         publication=publishing.Publication(
             layout=paths,
@@ -149,6 +152,28 @@ def _dialect(delimiter: str, decimal: str) -> Dialect:
         return Dialect(delimiter, decimal)
     except ValueError as error:
         raise UsageError(f"--delimiter and --decimal: {error}") from error
+
+
+def _renames(
+    flags: Sequence[str], passthrough: Sequence[str], card: ModelCard
+) -> tuple[tuple[str, str], ...]:
+    """Pairs of a column in the files and the column it is read as."""
+    known = dict.fromkeys((*card.feature_names, card.label, *passthrough))
+    renames: dict[str, str] = {}
+    for flag in flags:
+        # The name in the files may have an equals sign of its own.
+        old, mark, new = (part.strip() for part in flag.rpartition("="))
+        if not (old and mark and new):
+            example = f"bill_len={card.feature_names[0]}"
+            raise UsageError(f"--rename {flag!r} isn't OLD=NEW, such as {example}")
+        if new not in known:
+            near = nearest(new, known)
+            meant = f"did you mean {near}?" if near else f"it must be one of {', '.join(known)}"
+            raise UsageError(f"--rename {flag!r}: the job reads no column {new!r}; {meant}")
+        if fold(old) in map(fold, renames):
+            raise UsageError(f"--rename {flag!r}: {old!r} is renamed twice")
+        renames[old] = new
+    return tuple(renames.items())
 
 
 def _versions() -> dict[str, str]:

@@ -13,8 +13,7 @@ from penguin_model import cli
 from pipelines import publishing, storage
 from pipelines.counts import Metrics, failures
 from pipelines.errors import DriftError, PenguinError, RejectsError
-from pipelines.job import summary, worst_rejects
-from pipelines.job.next_commands import report_command
+from pipelines.job import next_commands, summary, worst_rejects
 from pipelines.job.options import parse_arguments
 from pipelines.job.plan import Plan, prepare
 from pipelines.monitoring import drift
@@ -47,10 +46,9 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     values = parse_arguments(program, arguments)
     plan = prepare(values, arguments)
     paths = plan.transform.publication.layout
-    render = summary.as_json if values.summary == "json" else summary.as_text
     if not plan.submission.waits_for_end:
         submit(plan)
-        print(render(summary.of_submitted(paths)))
+        summary.show(summary.of_submitted(paths), values.summary)
         return 0
     progress_display = _NO_DISPLAY
     if plan.transform.progress:
@@ -58,12 +56,9 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     manifest, metrics = execute(plan, progress_display)
     page = _report(program, paths, values.model) if values.report else None
     worst = _worst_rejects(program, manifest, paths)
-    totals = manifest.totals
-    matched = totals.files or totals.files_skipped or totals.files_unsettled
-    following = [report_command(paths, values)] if matched and page is None else []
-    print(
-        render(summary.of_run(manifest, paths, metrics, page, worst=worst, next_commands=following))
-    )
+    following = next_commands.after_run(manifest, paths, values, has_page=page is not None)
+    ended = summary.of_run(manifest, paths, metrics, page, worst=worst, next_commands=following)
+    summary.show(ended, values.summary)
     for note in summary.input_notes(manifest):
         cli.note(program, note)
     if manifest.is_held:
@@ -129,7 +124,7 @@ def execute(plan: Plan, progress_display: AbstractContextManager[None] = _NO_DIS
             raise
     manifest = publishing.read_outcome(paths)
     if manifest is None:
-        raise PenguinError("the job ended without an outcome; nothing is published")
+        raise PenguinError("the job ended without an outcome; nothing is published, run again")
     return manifest, metrics
 
 
@@ -171,8 +166,9 @@ def _run_pipeline(plan: Plan) -> Metrics:
     # Workers elsewhere can't see this machine's files: the model travels through the output root.
     storage.write_bytes(model_path, storage.read_bytes(plan.model_path))
     if plan.submission.workers is Workers.THREADS:
-        # Before the pipeline starts, so that an unusable model is reported as such.
-        model_file.load_shared(model_path, card)
+        # Before the pipeline starts, so that an unusable model is reported as such, by the path
+        # that the user gave.
+        model_file.load_shared(plan.model_path, card)
     try:
         return plan.submission.run("Score", plan.transform)
     except Exception as error:

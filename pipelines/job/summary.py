@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import operator
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ Summary = Mapping[str, Any]
 # The most characters of a path or message in a line for a person.
 _MOST_TEXT = 200
 _SUBMITTED = "submitted"
+_COLOURS = {Status.HELD: cli.Colour.YELLOW, Status.PUBLISHED: cli.Colour.GREEN}
 _MEANING = {
     "unreadable": "",
     "skipped": " (scored by an earlier run)",
@@ -86,6 +88,21 @@ def of_submitted(paths: Layout) -> Summary:
       paths: where the run will be.
     """
     return {"status": _SUBMITTED, "run_id": paths.run_id, "paths": {"manifest": paths.manifest}}
+
+
+def show(summary: Summary, form: str) -> None:
+    """Prints a summary to standard output, with the outcome in colour if a person reads it there.
+
+    Args:
+      summary: what to print.
+      form: ``text`` or ``json``.
+    """
+    if form == "json":
+        print(as_json(summary))
+        return
+    outcome, _, table = as_text(summary).partition("\n")
+    cli.print_coloured(outcome, _COLOURS.get(summary["status"]), sys.stdout)
+    print(table)
 
 
 def as_json(summary: Summary) -> str:

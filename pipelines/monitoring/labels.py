@@ -1,8 +1,8 @@
 """Accuracy on labelled input: how the predictions compare with the labels.
 
-The input may have the card's label column, with the name of a class (in any case) or its index.
-Labels never reach the model. The sums over a chunk are whole numbers, so the order in which they
-are added up makes no difference.
+The input may have the card's label column, with the name of a class (in any case), an alias or its
+index. Labels never reach the model. The sums over a chunk are whole numbers, so the order in which
+they are added up makes no difference.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penguin_model import validate
+from penguin_model.names import fold
 from penguin_model.validate import is_bytes, is_text
 from pipelines.counts.figures import Counts, Figures
 
@@ -33,23 +34,30 @@ if float(_LAST_BIN) * BINS < BINS - 1:
 # Losses and probabilities are added up in billionths: integer sums don't depend on the order.
 _UNIT = 1e-9
 
+_NO_ALIASES: Mapping[str, Sequence[str]] = {}
+
 Codes = npt.NDArray[np.int32]
 Probabilities = npt.NDArray[np.float32]
 
 
-def to_codes(array: pa.Array, classes: Sequence[str]) -> Codes:
+def to_codes(
+    array: pa.Array, classes: Sequence[str], aliases: Mapping[str, Sequence[str]] = _NO_ALIASES
+) -> Codes:
     """Converts a label column of any type to class indices.
 
     Args:
-      array: names or indices; text or bytes are trimmed, and case doesn't matter.
+      array: names or indices; case and spaces around text or bytes don't matter.
       classes: the card's classes.
+      aliases: other spellings of a class, by class.
 
     Returns:
       int32 ``[n]``: the index of the class, MISSING or UNKNOWN.
     """
+    spelled = {name: code for code, name in enumerate(classes)}
+    spelled |= {alias: spelled[name] for name, others in aliases.items() for alias in others}
     if is_text(array.type) or is_bytes(array.type):
-        return _text_to_codes(array, classes)
-    return _numbers_to_codes(validate.to_numbers(array), classes)
+        return _text_to_codes(array, len(classes), spelled)
+    return _numbers_to_codes(validate.to_numbers(array), len(classes), spelled)
 
 
 def count_hits(
@@ -171,43 +179,45 @@ def _calibration(found: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, Any]:
     }
 
 
-def _numbers_to_codes(column: validate.Column, classes: Sequence[str]) -> Codes:
+def _numbers_to_codes(column: validate.Column, classes: int, spelled: Mapping[str, int]) -> Codes:
     values = column.values
     with np.errstate(invalid="ignore"):  # casts of what isn't an int32 give other values
         codes = values.astype(np.int32)
-    known = (codes == values) & (codes >= 0) & (codes < len(classes))
+    known = (codes == values) & (codes >= 0) & (codes < classes)
     if not known.all():
         missing = np.isnan(values)
         if column.unparsed is not None:
             missing &= ~column.unparsed
         codes = np.where(known, codes, np.where(missing, MISSING, UNKNOWN)).astype(np.int32)
     # If the name of a class is a number, the name wins over the index.
-    for code, number in enumerate(validate.to_numbers(pa.array(classes, pa.string())).values):
-        codes[values == number] = code
+    numbers = validate.to_numbers(pa.array(list(spelled), pa.string())).values
+    for code, number in zip(spelled.values(), numbers, strict=True):
+        if not np.isnan(number):
+            codes[values == number] = code
     return codes
 
 
-def _text_to_codes(array: pa.Array, classes: Sequence[str]) -> Codes:
+def _text_to_codes(array: pa.Array, classes: int, spelled: Mapping[str, int]) -> Codes:
     # Each spelling is converted once, however many rows have it; as bytes, it may not be UTF-8.
     if not pa.types.is_dictionary(array.type):
-        array = _encode(array.cast(pa.large_binary()), classes)
+        array = _encode(array.cast(pa.large_binary()), [*spelled, *map(str, range(classes))])
     spellings = array.dictionary.cast(pa.large_binary()).to_pylist()
     # Nulls point to an extra entry at the end.
     texts = [(each or b"").decode("utf-8", "replace").strip() for each in [*spellings, None]]
-    codes = _numbers_to_codes(validate.to_numbers(pa.array(texts, pa.large_string())), classes)
-    known = {name.strip().lower(): index for index, name in enumerate(classes)}
+    numbers = validate.to_numbers(pa.array(texts, pa.large_string()))
+    codes = _numbers_to_codes(numbers, classes, spelled)
+    known = {fold(name): code for name, code in spelled.items()}
     for place, text in enumerate(texts):
         if codes[place] != MISSING:
-            codes[place] = known.get(text.lower(), codes[place])
+            codes[place] = known.get(fold(text), codes[place])
     indices = array.indices.cast(pa.int64()).fill_null(len(spellings))
     places: npt.NDArray[np.int64] = indices.to_numpy(zero_copy_only=False)
     return codes[places]
 
 
-def _encode(array: pa.Array, classes: Sequence[str]) -> pa.DictionaryArray:
+def _encode(array: pa.Array, usual: Sequence[str]) -> pa.DictionaryArray:
     # If all spellings are usual, looking them up takes half as long as encoding the column.
-    usual = [*classes, *map(str, range(len(classes))), "", None]
-    spellings = pa.array(usual, pa.large_string()).cast(pa.large_binary())
+    spellings = pa.array([*usual, "", None], pa.large_string()).cast(pa.large_binary())
     places = pc.index_in(array, value_set=spellings)
     if places.null_count:
         return array.dictionary_encode()

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penguin_model import validate
+from pipelines.reading.column_names import FileColumns
 from pipelines.reading.encoding import filterable, undecodable_rows
 from pipelines.reading.formats import Loaded
 from pipelines.reading.rows import Broken, InputColumns, ParsedRows, Reject
@@ -23,17 +24,20 @@ def block(
     batch: pa.RecordBatch,
     row: int,
     wanted: InputColumns,
+    found: FileColumns,
     show: Callable[[Sequence[int]], list[str]],
 ) -> ParsedRows:
     """Returns the rows of a batch, setting aside those with text that isn't UTF-8.
 
     Args:
-      batch: the columns to read.
+      batch: the columns to read, by the file's names; labels may be missing.
       row: 0-based row number in the file of the batch's first row.
       wanted: the columns to read.
+      found: where the file has them.
       show: returns the raw text of the rows at the given positions in the batch, ascending.
     """
-    columns = dict(zip(batch.schema.names, map(filterable, batch.columns), strict=True))
+    arrays = dict(zip(batch.schema.names, map(filterable, batch.columns), strict=True))
+    columns = {name: arrays[each] for name, each in found.sources.items() if each in arrays}
     places = np.arange(batch.num_rows)
     undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})
     broken = np.array(sorted(undecodable), np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,9 @@ class InputColumns:
       passthrough: columns carried into the predictions as text.
       label: the column that may hold each row's true class; None if there can't be one.
       classes: the label's possible classes.
+      label_aliases: other names of the label column.
+      class_aliases: other spellings of a class, by class.
+      renames: pairs of a column in a file and the name it is read by.
       dialect: how fields and numbers are written in a CSV that doesn't say so itself.
     """
 
@@ -43,11 +46,19 @@ class InputColumns:
     passthrough: tuple[str, ...] = ()
     label: str | None = None
     classes: tuple[str, ...] = ()
+    label_aliases: tuple[str, ...] = ()
+    class_aliases: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    renames: tuple[tuple[str, str], ...] = ()
     dialect: Dialect = DEFAULT_DIALECT
 
     @classmethod
     def of_card(
-        cls, card: ModelCard, passthrough: tuple[str, ...], dialect: Dialect = DEFAULT_DIALECT
+        cls,
+        card: ModelCard,
+        passthrough: tuple[str, ...],
+        *,
+        renames: tuple[tuple[str, str], ...] = (),
+        dialect: Dialect = DEFAULT_DIALECT,
     ) -> InputColumns:
         """The columns that scoring with a card reads; a feature column is never the label."""
         return cls(
@@ -55,6 +66,9 @@ class InputColumns:
             passthrough=passthrough,
             label=None if card.label in card.feature_names else card.label,
             classes=card.classes,
+            label_aliases=card.label_aliases,
+            class_aliases=card.class_aliases,
+            renames=renames,
             dialect=dialect,
         )
 
@@ -64,15 +78,11 @@ class InputColumns:
         names = (*self.passthrough, *(feature.name for feature in self.features))
         return tuple(dict.fromkeys(names))
 
-    def in_file(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The columns to read from a file with the given ones, including its label if any.
-
-        Labels are never a reason to refuse a file: if two columns have that name, neither is read.
-        """
-        columns = self.columns
-        if self.label is None or self.label in columns or list(names).count(self.label) != 1:
-            return columns
-        return (*columns, self.label)
+    @functools.cached_property
+    def aliases(self) -> dict[str, tuple[str, ...]]:
+        """Other names of the columns that the model has a use for: the label, the features."""
+        label = {} if self.label is None else {self.label: self.label_aliases}
+        return label | {feature.name: feature.aliases for feature in self.features}
 
     @property
     def row_bytes(self) -> int:
@@ -162,7 +172,9 @@ def validate_rows(
     rows = block.rows
     values: list[npt.NDArray[Any]] = [column.values for column in columns]
     if wanted.label is not None and wanted.label in block.columns:
-        values.append(labels.to_codes(block.columns[wanted.label], wanted.classes))
+        values.append(
+            labels.to_codes(block.columns[wanted.label], wanted.classes, wanted.class_aliases)
+        )
     carried = [validate.as_text(block.columns[name]) for name in wanted.passthrough]
     if good is not None:
         bad = np.flatnonzero(~good)

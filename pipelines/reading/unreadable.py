@@ -1,11 +1,8 @@
-"""The error that refuses a whole file, and the column check that every reader shares."""
+"""The error that refuses a whole file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from penguin_model import validate
-from pipelines.reading.rows import InputColumns
 
 
 class UnreadableFile(Exception):
@@ -22,26 +19,3 @@ class UnreadableFile(Exception):
         super().__init__(message)
         self.reason = reason
         self.column = column
-
-
-def check_columns(names: Sequence[str], wanted: InputColumns) -> None:
-    """Refuses a file in which a required column is missing or appears twice.
-
-    Raises:
-      UnreadableFile: with the reason ``missing_column``.
-    """
-    missing = [name for name in wanted.columns if name not in names]
-    if missing:
-        found = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-        raise UnreadableFile(
-            f"column {', '.join(missing)} is missing; the file has: {found}",
-            reason=validate.MISSING_COLUMN,
-            column=missing[0],
-        )
-    twice = [name for name in wanted.columns if list(names).count(name) > 1]
-    if twice:
-        raise UnreadableFile(
-            f"column {twice[0]} appears twice in the header",
-            reason=validate.MISSING_COLUMN,
-            column=twice[0],
-        )

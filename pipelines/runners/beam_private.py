@@ -1,8 +1,8 @@
 """Everything that depends on Beam's private parts, as of Beam 2.77.
 
-Two patches protect Beam's own servers from other users. Beam starts LOOPBACK workers with a server
-on all addresses that runs anything sent to it: here it listens on loopback and requires a secret
-that only the job knows. Beam connects to its job server by TCP: here it uses a Unix socket.
+A patch protects this user from others. Beam starts LOOPBACK workers with a server on all addresses
+that runs anything sent to it: here it listens on loopback and requires a secret that only the job
+knows.
 `tests/runners/test_beam_private.py` fails when Beam changes what is patched or replaced here.
 """
 
@@ -23,12 +23,11 @@ from apache_beam.portability import python_urns
 from apache_beam.portability.api import (
     beam_fn_api_pb2,
     beam_fn_api_pb2_grpc,
-    beam_job_api_pb2_grpc,
 )
 from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.worker import sdk_worker, sdk_worker_main, worker_pool_main
 from apache_beam.transforms import environments
-from apache_beam.utils import subprocess_server, thread_pool_executor
+from apache_beam.utils import thread_pool_executor
 
 from pipelines.errors import UsageError
 
@@ -110,24 +109,6 @@ def start_loopback_workers(pipeline: Any, options: PipelineOptions) -> list[Call
 def guard_loopback_workers() -> None:
     """Guards the loopback workers of every portable runner in this process, not only Flink's."""
     PortableRunner.start_and_replace_loopback_environments = staticmethod(start_loopback_workers)
-
-
-class JobServerProcess(subprocess_server.SubprocessServer):
-    """A job server that listens on a Unix socket.
-
-    Args:
-      command: starts it.
-      address: where it listens.
-    """
-
-    def __init__(self, command: list[Any], address: str, logger: Any) -> None:
-        # The port is only compared: any number keeps Beam from choosing one.
-        super().__init__(beam_job_api_pb2_grpc.JobServiceStub, command, port=1, logger=logger)
-        self._address = address
-
-    def start_process(self) -> tuple[Any, str]:
-        process, _ = super().start_process()
-        return process, self._address
 
 
 class IgnoreDisconnects:

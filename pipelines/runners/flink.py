@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import shutil
-import sys
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from typing import Any
 
 from apache_beam.options.pipeline_options import (
     FlinkRunnerOptions,
@@ -23,10 +20,12 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.portability import flink_runner
 from apache_beam.runners.portability.job_server import JobServer
 from apache_beam.transforms import environments
+from apache_beam.utils.subprocess_server import JavaJarServer, pick_port
 
 from pipelines.errors import UsageError
-from pipelines.runners import beam_private, flink_keys, flink_rest, secret_files, supervisor
+from pipelines.runners import beam_private, flink_keys, flink_rest, secret_files
 from pipelines.runners.flags import add_defaults
+from pipelines.runners.job_server import SupervisedJobServer
 from pipelines.runners.runner import Runner
 from pipelines.runners.submission import Submission
 
@@ -138,60 +137,64 @@ class FlinkRunner(flink_runner.FlinkRunner):
             flink_rest.cancel(self._master, self._job_name)
 
     def close(self) -> None:
-        """Stops the job server, if it ever started, and the job if it is still running."""
+        """Stops the job server, if there is one, and the job if it is still running."""
         server, self._server = self._server, None
-        if server is None or not server.started:
+        if server is None:
             return
         server.stop()
         # An embedded Flink ended with its server.
         self.stop()
 
 
-class _JobServer(flink_runner.FlinkJarJobServer):
+class _JobServer(SupervisedJobServer):
+    """Beam's job server for Flink, in Java.
+
+    Args:
+      options: the pipeline's.
+    """
+
     def __init__(self, options: PipelineOptions) -> None:
-        super().__init__(options)
-        self.started = False
-        self._on_sockets = _listens_on_sockets(self._jar)
-
-    def start(self) -> Any:
-        if not self._on_sockets:
-            return super().start()
+        server = options.view_as(JobServerOptions)
+        flink = options.view_as(FlinkRunnerOptions)
+        jar = JavaJarServer.local_jar(
+            flink.flink_job_server_jar
+            or JavaJarServer.path_to_beam_jar(
+                f":runners:flink:{flink.flink_version}:job-server:shadowJar"
+            ),
+            server.jar_cache_dir,
+        )
         # Only this user may enter it.
-        self._local_temp_root = tempfile.mkdtemp(prefix="penguin-")
-        if self._master_url in flink_runner.MAGIC_HOST_NAMES:
-            self._configure_embedded()
-        self._jvm_properties += [f"-Djava.io.tmpdir={self._local_temp_root}"]
-        command, _ = self.subprocess_cmd_and_endpoint()
-        address = f"{self._socket}:{_SOCKET_NUMBER}"
-        self._server = beam_private.JobServerProcess(command, address, logging.getLogger(__name__))
-        return self._server.start()
+        self._folder = tempfile.mkdtemp(prefix="penguin-")
+        artifacts = os.path.join(self._folder, "artifacts")
+        os.mkdir(artifacts)
+        properties = list(server.job_server_jvm_properties)
+        flags = {
+            "--flink-master": flink.flink_master,
+            "--artifacts-dir": server.artifacts_dir or artifacts,
+            "--artifact-port": server.artifact_port,
+        }
+        if _listens_on_sockets(jar):
+            properties.append(f"-Djava.io.tmpdir={self._folder}")
+            host = f"unix://{self._folder}/jobs"
+            address = f"{host}:{_SOCKET_NUMBER}"
+            # Nobody needs a Java expansion service.
+            flags |= {"--job-host": host, "--job-port": _SOCKET_NUMBER, "--expansion-port": -1}
+            if flink.flink_master in flink_runner.MAGIC_HOST_NAMES:
+                # Locks down the ports of a Flink that runs inside the job server.
+                with open(os.path.join(self._folder, "config.yaml"), "w") as file:
+                    json.dump(embedded_settings(self._folder), file)
+                flags["--flink-conf-dir"] = self._folder
+        else:
+            (port,) = pick_port(server.job_port)
+            address = f"localhost:{port}"
+            flags |= {"--job-port": port, "--expansion-port": server.expansion_port}
+        java = [server.job_server_java_launcher, *properties, "-jar", jar]
+        arguments = [str(each) for pair in flags.items() for each in pair]
+        super().__init__("Flink's job server", [*java, *arguments], address)
 
-    def _configure_embedded(self) -> None:
-        """Locks down the ports of a Flink that runs inside the job server."""
-        settings = embedded_settings(self._local_temp_root)
-        with open(os.path.join(self._local_temp_root, "config.yaml"), "w") as file:
-            json.dump(settings, file)
-
-    @property
-    def _socket(self) -> str:
-        return f"unix://{self._local_temp_root}/jobs"
-
-    def java_arguments(self, job_port: int, *others: Any) -> list[Any]:
-        if not self._on_sockets:
-            return list(super().java_arguments(job_port, *others))
-        arguments = super().java_arguments(_SOCKET_NUMBER, *others)
-        # A later flag wins. Nobody needs a Java expansion service.
-        arguments += ["--job-host", self._socket, "--expansion-port", -1]
-        if self._master_url in flink_runner.MAGIC_HOST_NAMES:
-            arguments += ["--flink-conf-dir", self._local_temp_root]
-        return list(arguments)
-
-    def subprocess_cmd_and_endpoint(self) -> tuple[list[Any], str]:
-        command, endpoint = super().subprocess_cmd_and_endpoint()
-        self.started = True
-        here = str(os.getpid())
-        # Isolated: the folder where the job is started doesn't affect what is imported.
-        return [sys.executable, "-I", supervisor.__file__, here, *command], endpoint
+    def stop(self) -> None:
+        super().stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def embedded_settings(folder: str) -> dict[str, object]:

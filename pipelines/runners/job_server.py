@@ -23,7 +23,7 @@ from pipelines.runners import supervisor
 
 _LOGGER = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_START_SECONDS = 120
+_START_SECONDS = 180
 _STOP_SECONDS = 10
 _LOOK_SECONDS = 0.1
 # Jobs of any size; a busy machine may answer late.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import json
 import mmap
 import os
@@ -18,7 +19,6 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.portability import prism_runner
 from apache_beam.runners.portability.job_server import JobServer
-from apache_beam.version import __version__ as beam_version
 
 from pipelines.errors import UsageError
 from pipelines.runners import beam_private
@@ -32,7 +32,8 @@ BUILT = Path(__file__).parents[2] / ".prism" / "prism"
 SOCKET_VARIABLE = "PENGUIN_PRISM_SOCKET"
 
 _PACKAGE = "github.com/apache/beam/sdks/v2/go/cmd/prism"
-_GET_ONE = f"`go install {_PACKAGE}@v{beam_version}` or `make prism` makes one"
+_VERSION = importlib.metadata.version("apache-beam")
+_GET_ONE = f"`go install {_PACKAGE}@v{_VERSION}` or `make prism` makes one"
 # Go records a program's package in it.
 _MARK = f"path\t{_PACKAGE}\n".encode()
 

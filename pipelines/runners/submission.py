@@ -120,7 +120,7 @@ def as_penguin_error(error: Exception) -> PenguinError:
     if isinstance(error, PenguinError):
         return error
     if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
-        return PenguinError(f"the connection to the runner was lost: {error.details()}")
+        return PenguinError(f"the connection to the runner was lost: {error.details()}; run again")
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     last = lines[-1] if lines else repr(error)
     return PenguinError(f"{last} (--verbose shows where)")

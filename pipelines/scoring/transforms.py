@@ -16,6 +16,7 @@ from apache_beam.pvalue import PCollection
 from penguin_model.bundle import Classifier
 from penguin_model.card import ModelCard
 from penguin_model.features import normalize
+from penguin_model.model_checks import PROBABILITIES, find_improper, show_answer
 from pipelines.counts import NAMESPACE
 from pipelines.counts.emit import emit_counts
 from pipelines.counts.figures import COUNTED, NORMALIZED, PREDICTED, Counts, Figures, figures
@@ -82,7 +83,7 @@ def find_winners(
       by_class: one array ``[n]`` per class.
 
     Returns:
-      Class indices int32 ``[n]``, probabilities ``[n]``; NaN if any class has NaN.
+      Class indices int32 ``[n]``, probabilities ``[n]``.
     """
     best = by_class[0].copy()
     kind = np.int8 if len(by_class) <= np.iinfo(np.int8).max else np.int32
@@ -120,9 +121,14 @@ class PredictFn(beam.DoFn):
         self._milliseconds.update(round((time.perf_counter() - started) * 1000))
         self._batch_rows.update(batch.num_rows)
         by_class = [np.ascontiguousarray(column) for column in probabilities.T]
+        if (bad := find_improper(by_class)) is not None:
+            file, row = (column[bad].as_py() for column in batch.columns[:2])
+            raise ModelError(
+                f"model {self._card.name} answered "
+                f"{show_answer(self._card, probabilities[bad])} for row {row} of {file}; "
+                f"{PROBABILITIES}"
+            )
         winners, best = find_winners(by_class)
-        if not np.isfinite(best).all():
-            raise ModelError("the model answered NaN or infinity for a plausible row")
         species = pa.DictionaryArray.from_arrays(winners, pa.array(self._card.classes))
         answers = [species, pa.array(best), *map(pa.array, by_class)]
         yield pa.RecordBatch.from_arrays(

@@ -81,7 +81,7 @@ def test_bad_arguments_end_with_one_line_and_code_2(tmp_path: Path) -> None:
         (["--input", "x", "--run_id", ""], "--run_id ''"),
         (["--input", "x", "--run_id", "x" * 129], "1 to 128"),
         (["--input", "x", "--max_reject_fraction", "1.5"], "not a fraction"),
-        (["--input", "x", "--passthrough", "species"], "--passthrough 'species'"),
+        (["--input", __file__, "--passthrough", "species"], "--passthrough 'species'"),
         (["--input", "x", "--format", "xml"], "--format"),
         (["--input", "x", "--runner", "NoSuchRunner"], "--runner NoSuchRunner"),
         ([], "--input is required"),

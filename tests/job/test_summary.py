@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +12,7 @@ from typing import Any
 import pytest
 
 from pipelines.counts import Metrics, Spread
-from pipelines.job import summary
-from pipelines.job.next_commands import report_command
+from pipelines.job import next_commands, summary
 from pipelines.report import examples, verdict
 from pipelines.report.data import gather
 from pipelines.runs.layout import Layout
@@ -50,7 +51,6 @@ def test_json_of_a_published_run(
         "report": tmp_path / "reports/test.html",
     }
     assert all(Path(path).exists() for path in found["paths"].values())
-    assert found["next"] == []  # the report is there
 
 
 def test_json_of_a_night_without_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,13 +58,12 @@ def test_json_of_a_night_without_files(tmp_path: Path, capsys: pytest.CaptureFix
     assert found["totals"]["files"] == 0
     assert (found["drift"], found["labels"], found["batches"]) == (None, None, None)
     assert list(found["paths"]) == ["manifest"]
-    assert found["next"] == []
 
 
 def test_json_of_a_held_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     night = tmp_path / "night.csv"
     night.write_text(
-        "CulmenLength,CulmenDepth,FlipperLength,BodyMass,Species\n39,18,181,3750,0\n,,,,\n"
+        "CulmenLength,CulmenDepth,FlipperLength,BodyMass,Species\n39,18,181,3750,0\nNA,,,,\n"
     )
     found = run_for_json(capsys, 3, tmp_path / "out", "--input", night)
     assert found["status"] == "held"
@@ -86,7 +85,7 @@ def test_all_say_the_same_of_why_a_run_was_held(
     night.write_text(
         "CulmenLength,CulmenDepth,FlipperLength,BodyMass\n"
         + "39,18,181,3750\n" * good
-        + ",,,\n" * (good // 2)
+        + "NA,,,\n" * (good // 2)
     )
     flags = ("--input", night, "--max_reject_fraction", 0.333333, "--max_drift", 0.2)
     found = run_for_json(capsys, 3, tmp_path / "out", *flags)
@@ -251,6 +250,30 @@ def test_the_next_command_shows_the_run(
     assert "flipperless 0.csv" in (output / "reports/test.html").read_text()
 
 
+def test_what_each_outcome_is_followed_by(
+    tmp_path: Path, bad_night: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = tmp_path / "good.csv"
+    good.write_text(HEADER + "39,18,181,3750\n" * 50)
+    many = ("--max_reject_fraction", 1)
+    for code, because, commands, flags in (
+        (0, None, ["report"], ("--input", good, "--new_only")),
+        (0, None, [], ("--input", good, "--report", "--replace")),
+        (0, None, [], ("--input", good, "--new_only", "--replace")),  # nothing is new
+        (0, None, [], ("--input", tmp_path / "none*.csv", "--replace")),
+        (0, None, ["report"], ("--input", bad_night, *many, "--replace")),
+        (3, "rejects", ["report"], ("--input", bad_night)),
+        (3, "rejects", [], ("--input", bad_night, "--report")),
+        (4, "drift", ["report"], ("--input", good, "--max_drift", 0.2, "--run_id", "d")),
+    ):
+        if code == 3:
+            shutil.rmtree(tmp_path / "out")
+        found = run_for_json(capsys, code, tmp_path / "out", *flags)
+        assert found["held_because"] == because, flags
+        got = [re.findall(r"penguin-(\w+)|pipelines\.(\w+)", line)[0] for line in found["next"]]
+        assert ["".join(names) for names in got] == commands, flags
+
+
 def test_a_script_is_named_only_if_the_shell_finds_this_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,7 +291,7 @@ def test_a_script_is_named_only_if_the_shell_finds_this_one(
         ("none", f"{python} -m pipelines.report"),
     ):
         monkeypatch.setenv("PATH", str(tmp_path / folder))
-        assert report_command(layout, argparse.Namespace()) == f"{start} {flags}"
+        assert next_commands._report(layout, argparse.Namespace()) == f"{start} {flags}"
 
 
 def test_a_command_for_an_object_store_reaches_it_without_its_keys() -> None:
@@ -277,7 +300,7 @@ def test_a_command_for_an_object_store_reaches_it_without_its_keys() -> None:
         s3_secret_access_key="secret", s3_region_name="eu-west-1",
     )  # fmt: skip
     layout = Layout(output="s3://penguins/out", run_id="n", attempt="a")
-    command = report_command(layout, values)
+    command = next_commands._report(layout, values)
     assert command.endswith(
         "--output s3://penguins/out --run_id n --s3_endpoint_url=http://localhost:9000 "
         "--s3_region_name=eu-west-1 --s3_disable_ssl"

@@ -78,7 +78,7 @@ def test_a_slice_is_encoded_without_the_batch_it_was_cut_from() -> None:
 
 def test_every_chunk_travels_by_our_own_coder(tmp_path: Path, shipped_model: Path) -> None:
     """Beam does not read annotations that are text, and would pickle the chunks."""
-    flags = ["--input", "x.csv", "--output", str(tmp_path), "--model", str(shipped_model)]
+    flags = ["--input", __file__, "--output", str(tmp_path), "--model", str(shipped_model)]
     prepared = job.prepare(job.parse_arguments("test", flags), flags)
     pipeline = beam.Pipeline(runner=prepared.submission.runner, options=prepared.submission.options)
     _ = pipeline | "Score" >> prepared.transform

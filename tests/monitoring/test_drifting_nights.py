@@ -149,7 +149,7 @@ def test_too_many_rejects_go_first(
     tmp_path: Path, gentoos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with gentoos.open("a") as file:
-        file.write(",,,\n" * 100)
+        file.write("NA,,,\n" * 100)
     output = tmp_path / "out"
     assert run_night(output, gentoos, "n1", "--max_drift", "0.2") == 3
     assert "of the rows were rejected" in capsys.readouterr().err

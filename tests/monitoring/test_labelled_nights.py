@@ -16,6 +16,7 @@ from penguin_model import bundle
 from penguin_model.card import read_card
 from penguin_model.features import normalize
 from pipelines.monitoring import labels
+from pipelines.reading.column_names import find_columns
 from pipelines.reading.csv_files import reader
 from pipelines.reading.formats import Part
 from pipelines.reading.parquet_files import reader as parquet_spans
@@ -202,9 +203,20 @@ def read_parquet(table: pa.Table, batch_rows: int = 100, damage: Any = bytes) ->
         (b"kind,length,mass\nAs\xff,1,500\n\xe9,1,500\nAsh,1,500\n", [U, U, A]),
         (b"kind,length,mass\nAs\xff,1, 500\nBirch,1, 5e2 \n", [U, B]),
         (b"kind,length,mass,kind\nAsh,1,500,Birch\n", [None]),
-        (b"Kind,length,mass\nAsh,1,500\n", [None]),
+        (b"Kind,length,mass\nAsh,1,500\n", [A]),
+        (b"Kind,KIND,length,mass\nAsh,Ash,1,500\n", [None]),
+        (b"sort,length,mass\nAsh,1,500\n", [None]),
     ],
-    ids=["any", "quoted", "no UTF-8", "no UTF-8, row by row", "twice", "another name"],
+    ids=[
+        "any",
+        "quoted",
+        "no UTF-8",
+        "no UTF-8, row by row",
+        "twice",
+        "another case",
+        "two cases",
+        "another name",
+    ],
 )
 def test_labels_of_a_csv(text: bytes, codes: list[Any]) -> None:
     assert read_csv(text) == codes
@@ -279,6 +291,9 @@ def test_damage_that_pyarrow_does_not_see_costs_no_row_twice(seed: int) -> None:
 def test_a_feature_is_no_label() -> None:
     card = read_card(str(samples.MODEL))
     names = card.feature_names
-    assert InputColumns.of_card(card, ()).in_file([*names, "Species"]) == (*names, "Species")
+    assert find_columns([*names, "Species"], InputColumns.of_card(card, ())).read == (
+        *names,
+        "Species",
+    )
     changed = dataclasses.replace(card, label=names[0])
-    assert InputColumns.of_card(changed, ()).in_file([*names, "Species"]) == names
+    assert find_columns([*names, "Species"], InputColumns.of_card(changed, ())).read == names

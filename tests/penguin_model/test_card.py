@@ -163,6 +163,19 @@ MALFORMED: list[tuple[Callable[[Fields], None], str]] = [
     (change(label=None), "label"),
     (change(label=0), "label"),
     (change(label=""), "label"),
+    (change_feature(aliases="abc"), "features[0].aliases"),
+    (change_feature(aliases=[1]), "features[0].aliases[0]"),
+    (change_feature(aliases=["a", " "]), "features[0].aliases[1]"),
+    (change_feature(aliases=["culmendepth "]), "features[0].aliases[0]"),
+    (change_feature(aliases=["SPECIES"]), "features[0].aliases[0]"),
+    (lambda fields: fields["features"][1].update(aliases=["Bill_LEN"]), "features[1].aliases[0]"),
+    (change(label_aliases=["body_mass_g"]), "label_aliases[0]"),
+    (change(label_aliases="species_name"), "label_aliases"),
+    (change(class_aliases=["Adelie"]), "class_aliases"),
+    (change(class_aliases={"Emperor": []}), "class_aliases.Emperor"),
+    (change(class_aliases={"Gentoo": "papua"}), "class_aliases.Gentoo"),
+    (change(class_aliases={"Gentoo": ["x", "ADELIE"]}), "class_aliases.Gentoo[1]"),
+    (change(class_aliases={"Adelie": ["bird"], "Gentoo": ["Bird"]}), "class_aliases.Gentoo[0]"),
     (change(training=[]), "training"),
     (change(training=None), "training"),
     (change(training={"loss": NAN}), "training.loss"),
@@ -280,6 +293,16 @@ def test_a_card_must_be_a_file(tmp_path: Path) -> None:
     for name in ("pipe.keras", "folder.keras"):
         with pytest.raises(CardError, match="is not a file"):
             read_card(str(tmp_path / name))
+
+
+def test_a_card_from_before_there_were_aliases() -> None:
+    fields = json.loads(TEXT)
+    del fields["label_aliases"], fields["class_aliases"]
+    for feature in fields["features"]:
+        del feature["aliases"]
+    card = ModelCard.from_json(json.dumps(fields))
+    assert (card.features[0].aliases, card.label_aliases, card.class_aliases) == ((), (), {})
+    assert ModelCard.from_json(TEXT).class_aliases["Gentoo"][0] == "Gentoo penguin"
 
 
 def test_whole_numbers_may_stand_for_others() -> None:

@@ -166,6 +166,8 @@ def test_the_shipped_model(shipped_model: Path, birds: dataset.Birds, project: P
     assert card.data["sha256"] == dataset.fingerprint(str(project / "data/penguins.csv"))
     assert card.features == dataset.features(birds)
     assert card.classes == dataset.CLASSES
+    assert card.label_aliases == dataset.LABEL_ALIASES
+    assert card.class_aliases == dataset.CLASS_ALIASES
     assert card.training == fitting.TrainConfig().for_card()
     _, test = dataset.split(birds)
     again = evaluation.metrics(

@@ -104,7 +104,10 @@ def csv_bytes(draw: Any) -> bytes:
             + [["id"], ["id", "length", "mass", "mass"], ["id", "length", "mass", "kind", "kind"]]
         )
     )
-    spelt = [draw(st.sampled_from([name, name, quoted(name), f" {name} "])) for name in names]
+    spelt = [
+        draw(st.sampled_from([name, name, name, quoted(name), f" {name} ", name.upper()]))
+        for name in names
+    ]
     lines = draw(st.lists(csv_lines(names), max_size=8))
     ends = st.sampled_from(draw(st.sampled_from([["\n"], ["\r\n"], ["\r"], ["\n", "\r", "\r\n"]])))
     blank = "".join(draw(st.lists(ends, max_size=2)))

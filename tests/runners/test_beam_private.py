@@ -10,9 +10,13 @@ from typing import Any
 import grpc
 import pytest
 from apache_beam.options import pipeline_options
-from apache_beam.runners.portability import flink_runner, job_server, portable_runner
+from apache_beam.runners.portability import (
+    flink_runner,
+    job_server,
+    portable_runner,
+    prism_runner,
+)
 from apache_beam.runners.worker import sdk_worker, sdk_worker_main, worker_pool_main
-from apache_beam.utils import subprocess_server
 
 from pipelines.runners import beam_private
 from tests.support.running import PROJECT
@@ -29,10 +33,9 @@ READ = [
     (sdk_worker_main._get_state_cache_size_bytes, "47211093f230"),
     (sdk_worker_main._get_data_buffer_time_limit_ms, "0062fc4c62ed"),
     (sdk_worker.SdkHarness._execute, "2a62fda30490"),
-    (subprocess_server.SubprocessServer.__init__, "177c8a4cdd07"),
-    (subprocess_server.SubprocessServer.start_process, "5c87b3c063d0"),
     (job_server.JavaJarJobServer, "f13879c284ad"),
     (flink_runner.FlinkJarJobServer, "6f5327016803"),
+    (prism_runner.PrismRunner, "2defab1233cd"),
     (pipeline_options._BeamArgumentParser, "ed03efd2bcc8"),
 ]
 

@@ -4,6 +4,7 @@ import argparse
 import inspect
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,8 +132,18 @@ def test_new_only_goes_by_the_ledger_in_the_bucket(client: Any, flags: list[str]
     assert manifest(client, "n2")["totals"]["files_skipped"] == 9
 
 
-def test_a_held_run_lies_beside(client: Any, flags: list[str]) -> None:
-    assert run(flags, *INPUT, "--max_reject_fraction", "0") == 3
+def test_a_held_run_lies_beside(
+    client: Any, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(flags, *INPUT, "--max_reject_fraction", "0", "--summary=json") == 3
+    told = json.loads(capsys.readouterr().out)
+    assert told["worst_rejects"][0]["file"].startswith("s3://station/night/")
+    # The next command reaches the store; only the keys aren't in it.
+    _, _, following = told["next"][0].partition("report ")
+    keys = [flag for flag in flags if "key" in flag]
+    assert report.main([*shlex.split(following), *keys]) == 0
+    assert capsys.readouterr().out == "s3://results/reports/test.html\n"
+    client.delete_object(Bucket="results", Key="reports/test.html")
     found = objects(client)
     assert all(key.startswith("_held/test/") for key in found)
     assert "_held/test/manifest.json" in found

@@ -151,12 +151,23 @@ def csv_file(data: bytes, wanted: InputColumns) -> Outcome:
         return "unreadable_file"
     if b"\0" in header[0]:
         return "unreadable_file"
-    if any(names.count(name) != 1 for name in wanted.columns):
+    places = {name: find(name, names) for name in (*wanted.columns, wanted.label or "")}
+    if any(len(places[name]) != 1 for name in wanted.columns):
         return "missing_column"
-    rows_read = (_csv_row(place, *each, names, wanted) for place, each in enumerate(rows))
+    known = {name: found[0] for name, found in places.items() if len(found) == 1}
+    rows_read = (
+        _csv_row(place, *each, known, wanted, len(names)) for place, each in enumerate(rows)
+    )
     if delimiter == b"," or decimal == ",":
         return list(rows_read)
     return [_advised(row, delimiter.decode()) for row in rows_read]
+
+
+def find(name: str, names: Sequence[str]) -> list[int]:
+    """The columns of this name: exactly, or else in any case and with spaces around."""
+    exact = [place for place, each in enumerate(names) if each == name]
+    alike = [each.replace("\ufeff", "").strip().lower() for each in names]
+    return exact or [place for place, each in enumerate(alike) if each == name.lower()]
 
 
 def _advised(row: Any, delimiter: str) -> Any:
@@ -169,19 +180,24 @@ def _advised(row: Any, delimiter: str) -> Any:
 
 
 def _csv_row(
-    place: int, raw: bytes, fields: list[bytes], names: list[str], wanted: InputColumns
+    place: int,
+    raw: bytes,
+    fields: list[bytes],
+    known: dict[str, int],
+    wanted: InputColumns,
+    width: int,
 ) -> Any:
     shown = raw.decode(errors="backslashreplace")
-    if len(fields) != len(names):
-        message = f"the row has {len(fields)} fields, the header has {len(names)}"
+    if len(fields) != width:
+        message = f"the row has {len(fields)} fields, the header has {width}"
         return (place, "wrong_field_count", None, message, shown)
     cells: dict[str, str | None] = {}
     for name in wanted.columns:
         try:
-            cells[name] = fields[names.index(name)].decode()
+            cells[name] = fields[known[name]].decode()
         except UnicodeDecodeError:
             message = f"{name} has bytes that are not UTF-8; save the file as UTF-8"
             return (place, "bad_encoding", name, message, shown)
-    if wanted.label is not None and names.count(wanted.label) == 1:
-        cells[wanted.label] = fields[names.index(wanted.label)].decode(errors="replace")
+    if wanted.label is not None and wanted.label in known:
+        cells[wanted.label] = fields[known[wanted.label]].decode(errors="replace")
     return row(place, cells, shown, wanted, wanted.dialect.decimal)

@@ -3,7 +3,6 @@
 from pipelines.runners import prism
 
 FLAGS = ("--runner=PrismRunner",)
-RUN_SECONDS = 180
 
 
 def why_not() -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from penguin_model.card import Feature, Histogram, ModelCard, Reference
+from penguin_model.names import fold
 from pipelines.datasets.schemas import RESERVED_COLUMNS
 
 TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=12)
@@ -35,16 +36,10 @@ def histograms(draw: Any, edges: st.SearchStrategy[float] = NUMBERS) -> Histogra
     return Histogram(edges=tuple(found), counts=tuple(counts))
 
 
-def _key(feature: Feature) -> str:
-    return feature.name.strip().casefold()
-
-
 @st.composite
 def cards(draw: Any) -> ModelCard:
     named = draw(
-        st.lists(
-            features(), min_size=1, max_size=6, unique_by=lambda each: each.name.strip().casefold()
-        )
+        st.lists(features(), min_size=1, max_size=6, unique_by=lambda each: fold(each.name))
     )
     classes = draw(st.lists(NAMES, min_size=2, max_size=5, unique_by=str.lower))
     reference = Reference(

@@ -32,7 +32,7 @@ def _load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loade
       UnreadableFile: it takes too much memory, or has no rows.
     """
     file = reader.open_file(source, wanted)
-    names = wanted.in_file(file.schema.names)
+    names = file.columns.read
     batches, size, rows = [], 0, 0
     for number, place in enumerate(file.places):
         batch = file.read_batch(number, names)
@@ -43,7 +43,7 @@ def _load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loade
         batches.append(reader.plain(batch))
     if not batches:
         raise UnreadableFile("it has no rows")
-    table = pa.Table.from_batches(batches)
+    table = file.columns.rename(pa.Table.from_batches(batches))
     return Loaded(column_types(table.schema), rows, size, table)
 
 

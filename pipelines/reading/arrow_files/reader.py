@@ -20,11 +20,12 @@ from pipelines.reading.arrow_batches import ARROW_ERRORS, block, one_line, unrea
 from pipelines.reading.arrow_files import messages
 from pipelines.reading.arrow_files.messages import Message, Place
 from pipelines.reading.arrow_files.sizes import decoded_bytes, dictionary_bytes, slices
+from pipelines.reading.column_names import FileColumns, find_columns
 from pipelines.reading.formats import Part
 from pipelines.reading.json_rows import columns_for_json, to_objects
 from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
-from pipelines.reading.unreadable import UnreadableFile, check_columns
+from pipelines.reading.unreadable import UnreadableFile
 
 # Limit for the columns of one record batch, and for all dictionaries.
 HELD_BYTES = 128 << 20
@@ -106,6 +107,7 @@ class ArrowFile:
       header: the schema message.
       places: of its record batches.
       is_stream: whether it is a stream, which has no footer.
+      columns: where it has the columns to read.
     """
 
     source: pa.NativeFile
@@ -113,6 +115,7 @@ class ArrowFile:
     header: Message
     places: tuple[Place, ...]
     is_stream: bool
+    columns: FileColumns
     _readers: dict[tuple[int, ...], Any] = dataclasses.field(default_factory=dict)
 
     def read_batch(self, number: int, names: Collection[str]) -> pa.RecordBatch:
@@ -196,13 +199,13 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> ArrowFile:
         if storage.may_pass(error):
             raise
         raise UnreadableFile(f"not a readable Arrow file: {one_line(error)}") from error
-    check_columns(names, wanted)
     return ArrowFile(
         source=source,
         schema=schema,
         header=header,
         places=places,
         is_stream=source.read_at(len(messages.MAGIC), 0) != messages.MAGIC,
+        columns=find_columns(names, wanted),
     )
 
 
@@ -268,13 +271,13 @@ def read_record_batches(
 
 def _read_batch(file: ArrowFile, number: int, wanted: InputColumns) -> pa.RecordBatch:
     """Reads the columns of a record batch, without its labels if they can't be read."""
-    names = wanted.in_file(file.schema.names)
+    names, required = file.columns.read, file.columns.only(wanted.columns).read
     try:
         return file.read_batch(number, names)
     except ARROW_ERRORS as error:
-        if names == wanted.columns or storage.may_pass(error):
+        if names == required or storage.may_pass(error):
             raise
-        return file.read_batch(number, wanted.columns)
+        return file.read_batch(number, required)
 
 
 def _blocks(
@@ -292,7 +295,7 @@ def _blocks(
         return to_objects(file.schema.names, columns) if rows else []
 
     for piece in map(plain, slices(batch, sizes.batch_rows, sizes.batch_bytes)):
-        yield block(piece, row + first, wanted, functools.partial(show, piece, first))
+        yield block(piece, row + first, wanted, file.columns, functools.partial(show, piece, first))
         first += piece.num_rows
 
 

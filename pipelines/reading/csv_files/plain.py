@@ -42,5 +42,5 @@ def combine(files: Sequence[Loaded], wanted: InputColumns) -> pa.Table:
     """
     header = files[0].kind
     assert isinstance(header, bytes)
-    names, _ = read_header(header, wanted)
-    return parse_fast(b"".join(file.content for file in files), names, wanted)
+    columns, _ = read_header(header, wanted)
+    return parse_fast(b"".join(file.content for file in files), columns, wanted)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import dataclasses
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ import pyarrow.csv as pa_csv
 
 from penguin_model import validate
 from pipelines.errors import ReconcileError
+from pipelines.reading.column_names import FileColumns, find_columns
 from pipelines.reading.csv_files import pieces
 from pipelines.reading.csv_files.pieces import by_rows, longer_than, whole_records, with_header
 from pipelines.reading.csv_files.records import (
@@ -35,7 +35,7 @@ from pipelines.reading.encoding import from_latin_1, show_bytes, undecodable_row
 from pipelines.reading.formats import Part
 from pipelines.reading.rows import Broken, InputColumns, ParsedRows, Reject
 from pipelines.reading.settings import DEFAULT_SIZES
-from pipelines.reading.unreadable import UnreadableFile, check_columns
+from pipelines.reading.unreadable import UnreadableFile
 
 # Most headers are shorter; more is read if one is longer.
 _HEADER_BYTES = 64 << 10
@@ -87,7 +87,7 @@ def read_csv(
         records = whole_records(stream, block_bytes, size, most, delimiter=delimiter)
     while True:
         if body is None:
-            yield _too_long(header, wanted, row, most)
+            yield _too_long(header, row, most)
             row += 1
         for part in by_rows(body or b"", block_rows, delimiter):
             block = _parse(part, header, wanted, row)
@@ -100,8 +100,8 @@ def read_csv(
             return
 
 
-def find_header(stream: BinaryIO, wanted: InputColumns) -> list[str]:
-    """Returns the column names of a file.
+def find_header(stream: BinaryIO, wanted: InputColumns) -> FileColumns:
+    """Returns the columns of a file.
 
     Raises:
       UnreadableFile: there is no usable header, or a required column is missing.
@@ -112,11 +112,11 @@ def find_header(stream: BinaryIO, wanted: InputColumns) -> list[str]:
     return read_header(with_header(records, delimiter), wanted)[0]
 
 
-def read_header(piece: bytes, wanted: InputColumns) -> tuple[list[str], bytes]:
+def read_header(piece: bytes, wanted: InputColumns) -> tuple[FileColumns, bytes]:
     """Splits the header from the first piece of a file.
 
     Returns:
-      The column names, and what follows the header.
+      The columns, and what follows the header.
 
     Raises:
       UnreadableFile: the header isn't usable, or a required column is missing.
@@ -138,14 +138,9 @@ def read_header(piece: bytes, wanted: InputColumns) -> tuple[list[str], bytes]:
         raise UnreadableFile(
             f"the header has more than {_MOST_COLUMNS:,} columns; is this a CSV file?"
         )
-    header = [name.strip() for name in _fields(text, delimiter)]
     body = piece[records.starts[1] :] if len(records) > 1 else b""
-    try:
-        check_columns(header, wanted)
-    except UnreadableFile as error:
-        hint = _what_else(text, body, wanted)
-        raise UnreadableFile(f"{error}{hint}", reason=error.reason, column=error.column) from error
-    return header, body
+    names = [name.strip() for name in _fields(text, delimiter)]
+    return find_columns(names, wanted, lambda: _what_else(text, body, wanted)), body
 
 
 def _what_else(header: str, body: bytes, wanted: InputColumns) -> str:
@@ -160,14 +155,14 @@ def _what_else(header: str, body: bytes, wanted: InputColumns) -> str:
             continue
         dialect = Dialect(delimiter)
         with contextlib.suppress(UnreadableFile):
-            check_columns(names, dataclasses.replace(wanted, dialect=dialect))
+            find_columns(names, wanted)
             if _DECIMAL_COMMA.search(body[:_HEADER_BYTES]) and delimiter != ",":
                 dialect = Dialect(delimiter, ",")
             return f"; its fields are not separated by {wanted.dialect.name}: give {dialect.flags}"
     return ""
 
 
-def _too_long(header: list[str], wanted: InputColumns, row: int, most: int) -> ParsedRows:
+def _too_long(header: FileColumns, row: int, most: int) -> ParsedRows:
     reject = Reject(
         source_row=row,
         reason=validate.UNREADABLE_FILE,
@@ -175,7 +170,7 @@ def _too_long(header: list[str], wanted: InputColumns, row: int, most: int) -> P
         message=f"the record is {longer_than(most)}",
     )
     return ParsedRows(
-        columns={name: pa.array([], pa.string()) for name in wanted.in_file(header)},
+        columns={name: pa.array([], pa.string()) for name in header.sources},
         rows=np.empty(0, np.int64),
         raw=lambda _: [],
         broken=Broken(np.array([row]), lambda _: [reject]),
@@ -183,7 +178,7 @@ def _too_long(header: list[str], wanted: InputColumns, row: int, most: int) -> P
 
 
 def _parse(
-    data: bytes, header: list[str], wanted: InputColumns, first_row: int
+    data: bytes, header: FileColumns, wanted: InputColumns, first_row: int
 ) -> ParsedRows | None:
     """Parses whole records; returns None if all of them are blank."""
     # pyarrow refuses bytes that hold nothing but blank lines.
@@ -217,26 +212,26 @@ def _may_be_blank(table: pa.Table, wanted: InputColumns) -> bool:
     return all(table.column(name).null_count for name in numbers)
 
 
-def parse_fast(data: bytes, header: list[str], wanted: InputColumns) -> pa.Table:
+def parse_fast(data: bytes, header: FileColumns, wanted: InputColumns) -> pa.Table:
     """Parses records, with features as float64.
 
     Args:
       data: whole records without the header.
-      header: the names of all columns.
+      header: the file's columns.
       wanted: the columns to parse.
 
     Raises:
       pa.ArrowInvalid: a row can't be parsed this way.
     """
     # Labels are bytes, so that none makes a row fail. Features carried along keep their text.
-    types = dict.fromkeys(wanted.in_file(header), pa.binary())
-    types |= dict.fromkeys(wanted.feature_names, pa.float64())
-    types |= dict.fromkeys(wanted.passthrough, pa.string())
+    types = dict.fromkeys(header.read, pa.binary())
+    types |= {header.sources[name]: pa.float64() for name in wanted.feature_names}
+    types |= {header.sources[name]: pa.string() for name in wanted.passthrough}
     return _read_csv(data, header, types, wanted.dialect, None)
 
 
 def _parse_exact(
-    data: bytes, header: list[str], wanted: InputColumns, first_row: int
+    data: bytes, header: FileColumns, wanted: InputColumns, first_row: int
 ) -> ParsedRows:
     """Parses every required column as bytes, setting aside rows that still fail."""
     records = find_records(data, wanted.dialect.delimiter_byte)
@@ -246,7 +241,7 @@ def _parse_exact(
         wrong.append(row.number - 1)
         return "skip"
 
-    columns = _parse_bytes(data, header, wanted, set_aside)
+    columns = _parse_bytes(data, header, wanted.dialect, set_aside)
     rows = len(next(iter(columns.values())))
     if rows + len(wrong) != len(records):
         raise ReconcileError(
@@ -287,37 +282,37 @@ def _parse_exact(
 
 
 def _parse_bytes(
-    data: bytes, header: list[str], wanted: InputColumns, handler: Any
+    data: bytes, header: FileColumns, dialect: Dialect, handler: Any
 ) -> dict[str, pa.Array]:
     """Parses the columns as bytes; rows with a wrong field count go to the handler."""
-    names = wanted.in_file(header)
+    names = header.read
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
         # pyarrow doesn't pass rows that aren't UTF-8 to a handler, so map each byte to a character.
         data = data.decode("latin-1").encode("utf-8")
         types = dict.fromkeys(names, pa.string())
-        table = _read_csv(data, header, types, wanted.dialect, handler)
+        table = _read_csv(data, header, types, dialect, handler)
         return {name: from_latin_1(array) for name, array in _arrays(table).items()}
     types = dict.fromkeys(names, pa.binary())
-    return _arrays(_read_csv(data, header, types, wanted.dialect, handler))
+    return _arrays(_read_csv(data, header, types, dialect, handler))
 
 
 def _read_csv(
-    data: bytes, header: list[str], types: dict[str, pa.DataType], dialect: Dialect, handler: Any
+    data: bytes, header: FileColumns, types: dict[str, pa.DataType], dialect: Dialect, handler: Any
 ) -> Any:
     # pyarrow numbers rows for the handler only when reading with a single thread.
     threads = handler is None
     if data.startswith(BOM):
         # pyarrow drops a byte-order mark at the start of its input; after a blank line it is text.
         data = b"\n" + data
-    return pa_csv.read_csv(
+    table = pa_csv.read_csv(
         pa.BufferReader(data),
         # Columns are named by position, since names of other columns may appear twice.
         read_options=pa_csv.ReadOptions(
             use_threads=threads,
             block_size=_PARSE_BYTES if threads else len(data) + 1,
-            column_names=header,
+            column_names=header.names,
         ),
         parse_options=pa_csv.ParseOptions(
             delimiter=dialect.delimiter,
@@ -332,6 +327,7 @@ def _read_csv(
             decimal_point=dialect.decimal,
         ),
     )
+    return header.rename(table)
 
 
 def _arrays(table: pa.Table) -> dict[str, pa.Array]:
@@ -346,7 +342,7 @@ def _empty(table: pa.Table, name: str) -> pa.Array:
 
 
 def _wrong_field_count(
-    records: Records, position: int, header: list[str], dialect: Dialect, first_row: int
+    records: Records, position: int, header: FileColumns, dialect: Dialect, first_row: int
 ) -> Reject:
     raw = records.raw(position)
     found = len(_fields(raw.decode("latin-1"), dialect.delimiter))
@@ -354,7 +350,7 @@ def _wrong_field_count(
         source_row=first_row + position,
         reason=validate.WRONG_FIELD_COUNT,
         column=None,
-        message=f"the row has {found} fields, the header has {len(header)}",
+        message=f"the row has {found} fields, the header has {len(header.names)}",
         raw=show_bytes(raw),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from pipelines.reading.arrow_batches import check_dictionaries, column_types, combine
+from pipelines.reading.column_names import find_columns
 from pipelines.reading.formats import Format, Loaded, Part, Together
 from pipelines.reading.parquet_files import memory, reader
 from pipelines.reading.rows import InputColumns, ParsedRows
@@ -34,15 +35,16 @@ def _load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loade
       UnreadableFile: it takes too much memory, or doesn't match its footer.
     """
     opened = reader.open_file(source, wanted)
-    columns = wanted.in_file(opened.schema_arrow.names)
+    found = find_columns(opened.schema_arrow.names, wanted)
     rows = opened.metadata.num_rows
-    if rows * wanted.row_bytes > most_bytes or not memory.fits(opened, columns, most_bytes):
+    if rows * wanted.row_bytes > most_bytes or not memory.fits(opened, found.read, most_bytes):
         raise UnreadableFile("it needs too much memory to be read together with others")
-    table = opened.read(columns=list(columns), use_threads=False)
+    table = opened.read(columns=list(found.read), use_threads=False)
     if table.num_rows != rows:
         raise UnreadableFile("it has other rows than the footer says")
     for batch in table.to_batches():
         check_dictionaries(batch)
+    table = found.rename(table)
     return Loaded(column_types(table.schema), rows, table.nbytes, table)
 
 

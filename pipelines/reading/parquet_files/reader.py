@@ -16,12 +16,13 @@ from pipelines.reading.arrow_batches import (
     one_line,
     unreadable,
 )
+from pipelines.reading.column_names import FileColumns, find_columns, match_columns
 from pipelines.reading.formats import Part
 from pipelines.reading.parquet_files.memory import InputParquet, rows_at_a_time
 from pipelines.reading.parquet_files.raw_rows import RawRows
 from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import DEFAULT_SIZES
-from pipelines.reading.unreadable import UnreadableFile, check_columns
+from pipelines.reading.unreadable import UnreadableFile
 
 
 def open_file(source: pa.NativeFile, wanted: InputColumns) -> InputParquet:
@@ -35,11 +36,11 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> InputParquet:
         file = InputParquet(source, columns=columns)
         names = file.schema_arrow.names
         counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-        labels = [name for name in wanted.in_file(names) if name not in wanted.columns]
-        if labels and is_text(file.schema_arrow.field(labels[0]).type):
+        label = match_columns(names, wanted).sources.get(wanted.label or "")
+        if label is not None and is_text(file.schema_arrow.field(label).type):
             # Many rows share a few spellings, so dictionary indices are quicker to read than text.
             file = InputParquet(
-                source, columns=columns, metadata=file.metadata, read_dictionary=labels
+                source, columns=columns, metadata=file.metadata, read_dictionary=[label]
             )
     except ARROW_ERRORS as error:
         if storage.may_pass(error):
@@ -47,7 +48,7 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> InputParquet:
         raise UnreadableFile(f"not a readable Parquet file: {one_line(error)}") from error
     if min(counts, default=0) < 0 or sum(counts) != file.metadata.num_rows:
         raise UnreadableFile("not a readable Parquet file: the row counts in its footer disagree")
-    check_columns(names, wanted)
+    find_columns(names, wanted)
     return file
 
 
@@ -93,15 +94,16 @@ def read_row_groups(
       The rows in order, some at a time.
     """
     first_row = part.first_row
+    found = find_columns(file.schema_arrow.names, wanted)
     for group in range(part.start, part.stop):
         end = first_row + file.metadata.row_group(group).num_rows
-        raw_rows = RawRows(file, group, wanted.in_file(file.schema_arrow.names))
+        raw_rows = RawRows(file, group, found.read)
         row = first_row
         try:
-            for batch in _batches(file, group, wanted, batch_rows, batch_bytes):
+            for batch in _batches(file, group, wanted, found, batch_rows, batch_bytes):
                 if batch.num_rows:
                     show = functools.partial(raw_rows.get, batch, row - first_row)
-                    yield block(batch, row, wanted, show)
+                    yield block(batch, row, wanted, found, show)
                 row += batch.num_rows
         except ARROW_ERRORS as error:
             if storage.may_pass(error):
@@ -112,19 +114,24 @@ def read_row_groups(
 
 
 def _batches(
-    file: InputParquet, group: int, wanted: InputColumns, batch_rows: int, batch_bytes: int
+    file: InputParquet,
+    group: int,
+    wanted: InputColumns,
+    found: FileColumns,
+    batch_rows: int,
+    batch_bytes: int,
 ) -> Iterator[pa.RecordBatch]:
     """Yields the columns of a row group, without labels from the first batch they fail in."""
-    names = wanted.in_file(file.schema_arrow.names)
+    required = found.only(wanted.columns).read
     done = 0
     try:
-        for batch in _all_rows(file, group, names, batch_rows, batch_bytes):
+        for batch in _all_rows(file, group, found.read, batch_rows, batch_bytes):
             yield batch
             done += batch.num_rows
     except ARROW_ERRORS as error:
-        if names == wanted.columns or storage.may_pass(error):
+        if required == found.read or storage.may_pass(error):
             raise
-        for batch in _all_rows(file, group, wanted.columns, batch_rows, batch_bytes):
+        for batch in _all_rows(file, group, required, batch_rows, batch_bytes):
             if done < batch.num_rows:
                 yield batch.slice(done)
             done = max(0, done - batch.num_rows)

@@ -1,0 +1,171 @@
+"""Whether a loaded network fits its card, and whether its answers are probabilities.
+
+A network can have the right widths and still answer scores of any size, or answer a row differently
+in other company. So its last layer is looked at, and it answers made-up observations before it sees
+any real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from penguin_model.card import ModelCard
+from penguin_model.errors import ModelError
+from penguin_model.features import normalize
+
+if TYPE_CHECKING:
+    import keras
+
+Predict = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+
+# Rounding in float32 moves the sum of a softmax, and the answer to a row among other rows, by less
+# than a hundredth of this, even with a thousand classes.
+TOLERANCE = 1e-4
+PROBABILITIES = "probabilities are finite, in [0, 1] and sum to 1"
+_REMEDY = "end the network with softmax, and train it with a loss that has from_logits=False"
+# Made-up observations, and how many of them are also answered one by one.
+_PROBES = 64
+_ALONE = 16
+
+
+def find_improper(by_class: Sequence[npt.NDArray[np.float32]]) -> int | None:
+    """Finds the first row whose answers aren't finite, in [0, 1] and a sum of 1.
+
+    Looks at whole columns: NumPy's reductions along rows of three take many times as long.
+
+    Args:
+      by_class: one contiguous array ``[n]`` per class.
+
+    Returns:
+      The row, or None if there is none.
+    """
+    if not len(by_class[0]):
+        return None
+    # NaN fails every comparison.
+    inside = all(column.min() >= 0 and column.max() <= 1 for column in by_class)
+    if inside:
+        total = sum(by_class[1:], by_class[0])
+        if total.min() >= 1 - TOLERANCE and total.max() <= 1 + TOLERANCE:
+            return None
+    answers = np.stack(by_class)
+    # The sum of infinities of both signs is NaN, of which NumPy warns.
+    with np.errstate(invalid="ignore"):
+        is_one = np.abs(answers.sum(axis=0) - 1) <= TOLERANCE
+    proper = is_one & (answers >= 0).all(axis=0) & (answers <= 1).all(axis=0)
+    return None if proper.all() else int(proper.argmin())
+
+
+def show_answer(card: ModelCard, answer: npt.NDArray[np.float32]) -> str:
+    """A row's answers as text, for a message."""
+    return ", ".join(f"{name} {value:g}" for name, value in zip(card.classes, answer, strict=True))
+
+
+def check_shapes(model: keras.Model, card: ModelCard) -> None:
+    """Refuses a network that can't take the card's features or return its classes.
+
+    Raises:
+      ModelError: says what doesn't fit, without naming the file.
+    """
+    try:
+        ends = {"input": list(model.inputs), "output": list(model.outputs)}
+    # A network that hasn't been built has none, or None.
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ModelError(
+            "has no input shape; begin the network with keras.Input, or call it once before saving"
+        ) from error
+    for what, names in (("input", card.feature_names), ("output", card.classes)):
+        if len(ends[what]) != 1:
+            raise ModelError(
+                f"does not fit its card: it has {len(ends[what])} {what}s instead of 1"
+            )
+        shape, kind = tuple(ends[what][0].shape), str(ends[what][0].dtype)
+        if shape != (None, len(names)):
+            raise ModelError(
+                f"does not fit its card: its {what} has shape {shape}, "
+                f"the card names {len(names)}: {', '.join(names)}{_explain_shape(what, shape)}"
+            )
+        if kind not in {"float32", "float64"} and (what == "output" or "float" not in kind):
+            remedy = (
+                "give the last layer dtype='float32'"
+                if what == "output"
+                else "the features are numbers with decimals"
+            )
+            raise ModelError(f"does not fit its card: its {what} has type {kind}; {remedy}")
+
+
+def _explain_shape(what: str, shape: tuple[int | None, ...]) -> str:
+    if what == "output" and shape[1:] == (1,):
+        return "; for two classes, end the network with a softmax of two units"
+    if shape[:1] != (None,):
+        return "; it must take any number of rows"
+    return ""
+
+
+def check_last_layer(model: keras.Model) -> None:
+    """Refuses a network whose last layer has another of Keras' activations than softmax.
+
+    Layers without an activation, and with one that Keras doesn't know, are left to `probe`.
+
+    Raises:
+      ModelError: says which, without naming the file.
+    """
+    import keras
+
+    layer: Any = model
+    while isinstance(layer, keras.Model):
+        # A graph has operations that aren't layers; its only output comes from the last one.
+        layer = getattr(layer, "operations", layer.layers)[-1]
+    activation = getattr(layer, "activation", None)
+    name = getattr(activation, "__name__", "")
+    is_known = activation is not None and getattr(keras.activations, name, None) is activation
+    if is_known and name != "softmax":
+        raise ModelError(
+            f"answers no probabilities: its last layer, {layer.name}, has the activation {name}; "
+            f"{_REMEDY}"
+        )
+
+
+def probe(predict: Predict, card: ModelCard) -> None:
+    """Refuses a network that doesn't answer made-up plausible observations with probabilities.
+
+    Raises:
+      ModelError: shows an answer, without naming the file.
+    """
+    raw = _plausible_rows(card)
+    matrix = normalize(list(raw.T), card.features)
+    together = predict(matrix)
+    bad = find_improper(list(np.ascontiguousarray(together.T)))
+    if bad is not None:
+        raise ModelError(
+            f"answers no probabilities: {show_answer(card, together[bad])} for "
+            f"{_show_row(card, raw[bad])}; {_REMEDY}"
+        )
+    for row in range(0, _PROBES, _PROBES // _ALONE):
+        alone = predict(matrix[[row]])[0]
+        # NaN fails the comparison.
+        if not np.abs(alone - together[row]).max() <= TOLERANCE:
+            raise ModelError(
+                f"answers a row by itself with {show_answer(card, alone)}, but among others with "
+                f"{show_answer(card, together[row])}: {_show_row(card, raw[row])}; its layers "
+                "must not be random or depend on other rows when it predicts"
+            )
+
+
+def _plausible_rows(card: ModelCard) -> npt.NDArray[np.float64]:
+    """Corners, the middle and random points of the card's ranges, always the same ones."""
+    low = np.array([feature.minimum for feature in card.features])
+    high = np.array([feature.maximum for feature in card.features])
+    random = np.random.default_rng(0)
+    points = random.random((_PROBES, len(low)))
+    points[: _PROBES // 3] = np.rint(points[: _PROBES // 3])
+    points[:3] = [[0.0], [0.5], [1.0]]
+    return np.asarray(low + points * (high - low))
+
+
+def _show_row(card: ModelCard, row: npt.NDArray[np.float64]) -> str:
+    shown = [f"{name} {value:g}" for name, value in zip(card.feature_names, row, strict=True)]
+    return ", ".join(shown[:4]) + (", …" if len(shown) > 4 else "")
