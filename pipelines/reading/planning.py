@@ -12,6 +12,7 @@ from pipelines.reading import foreign, matching
 from pipelines.reading.format_table import FORMATS, SUFFIXES
 from pipelines.reading.formats import Format, Part
 from pipelines.reading.matching import InputFile, check_unchanged
+from pipelines.reading.partitions import find_partition
 from pipelines.reading.rows import InputColumns
 from pipelines.reading.settings import Sizes
 from pipelines.reading.unreadable import UnreadableFile
@@ -79,7 +80,7 @@ def plan_ranges(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Spa
     if divides is None or file.size <= sizes.range_bytes:
         return []
     with storage.open_input(file.path) as source:
-        is_divided = divides(source, wanted)
+        is_divided = divides(source, find_partition(file.path, wanted).in_file)
     check_unchanged(file)
     if not is_divided:
         return []
@@ -104,7 +105,7 @@ def plan_spans(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Span
     if plan is None:
         return [whole(file)]
     with storage.open_input(file.path) as source:
-        parts = plan(source, wanted, sizes)
+        parts = plan(source, find_partition(file.path, wanted).in_file, sizes)
     check_unchanged(file)
     if not parts:
         return [whole(file)._replace(rows=0)]

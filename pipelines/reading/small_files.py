@@ -21,6 +21,7 @@ from pipelines.reading.encoding import filterable, undecodable_rows
 from pipelines.reading.format_table import FORMATS
 from pipelines.reading.formats import Loaded, Together
 from pipelines.reading.matching import InputFile
+from pipelines.reading.partitions import Partition, find_partition
 from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.reading.unreadable import UnreadableFile
@@ -53,6 +54,12 @@ class _File(NamedTuple):
     file: InputFile
     together: Together
     loaded: Loaded
+    partition: Partition
+
+    @property
+    def kind(self) -> Hashable:
+        """Files of the same kind can be combined."""
+        return self.file.format, self.loaded.kind, tuple(self.partition.values.items())
 
 
 def gather(files: Iterable[InputFile], *, max_file_bytes: int, max_files: int) -> list[SmallFiles]:
@@ -108,9 +115,9 @@ def read_together(
 
 
 def _read_together(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogether]:
-    alike: dict[tuple[str, Hashable], list[_File]] = {}
+    alike: dict[Hashable, list[_File]] = {}
     for each in files:
-        alike.setdefault((each.file.format, each.loaded.kind), []).append(each)
+        alike.setdefault(each.kind, []).append(each)
     for group in alike.values():
         yield from _check(group, wanted)
 
@@ -119,12 +126,14 @@ def _check(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogethe
     """Parses files together; if that fails, parses each half, down to the file at fault."""
     counts = np.array([each.loaded.rows for each in files])
     try:
-        table = files[0].together.combine([each.loaded for each in files], wanted)
+        partition = files[0].partition
+        table = files[0].together.combine([each.loaded for each in files], partition.in_file)
         if table.num_rows != counts.sum():
             raise pa.ArrowInvalid("other records than were counted")
         columns = {
             name: filterable(table.column(name).combine_chunks()) for name in table.column_names
         }
+        columns |= partition.columns(table.num_rows)
         if undecodable_rows({name: columns[name] for name in wanted.columns}):
             raise pa.ArrowInvalid("text that is no UTF-8")
     except UnreadableFile:
@@ -182,9 +191,11 @@ def _load(
     together = _together(file)
     if together is None or (data is None and storage.of(file.path).has_slow_calls):
         return None
+    partition = find_partition(file.path, wanted)
     try:
         with storage.open_input(file.path) if data is None else pa.BufferReader(data) as source:
-            return _File(file, together, together.load(source, wanted, most_bytes))
+            loaded = together.load(source, partition.in_file, most_bytes)
+            return _File(file, together, loaded, partition)
     except (UnreadableFile, *storage.ERRORS, *ARROW_ERRORS):
         return None
 

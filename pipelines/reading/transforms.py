@@ -6,6 +6,7 @@ rejects it finds.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import time
 from collections.abc import Iterable, Iterator
@@ -31,6 +32,7 @@ from pipelines.reading.csv_files.ranges import RangeScan, Survey, assign_rows, s
 from pipelines.reading.dialect import Dialect
 from pipelines.reading.input_step import CountingFn, RejectingFn
 from pipelines.reading.matching import Matching, check_unchanged
+from pipelines.reading.partitions import find_partition
 from pipelines.reading.planning import Span, check_cover, format_of, plan_ranges, plan_spans, whole
 from pipelines.reading.rows import InputColumns, ParsedRows, reject_batches, validate_rows
 from pipelines.reading.settings import Sizes
@@ -281,8 +283,12 @@ class ReadSpanFn(RejectingFn):
     def _blocks(self, span: Span) -> Iterator[tuple[ParsedRows, int]]:
         """Yields the rows of a span, each block with the number of the span's bytes read so far."""
         rows_read = 0
+        partition = find_partition(span.file.path, self._wanted)
         with storage.open_input(span.file.path) as source:
-            for block in format_of(span.file).read(source, span.part, self._wanted, self._sizes):
+            read = format_of(span.file).read
+            for found in read(source, span.part, partition.in_file, self._sizes):
+                columns = found.columns | partition.columns(len(found.rows))
+                block = dataclasses.replace(found, columns=columns)
                 rows_read += block.rows_read
                 if span.rows > 0:
                     yield block, span.size * rows_read // span.rows
