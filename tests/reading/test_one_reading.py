@@ -350,6 +350,10 @@ def columnar_files(
         array = pa.array(spelt, pa.binary())
         array = array.view(kind) if kind == pa.string() else array.cast(kind)
         chunked["id"] = pa.chunked_array([array])
+        for place in mangled if kind != pa.string() else ():
+            # Bytes need not be text.
+            columns["id"][2][place] = f'"{spelt[place].hex()}"'
+        mangled = mangled if kind == pa.string() else set()
     # INT96 has no time zone, and only one unit.
     zoned = any(getattr(kind, "tz", None) for kind, _, _ in columns.values())
     data = write(draw, pa.table(chunked), zoned)

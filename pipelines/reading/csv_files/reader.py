@@ -233,7 +233,8 @@ def parse_fast(data: bytes, header: FileColumns, wanted: InputColumns) -> pa.Tab
     # Labels are bytes, so that none makes a row fail. Features carried along keep their text.
     types = dict.fromkeys(header.read, pa.binary())
     types |= {header.sources[name]: pa.float64() for name in wanted.feature_names}
-    types |= {header.sources[name]: pa.string() for name in wanted.passthrough}
+    carried = [header.sources[name] for name in wanted.passthrough if name in header.sources]
+    types |= dict.fromkeys(carried, pa.string())
     return _read_csv(data, header, types, wanted.dialect, None)
 
 
@@ -258,7 +259,7 @@ def _parse_exact(
     undecodable = {
         int(kept[position]): name
         for position, name in undecodable_rows(
-            {name: columns[name] for name in wanted.columns}
+            {name: columns[name] for name in header.required}
         ).items()
     }
     broken = np.array(sorted([*wrong, *undecodable]), np.int64)
@@ -280,7 +281,7 @@ def _parse_exact(
         return [show_bytes(records.raw(int(kept[position]))) for position in positions]
 
     return ParsedRows(
-        columns=columns | {name: columns[name].cast(pa.string()) for name in wanted.columns},
+        columns=columns | {name: columns[name].cast(pa.string()) for name in header.required},
         rows=kept.astype(np.int64) + first_row,
         raw=raw,
         broken=Broken(broken + first_row, explain),
