@@ -134,8 +134,11 @@ with pa.ipc.new_file(ARROW, pa.schema({"id": pa.string()})):
         (ARROW.getvalue(), "an Arrow file; rename it to .arrow, or give --format arrow"),
         (TEXT.decode().encode("utf-32"), "UTF-32 text; save it as UTF-8"),
         (TEXT.decode().encode("utf-16-le"), "UTF-16 without a byte-order mark"),
-        (b'[{"id": "a"}]', "column .* is missing.*looks like JSON; convert it"),
-        (b"<?xml version='1.0'?>\n<birds/>", "column .* is missing.*looks like a web page or XML"),
+        (b'[{"id": "a"}]', "columns .* are missing.*looks like JSON; convert it"),
+        (
+            b"<?xml version='1.0'?>\n<birds/>",
+            "columns .* are missing.*looks like a web page or XML",
+        ),
     ],
 )
 def test_other_files_are_named_with_what_to_do(data: bytes, message: str) -> None:
