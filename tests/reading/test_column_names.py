@@ -136,7 +136,7 @@ REFUSED: dict[str, tuple[list[str], InputColumns, str, str]] = {
         ["39.1", "-18"], wanted(), "length",
         "length, mass are missing; its first line holds no names: add a header; the file has: 39.1",
     ),
-    "fields in one": (["length;mass"], wanted(), "length", "are missing; the file has: length;mass"),
+    "fields in one": (["length;mass"], wanted(), "length", "missing; the file has: length;mass"),
     "passthrough has no alias": (["mass", "size"], wanted("length (mm)"), "length (mm)", ""),
 }  # fmt: skip
 
