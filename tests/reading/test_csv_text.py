@@ -134,6 +134,8 @@ with pa.ipc.new_file(ARROW, pa.schema({"id": pa.string()})):
         (ARROW.getvalue(), "an Arrow file; rename it to .arrow, or give --format arrow"),
         (TEXT.decode().encode("utf-32"), "UTF-32 text; save it as UTF-8"),
         (TEXT.decode().encode("utf-16-le"), "UTF-16 without a byte-order mark"),
+        (bytes(4096), "nothing but NUL bytes.*deliver it again"),
+        (lzma.compress(TEXT, lzma.FORMAT_ALONE), "unpack it"),
         (b'[{"id": "a"}]', "columns .* are missing.*looks like JSON; convert it"),
         (
             b"<?xml version='1.0'?>\n<birds/>",
@@ -205,6 +207,8 @@ def test_a_decimal_comma_names_the_flags_that_read_it() -> None:
     _, rejects, _ = read_csv(b"sep=;\n" + DECIMAL_COMMAS)
     advice = "; to read decimal commas, give --delimiter ';' --decimal ','"
     assert [r.message.endswith(advice) for r in rejects] == [True, True, False, False]
+    _, (reject,), _ = read_csv(b'id,length,mass\na,"39,1",500\n')
+    assert reject.message.endswith("only read from files with another delimiter")
 
 
 @pytest.mark.parametrize(

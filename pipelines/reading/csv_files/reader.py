@@ -131,6 +131,10 @@ def read_header(piece: bytes, wanted: InputColumns) -> tuple[FileColumns, bytes]
         raise UnreadableFile(
             "the header is not UTF-8 text; is this a CSV file? If so, save it as UTF-8"
         ) from error
+    if not text.strip("\0"):
+        raise UnreadableFile(
+            "the file begins with nothing but NUL bytes: it was not written; deliver it again"
+        )
     if "\0" in text:
         raise UnreadableFile(
             "the header has NUL bytes; is this a CSV file? If it is UTF-16 without a byte-order "
