@@ -92,6 +92,19 @@ def to_numbers(array: pa.Array, decimal_mark: str = ".") -> Column:
     return Column(np.full(len(array), np.nan), array, _as_bool(array.is_valid()))
 
 
+def may_hold_numbers(kind: pa.DataType) -> bool:
+    """Whether `to_numbers` can find a number in a column of an Arrow type."""
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return may_hold_numbers(kind.value_type)
+    return bool(
+        pa.types.is_floating(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+        or is_text(kind)
+    )
+
+
 def good_rows(
     columns: Sequence[Column], features: Sequence[Feature]
 ) -> npt.NDArray[np.bool_] | None:

@@ -22,7 +22,9 @@ from penguin_model.names import fold, nearest
 from pipelines import publishing, storage
 from pipelines.datasets import schemas
 from pipelines.errors import UsageError
+from pipelines.formatting import escape_bytes
 from pipelines.pipeline import ScoreObservations
+from pipelines.reading import InputColumns
 from pipelines.reading.dialect import Dialect
 from pipelines.reading.matching import Matching, refuse
 from pipelines.reading.settings import DEFAULT_SIZES
@@ -79,17 +81,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     passthrough = _passthrough(values.passthrough, card)
     renames = _renames(values.rename, passthrough, card)
     dialect = _dialect(values.delimiter, values.decimal)
-    matching = Matching(
-        patterns={storage.absolute(pattern): pattern for pattern in values.input},
-        format=values.format,
-        include_hidden=values.include_hidden,
-        fail_on_empty=values.fail_on_empty,
-        settle_seconds=values.settle_seconds,
-        new_only=values.new_only,
-        output=paths.output,
-        own_folders=paths.own_folders,
-        model_sha256=card.sha256,
-    )
+    matching = _matching(values, card, paths)
     if submission.workers is Workers.THREADS:
         refuse(matching)
     if values.max_drift is not None and card.reference is None:
@@ -102,7 +94,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         runner=values.runner or DEFAULT_RUNNER,
         versions=_versions(),
         model=Model(path=values.model, name=card.name, sha256=card.sha256),
-        input=tuple(values.input),
+        input=tuple(map(escape_bytes, values.input)),
     )
     # One worker gains nothing from ranges, whose first pass reads a large CSV twice.
     divides = runner.count_workers(options) != 1
@@ -131,6 +123,50 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         transform=transform,
         submission=submission,
         model_path=values.model,
+    )
+
+
+def prepare_check(
+    values: argparse.Namespace, arguments: Sequence[str]
+) -> tuple[Matching, InputColumns]:
+    """Checks the flags of a run that only looks at its files.
+
+    Returns:
+      Which files to look at, and the columns to find in them.
+
+    Raises:
+      UsageError: an argument, the model or its card can't be used.
+    """
+    if not values.input:
+        raise UsageError("--input is required: a file, a folder or a glob")
+    if values.new_only and not values.output:
+        raise UsageError("--new_only with --check needs --output, where earlier runs are")
+    storage.use_options(PipelineOptions(list(arguments)))
+    card = model_file.read_card(values.model)
+    passthrough = _passthrough(values.passthrough, card)
+    wanted = InputColumns.of_card(
+        card,
+        passthrough,
+        renames=_renames(values.rename, passthrough, card),
+        dialect=_dialect(values.delimiter, values.decimal),
+    )
+    paths = None
+    if values.output:
+        paths = Layout(output=storage.absolute(values.output), run_id="check", attempt="")
+    return _matching(values, card, paths), wanted
+
+
+def _matching(values: argparse.Namespace, card: ModelCard, paths: Layout | None) -> Matching:
+    return Matching(
+        patterns={storage.absolute(pattern): pattern for pattern in values.input},
+        format=values.format,
+        include_hidden=values.include_hidden,
+        fail_on_empty=values.fail_on_empty,
+        settle_seconds=values.settle_seconds,
+        new_only=values.new_only,
+        output=paths.output if paths else "",
+        own_folders=paths.own_folders if paths else (),
+        model_sha256=card.sha256,
     )
 
 

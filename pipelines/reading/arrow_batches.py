@@ -44,7 +44,7 @@ def block(
         if each in arrays
     }
     places = np.arange(batch.num_rows)
-    undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})
+    undecodable = undecodable_rows({name: columns[name] for name in found.required})
     broken = np.array(sorted(undecodable), np.int64)
 
     def explain(positions: Sequence[int]) -> list[Reject]:
@@ -124,6 +124,11 @@ def combine(files: Sequence[Loaded], wanted: InputColumns) -> pa.Table:
 def column_types(schema: pa.Schema) -> tuple[tuple[str, pa.DataType], ...]:
     """Column names and types, which files must share to be concatenated."""
     return tuple((field.name, field.type) for field in schema)
+
+
+def types_by_name(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Column types by name; of several columns of one name, the last."""
+    return {field.name: field.type for field in schema}
 
 
 def check_dictionaries(batch: pa.RecordBatch) -> None:

@@ -109,11 +109,12 @@ def read_together(
 
 
 def _read_together(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogether]:
-    alike: dict[tuple[str, Hashable], list[_File]] = {}
+    alike: dict[tuple[str, Hashable, frozenset[str]], list[_File]] = {}
     for each in files:
-        alike.setdefault((each.file.format, each.loaded.kind), []).append(each)
+        in_path = wanted.of_file(each.file.path).in_path
+        alike.setdefault((each.file.format, each.loaded.kind, in_path), []).append(each)
     for group in alike.values():
-        yield from _check(group, wanted)
+        yield from _check(group, wanted.of_file(group[0].file.path))
 
 
 def _check(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogether]:
@@ -140,7 +141,7 @@ def _combine(files: Sequence[_File], wanted: InputColumns) -> ReadTogether:
         name: readable(name, table.column(name).combine_chunks(), wanted)
         for name in table.column_names
     }
-    if undecodable_rows({name: columns[name] for name in wanted.columns}):
+    if undecodable_rows({name: columns[name] for name in columns if name in wanted.columns}):
         raise pa.ArrowInvalid("text that is no UTF-8")
     numbers = [validate.to_numbers(columns[feature.name]) for feature in wanted.features]
     good = validate.good_rows(numbers, wanted.features)
@@ -188,7 +189,8 @@ def _load(
         return None
     try:
         with storage.open_input(file.path) if data is None else pa.BufferReader(data) as source:
-            return _File(file, together, together.load(source, wanted, most_bytes))
+            loaded = together.load(source, wanted.of_file(file.path), most_bytes)
+            return _File(file, together, loaded)
     except PenguinError:
         raise
     except Exception:  # which the file's own reader tells

@@ -312,8 +312,9 @@ class ReadSpanFn(RejectingFn):
     def _blocks(self, span: Span) -> Iterator[tuple[ParsedRows, int]]:
         """Yields the rows of a span, each block with the number of the span's bytes read so far."""
         rows_read = 0
+        wanted = self._wanted.of_file(span.file.path)
         with storage.open_input(span.file.path) as source:
-            for block in format_of(span.file).read(source, span.part, self._wanted, self._sizes):
+            for block in format_of(span.file).read(source, span.part, wanted, self._sizes):
                 rows_read += block.rows_read
                 if span.rows > 0:
                     yield block, span.size * rows_read // span.rows

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from penguin_model.arrow_text import as_text
 from pipelines import storage
+from pipelines.reading import foreign
 from pipelines.reading.arrow_batches import ARROW_ERRORS, block, one_line, unreadable
 from pipelines.reading.arrow_files import messages
 from pipelines.reading.arrow_files.messages import Message, Place
@@ -209,7 +210,8 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> ArrowFile:
     except ARROW_ERRORS as error:
         if storage.may_pass(error):
             raise
-        raise UnreadableFile(f"not a readable Arrow file: {one_line(error)}") from error
+        other = foreign.recognize_other(source, "Arrow")
+        raise UnreadableFile(f"not a readable Arrow file: {one_line(error)}{other}") from error
     return ArrowFile(
         source=source,
         schema=schema,
@@ -282,7 +284,8 @@ def read_record_batches(
 
 def _read_batch(file: ArrowFile, number: int, wanted: InputColumns) -> pa.RecordBatch:
     """Reads the columns of a record batch, without its labels if they can't be read."""
-    names, required = file.columns.read, file.columns.only(wanted.columns).read
+    names = file.columns.read
+    required = tuple(dict.fromkeys(file.columns.required.values()))
     try:
         return file.read_batch(number, names)
     except ARROW_ERRORS as error:

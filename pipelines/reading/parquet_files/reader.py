@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from penguin_model.arrow_text import is_text
 from pipelines import storage
+from pipelines.reading import foreign
 from pipelines.reading.arrow_batches import (
     ARROW_ERRORS,
     block,
@@ -45,7 +46,8 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> InputParquet:
     except ARROW_ERRORS as error:
         if storage.may_pass(error):
             raise
-        raise UnreadableFile(f"not a readable Parquet file: {one_line(error)}") from error
+        other = foreign.recognize_other(source, "Parquet")
+        raise UnreadableFile(f"not a readable Parquet file: {one_line(error)}{other}") from error
     if min(counts, default=0) < 0 or sum(counts) != file.metadata.num_rows:
         raise UnreadableFile("not a readable Parquet file: the row counts in its footer disagree")
     find_columns(names, wanted)
@@ -122,7 +124,7 @@ def _batches(
     batch_bytes: int,
 ) -> Iterator[pa.RecordBatch]:
     """Yields the columns of a row group, without labels from the first batch they fail in."""
-    required = found.only(wanted.columns).read
+    required = tuple(dict.fromkeys(found.required.values()))
     done = 0
     try:
         for batch in _all_rows(file, group, found.read, batch_rows, batch_bytes):
