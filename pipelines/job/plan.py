@@ -22,6 +22,7 @@ from penguin_model.names import fold, nearest
 from pipelines import publishing, storage
 from pipelines.datasets import schemas
 from pipelines.errors import UsageError
+from pipelines.formatting import escape_bytes
 from pipelines.pipeline import ScoreObservations
 from pipelines.reading import InputColumns
 from pipelines.reading.dialect import Dialect
@@ -93,7 +94,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         runner=values.runner or DEFAULT_RUNNER,
         versions=_versions(),
         model=Model(path=values.model, name=card.name, sha256=card.sha256),
-        input=tuple(values.input),
+        input=tuple(map(escape_bytes, values.input)),
     )
     # One worker gains nothing from ranges, whose first pass reads a large CSV twice.
     divides = runner.count_workers(options) != 1

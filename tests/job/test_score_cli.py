@@ -70,7 +70,8 @@ def test_bad_arguments_end_with_one_line_and_code_2(tmp_path: Path) -> None:
     ran = run_command("--inptu", "x", "--output", tmp_path)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr == (
-        "penguin-score: error: unrecognized arguments: --inptu x (see penguin-score --help)\n"
+        "penguin-score: error: unrecognized arguments: --inptu x; did you mean --input? "
+        "(see penguin-score --help)\n"
     )
     assert listing(tmp_path) == []
 
