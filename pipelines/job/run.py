@@ -44,12 +44,11 @@ def run_command(program: str, arguments: Sequence[str], verbose: bool) -> int:
 
 def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     parser = build_parser(program)
-    values = parser.parse_args(arguments)
-    arguments = parser.normalize(arguments)
+    values, normalized = parser.parse_args(arguments), parser.normalize(arguments)
     if values.check:
-        check.run_check(program, values, arguments)
+        check.run_check(program, values, normalized)
         return 0
-    plan = prepare(values, arguments)
+    plan = prepare(values, normalized)
     paths = plan.transform.publication.layout
     if not plan.submission.waits_for_end:
         submit(plan)
