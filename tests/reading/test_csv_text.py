@@ -318,3 +318,8 @@ def test_the_flags_of_a_dialect(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert run_here(tmp_path / "tab", *flags, "--delimiter", "\\t", "--max_reject_fraction=1") == 0
     reject = published(tmp_path / "tab", "rejects").to_pylist()[0]
     assert "not separated by tabs: give --delimiter ';' --decimal ',';" in reject["message"]
+
+
+def test_another_delimiter_is_named_though_a_column_is_misspelt() -> None:
+    with pytest.raises(UnreadableFile, match="not separated by commas: give --delimiter ';'"):
+        read_csv(b"id;lenght;mass\nb1;39,1;3750\n")
