@@ -93,8 +93,8 @@ class ScoreOptions(PipelineOptions):
             action="append",
             default=[],
             metavar="COLUMN",
-            help="an input column to copy into the predictions, as text; repeat it, or separate "
-            "several with commas",
+            help="an input column to copy into the predictions, as text, or the name of a "
+            "partition folder such as COLUMN=2007; repeat it, or separate several with commas",
         )
         group.add_argument(
             "--rename",
