@@ -12,7 +12,6 @@ from pipelines.reading import foreign, matching
 from pipelines.reading.format_table import FORMATS, SUFFIXES
 from pipelines.reading.formats import Format, Part
 from pipelines.reading.matching import InputFile, check_unchanged
-from pipelines.reading.partitions import find_partition
 from pipelines.reading.rows import InputColumns
 from pipelines.reading.settings import Sizes
 from pipelines.reading.unreadable import UnreadableFile
@@ -59,7 +58,7 @@ def format_of(file: InputFile) -> Format:
     if not file.format:
         if kind := foreign.recognize_name(file.path):
             raise UnreadableFile(f"by its name, this is {kind}")
-        known = ", ".join(SUFFIXES)
+        known = ", ".join(suffix for suffix in SUFFIXES if suffix.count(".") == 1)
         raise UnreadableFile(f"the name ends in none of {known}; rename it, or give --format")
     if file.format == matching.NO_NAME:
         raise UnreadableFile("the file's name is not UTF-8; rename it")
@@ -80,7 +79,7 @@ def plan_ranges(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Spa
     if divides is None or file.size <= sizes.range_bytes:
         return []
     with storage.open_input(file.path) as source:
-        is_divided = divides(source, find_partition(file.path, wanted).in_file)
+        is_divided = divides(source, wanted.of_file(file.path))
     check_unchanged(file)
     if not is_divided:
         return []
@@ -105,7 +104,7 @@ def plan_spans(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Span
     if plan is None:
         return [whole(file)]
     with storage.open_input(file.path) as source:
-        parts = plan(source, find_partition(file.path, wanted).in_file, sizes)
+        parts = plan(source, wanted.of_file(file.path), sizes)
     check_unchanged(file)
     if not parts:
         return [whole(file)._replace(rows=0)]

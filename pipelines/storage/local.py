@@ -45,6 +45,7 @@ class LocalStore(Store):
         return "://" not in path or path.startswith(_SCHEME)
 
     def absolute(self, path: str) -> str:
+        """See `Store`; Beam matches nothing for a relative path without a folder."""
         """See `Store`; ``..`` after a link leads to the parent of what it points to."""
         path, found = path.removeprefix(_SCHEME), "/"
         for part in (path if os.path.isabs(path) else f"{os.getcwd()}/{path}").split("/"):
