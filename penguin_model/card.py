@@ -41,8 +41,10 @@ _KNOWN_NUMBERS: tuple[tuple[str, str, type, float], ...] = (
     ("data", "train_rows", int, MOST_COUNT),
     ("data", "test_rows", int, MOST_COUNT),
 )
-# The shipped model, for every command's --model; relative to the folder it's started in.
+# Where training writes, in the folder that it's started in; see `default_model`.
 DEFAULT_MODEL = "models/penguin-classifier.keras"
+DEFAULT_MODEL_HELP = f"default: {DEFAULT_MODEL} in the working folder, or else the one shipped"
+_HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -258,6 +260,17 @@ class ModelCard:
                 f"sha256: {card_json.show(card.sha256)} is not 64 lower-case hexadecimal digits"
             )
         return card
+
+
+def default_model() -> str:
+    """The model that a command without ``--model`` loads.
+
+    Returns:
+      `DEFAULT_MODEL` in the working folder if it's there, otherwise the model that is shipped: in
+      the installed package, or in ``models/`` beside the packages of a checkout.
+    """
+    shipped = (os.path.join(folder, DEFAULT_MODEL) for folder in (_HERE, os.path.dirname(_HERE)))
+    return next((path for path in (DEFAULT_MODEL, *shipped) if os.path.isfile(path)), DEFAULT_MODEL)
 
 
 def card_path(model_path: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from penguin_model import cli
 from penguin_model.bundle import load
-from penguin_model.card import DEFAULT_MODEL, ModelCard
+from penguin_model.card import DEFAULT_MODEL_HELP, ModelCard, default_model
 
 if TYPE_CHECKING:
     import keras
@@ -151,10 +151,13 @@ def _shape(shape: Sequence[int | None]) -> str:
 def build_parser() -> cli.ArgumentParser:
     """Builds the command's flags."""
     parser = cli.ArgumentParser(
-        prog=PROGRAM, description="Shows a saved model: its card, its layers and their weights."
+        prog=PROGRAM,
+        description="Shows a saved model: its card, its layers and their weights.",
+        examples=[PROGRAM, f"{PROGRAM} --model my/other.keras --weights", f"{PROGRAM} --json"],
+        exit_codes=cli.EXIT_CODES,
     )
     parser.add_argument(
-        "--model", default=DEFAULT_MODEL, help="the model file (default: %(default)s)"
+        "--model", default=default_model(), help=f"the model file ({DEFAULT_MODEL_HELP})"
     )
     parser.add_argument("--weights", action="store_true", help="print the weights' values as well")
     parser.add_argument("--json", action="store_true", help="print card and layers as JSON")

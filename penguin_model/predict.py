@@ -7,19 +7,19 @@ import dataclasses
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from penguin_model import cli
 from penguin_model.bundle import Classifier, load_with_card
-from penguin_model.card import DEFAULT_MODEL, Feature, ModelCard, read_verified
+from penguin_model.card import DEFAULT_MODEL_HELP, Feature, ModelCard, default_model, read_verified
 from penguin_model.errors import ModelError, PenguinError, UsageError
 from penguin_model.features import normalize
 from penguin_model.model_checks import PROBABILITIES, find_improper, show_answer
 
 PROGRAM = "penguin-predict"
-_OWN_FLAGS = frozenset({"help", "model", "json", "verbose"})
+_OWN_FLAGS = frozenset({"help", "version", "model", "json", "verbose"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,8 +116,12 @@ def build_parser(card: ModelCard | None) -> cli.ArgumentParser:
     """Builds the command's flags, including one for each of the card's features."""
     parser = cli.ArgumentParser(
         prog=PROGRAM,
-        allow_abbrev=False,
         description="Predicts the species of one observation, given in raw units.",
+        examples=[
+            *([" ".join([PROGRAM, *_example_flags(card)])] if card else []),
+            f"{PROGRAM} --model my/other.keras --help   # that model's flags",
+        ],
+        exit_codes=cli.EXIT_CODES,
         epilog=None if card else "The features' flags are missing here: no model card.",
     )
     if card:
@@ -129,6 +133,7 @@ def build_parser(card: ModelCard | None) -> cli.ArgumentParser:
                 f"--{flag}",
                 dest=f"feature {feature.name}",
                 metavar=re.sub(r"\W+", "", feature.unit).upper() or "VALUE",
+                type=_as_given,
                 required=True,
                 help=meaning.replace("%", "%%"),
             )
@@ -136,9 +141,19 @@ def build_parser(card: ModelCard | None) -> cli.ArgumentParser:
     return parser
 
 
+def _example_flags(card: ModelCard) -> Iterator[str]:
+    for flag, feature in zip(flag_names(card.features), card.features, strict=True):
+        yield f"--{flag}={(feature.minimum + feature.maximum) / 2:g}"
+
+
+def _as_given(text: str) -> str:
+    """Any text: `parse_value` says what is wrong with it."""
+    return text
+
+
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", default=DEFAULT_MODEL, help="the model file (default: %(default)s)"
+        "--model", default=default_model(), help=f"the model file ({DEFAULT_MODEL_HELP})"
     )
     parser.add_argument("--json", action="store_true", help="print the prediction as JSON")
     parser.add_argument(
@@ -149,12 +164,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Predicts one observation; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    verbose = "--verbose" in arguments
     # The model's card determines the flags, so find the model first.
-    first = cli.ArgumentParser(prog=PROGRAM, allow_abbrev=False, add_help=False)
+    first = cli.ArgumentParser(prog=PROGRAM, add_help=False)
     _add_common(first)
-    early, _ = first.parse_known_args(arguments)
 
     def body() -> int:
+        early, _ = first.parse_known_args(arguments)
         try:
             card = read_verified(early.model)
         except PenguinError:
@@ -167,12 +183,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             parse_value(flag, options[f"feature {feature.name}"], feature)
             for flag, feature in zip(flag_names(card.features), card.features, strict=True)
         ]
-        cli.quiet_libraries(early.verbose)
+        cli.quiet_libraries(verbose)
         prediction = predict_one(load_with_card(early.model, card), values)
         print(to_json(prediction, card, values) if early.json else render(prediction))
         return 0
 
-    return cli.run(PROGRAM, body, verbose=early.verbose)
+    return cli.run(PROGRAM, body, verbose=verbose)
 
 
 def console() -> None:

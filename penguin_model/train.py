@@ -89,7 +89,6 @@ def train(
             "final_loss": history["loss"][-1],
             "final_validation_loss": history["val_loss"][-1],
         },
-        versions=versions,
         reference=evaluation.reference(
             training.raw, answers["training"], [f.name for f in features], dataset.CLASSES
         ),
@@ -160,6 +159,8 @@ def build_parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(
         prog=PROGRAM,
         description="Trains the classifier and saves it with its model card and plots.",
+        examples=[PROGRAM, f"{PROGRAM} --model my/other.keras --epochs 80 --seed 1"],
+        exit_codes=cli.EXIT_CODES | {1: "it failed", 2: "bad arguments or data"},
     )
 
     def add(flag: str, kind: type, default: object, meaning: str) -> None:
@@ -186,8 +187,9 @@ def build_parser() -> cli.ArgumentParser:
 
 
 def say(text: str) -> None:
-    """Prints immediately, even into a pipe: training takes a while."""
-    print(text, flush=True)
+    """Prints immediately, even into a pipe: training takes a while, and is worth finishing."""
+    with cli.telling(PROGRAM, "report"):
+        print(text, flush=True)
 
 
 def overwrite_line(line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import os
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
@@ -17,6 +18,11 @@ def cut(text: str, most: int = MOST_TEXT) -> str:
     if len(text) <= most:
         return text
     return f"{text[:most]}… ({count(len(text))} characters)"
+
+
+def escape_bytes(path: str) -> str:
+    """Makes text of a path, with bytes that aren't UTF-8 escaped."""
+    return os.fsencode(path).decode("utf-8", errors="backslashreplace")
 
 
 def count(number: int) -> str:

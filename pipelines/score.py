@@ -18,12 +18,18 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: the arguments; None takes the command line's.
 
     Returns:
-      0 published, 1 failed, 2 bad arguments, model or card, 3 too many rejects, 4 drift.
+      0 published, 1 failed, 2 bad arguments, model or card, 3 too many rejects, 4 drift, 130 or
+      143 ended by a signal; with ``--check``, 0 if every file would be read and 3 if not.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in arguments
 
     def body() -> int:
+        if "--version" in arguments:
+            # Before Beam is imported, which takes seconds.
+            print(cli.versions(PROGRAM))
+            return 0
+        cli.require_docstrings()
         # Beam issues warnings while it is imported, so silence them first.
         cli.quiet_libraries(verbose)
         from pipelines import job
@@ -38,7 +44,6 @@ def console() -> None:
     code = main()
     if code > 128:
         # A signal's: worker threads don't see it and would keep the process alive for a while.
-        sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
 

@@ -49,6 +49,23 @@ fail() {
     exit 2
 }
 
+# Whether $1 is a day of the calendar, written as 2026-11-21.
+is_day() {
+    case $1 in
+    [0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]) ;;
+    *) return 1 ;;
+    esac
+    month=${1#*-}
+    # The 1 in front keeps the shell from reading 08 as an octal number.
+    year=$((1${1%%-*} - 10000)) month=$((1${month%-*} - 100)) day=$((1${1##*-} - 100))
+    case $month in
+    2) last=$((28 + (year % 4 == 0 && year % 100 != 0 || year % 400 == 0))) ;;
+    4 | 6 | 9 | 11) last=30 ;;
+    *) last=31 ;;
+    esac
+    [ "$month" -ge 1 ] && [ "$month" -le 12 ] && [ "$day" -ge 1 ] && [ "$day" -le "$last" ]
+}
+
 usage='usage: night.sh nightly | score | again DAY PATTERN... | alert CODE [DETAILS]'
 case $command in
 nightly | score) [ $# -eq 1 ] || fail "$usage" ;;
@@ -59,10 +76,12 @@ esac
 shift
 
 if [ "$command" = again ]; then
+    is_day "$1" || fail "again '$1': not a day, such as 2026-11-21"
     run=day-$1
     shift
     # Moves each pattern to the end as a flag; after one round, all are flags.
     for pattern; do
+        [ -n "$pattern" ] || fail "again: a pattern is empty; name the day's files"
         shift
         set -- "$@" "--input=$pattern"
     done
@@ -70,11 +89,46 @@ fi
 
 # The file is read, not executed: a value is the rest of its line, with spaces, quotes and $ taken literally.
 settings=${PENGUIN_ENV:-/etc/penguin/nightly.env}
-[ -r "$settings" ] || fail "cannot read the settings in $settings"
+if [ -d "$settings" ] || [ ! -r "$settings" ]; then fail "cannot read the settings in $settings"; fi
+windows=$(printf '\r')
+mark=$(printf '\357\273\277')
+number=0
+problem=
+
+# Keeps the first problem: an alert about it needs the settings that follow.
+complain() {
+    [ -n "$problem" ] || problem="$settings line $number: $1"
+}
+
 while IFS= read -r line || [ -n "$line" ]; do
-    value=${line#*=}
+    number=$((number + 1))
     case $line in
-    '' | '#'*) ;;
+    "$mark"*)
+        complain 'begins with a byte-order mark; save the file as UTF-8 without one'
+        line=${line#"$mark"}
+        ;;
+    esac
+    case $line in
+    *"$windows"*)
+        complain 'ends as on Windows; save the file with Unix line ends (LF)'
+        line=${line%"$windows"}
+        ;;
+    esac
+    case $line in
+    '#'*) continue ;;
+    *[![:space:]]*) ;;
+    *) continue ;;
+    esac
+    name=${line%%=*}
+    value=${line#*=}
+    case $name:$value in
+    "$line:$line") complain "not a setting such as PENGUIN_OUTPUT=/folder: $line" ;;
+    *:) complain "$name is missing its value; give one, or delete the line" ;;
+    *[[:space:]]:* | [[:space:]]* | *:[[:space:]]* | *[[:space:]])
+        complain "remove the spaces around the name or the value: $line"
+        ;;
+    esac
+    case $line in
     PENGUIN_HOME=*) home=$value ;;
     PENGUIN_OUTPUT=*) output=$value ;;
     PENGUIN_SETTLE_SECONDS=*) settle=$value ;;
@@ -86,14 +140,17 @@ while IFS= read -r line || [ -n "$line" ]; do
         *) set -- "$@" "$value" ;;
         esac
         ;;
-    *) fail "$settings: no such setting: $line" ;;
+    *) complain "no such setting: $line" ;;
     esac
 done <"$settings"
 
 if [ "$command" = alert ]; then
+    # Whatever is wrong with another setting, the alert goes out.
+    [ -z "$problem" ] || printf '%s\n' "night.sh: $problem" >&2
     alert "$1" "${2:-no details}"
     exit
 fi
+[ -z "$problem" ] || fail "$problem"
 
 [ -n "$output" ] || fail "$settings: PENGUIN_OUTPUT is missing"
 cd -- "$home" || fail "$settings: no folder PENGUIN_HOME=$home"

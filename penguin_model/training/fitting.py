@@ -16,6 +16,7 @@ from penguin_model import bundle
 from penguin_model.card import DEFAULT_MODEL, Feature
 from penguin_model.errors import UsageError
 from penguin_model.features import normalize
+from penguin_model.keras_settings import import_keras
 from penguin_model.training import dataset, network
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def fit(
     Returns:
       The fitted model, and Keras' history: for each metric, a list with one value per epoch.
     """
+    import_keras()
     import keras
     import tensorflow as tf
 
@@ -138,6 +140,7 @@ def matrix(birds: dataset.Birds, features: Sequence[Feature]) -> npt.NDArray[np.
 
 def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that may affect the result."""
+    import_keras()
     import keras
     import pandas as pd
     import sklearn

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from penguin_model.keras_settings import import_keras
+
 if TYPE_CHECKING:
     import keras
 
@@ -21,6 +23,7 @@ def build(features: int, classes: int, *, learning_rate: float) -> keras.Model:
     Returns:
       The model, compiled for one-hot labels.
     """
+    import_keras()
     import keras
 
     # Explicit names, so that a second model in the same process is saved identically.

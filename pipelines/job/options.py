@@ -11,7 +11,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model import cli
-from penguin_model.card import DEFAULT_MODEL
+from penguin_model.card import DEFAULT_MODEL_HELP, default_model
 from pipelines.reading import FORMATS
 from pipelines.reading.dialect import DEFAULT_DIALECT, read_delimiter
 from pipelines.runners.beam_private import BeamArgumentParser
@@ -35,9 +35,9 @@ class ScoreOptions(PipelineOptions):
         )
         group.add_argument(
             "--model",
-            default=DEFAULT_MODEL,
+            default=default_model(),
             metavar="PATH",
-            help="the model file, .keras or .h5, with its card beside it (default: %(default)s)",
+            help=f"the model file, .keras or .h5, with its card beside it ({DEFAULT_MODEL_HELP})",
         )
         group.add_argument(
             "--run_id",
@@ -65,8 +65,8 @@ class ScoreOptions(PipelineOptions):
             type=read_delimiter,
             default=DEFAULT_DIALECT.delimiter,
             metavar="CHARACTER",
-            help="the character between the fields of CSV files, such as ';' or tab; a file whose "
-            "first line is 'sep=;' names its own (default: a comma)",
+            help="the character between the fields of CSV files, such as ';' or tab; .tsv files "
+            "have tabs, and a file whose first line is 'sep=;' names its own (default: a comma)",
         )
         group.add_argument(
             "--decimal",
@@ -93,8 +93,16 @@ class ScoreOptions(PipelineOptions):
             action="append",
             default=[],
             metavar="COLUMN",
-            help="an input column to copy into the predictions, as text; repeat it, or separate "
-            "several with commas",
+            help="an input column of any type to copy into the predictions, as text; repeat it, or "
+            "separate several with commas, quoting a name that has one: '\"a, b\",c'; a file may "
+            "hold it in its path instead, as in year=2007/a.csv",
+        )
+        group.add_argument(
+            "--check",
+            action="store_true",
+            help="read the files' headers and footers only, print for each kind of file what would "
+            "be read, and end: with 0 if every file would be read, 3 if one would be rejected "
+            "whole; nothing is written, and --output isn't needed",
         )
         group.add_argument(
             "--rename",
@@ -194,17 +202,37 @@ def parse_arguments(program: str, arguments: Sequence[str]) -> argparse.Namespac
     Returns:
       The values of all flags.
     """
+    values: argparse.Namespace = build_parser(program).parse_args(arguments)
+    return values
+
+
+def build_parser(program: str) -> cli.ArgumentParser:
+    """Builds the parser of our flags, which are in its help, and Beam's."""
     parser = _Parser(
         prog=program,
         description="Score observation files with a trained Keras model, and publish the run.",
         epilog="All of Beam's own options are accepted too, such as --runner=FlinkRunner or "
-        "--direct_num_workers=2.",
-        allow_abbrev=False,
-        add_help=True,
+        "--direct_num_workers=2. Any flag may have dashes instead of underscores: --run-id.",
+        examples=[
+            f"{program} --input 'incoming/*.csv' --output output --new_only",
+            f"{program} --input incoming --output output --max_drift 0.2 --report",
+            f"{program} --input incoming --output output --runner FlinkRunner "
+            "--flink_master localhost:8081",
+        ],
+        exit_codes={
+            0: "published, an empty night too; or submitted, where the job isn't waited for",
+            1: "failed: nothing is published; running it again may help",
+            2: "bad arguments, model or card: nothing was read; running it again doesn't help",
+            3: "held: more rejects than --max_reject_fraction; nothing is published",
+            4: "held: more drift than --max_drift; nothing is published",
+            130: "interrupted by Ctrl-C (SIGINT): nothing is published",
+            143: "ended by SIGTERM: nothing is published",
+        },
+        file_names=["input"],
     )
     for kind in PipelineOptions.__subclasses__():
         kind._add_argparse_args(parser if kind is ScoreOptions else _Hidden(parser))
-    return parser.parse_args(arguments)
+    return parser
 
 
 class _Parser(cli.ArgumentParser, BeamArgumentParser):

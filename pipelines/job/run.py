@@ -13,8 +13,8 @@ from penguin_model import cli
 from pipelines import publishing, storage
 from pipelines.counts import Metrics, failures
 from pipelines.errors import DriftError, PenguinError, RejectsError
-from pipelines.job import next_commands, summary, worst_rejects
-from pipelines.job.options import parse_arguments
+from pipelines.job import check, next_commands, summary, worst_rejects
+from pipelines.job.options import build_parser
 from pipelines.job.plan import Plan, prepare
 from pipelines.monitoring import drift
 from pipelines.progress import display
@@ -43,12 +43,17 @@ def run_command(program: str, arguments: Sequence[str], verbose: bool) -> int:
 
 
 def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
-    values = parse_arguments(program, arguments)
-    plan = prepare(values, arguments)
+    parser = build_parser(program)
+    values, normalized = parser.parse_args(arguments), parser.normalize(arguments)
+    if values.check:
+        check.run_check(program, values, normalized)
+        return 0
+    plan = prepare(values, normalized)
     paths = plan.transform.publication.layout
     if not plan.submission.waits_for_end:
         submit(plan)
-        summary.show(summary.of_submitted(paths), values.summary)
+        with cli.telling(program, "summary"):
+            summary.show(summary.of_submitted(paths), values.summary)
         return 0
     progress_display = _NO_DISPLAY
     if plan.transform.progress:
@@ -58,7 +63,8 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     worst = _worst_rejects(program, manifest, paths)
     following = next_commands.after_run(manifest, paths, values, has_page=page is not None)
     ended = summary.of_run(manifest, paths, metrics, page, worst=worst, next_commands=following)
-    summary.show(ended, values.summary)
+    with cli.telling(program, "summary"):
+        summary.show(ended, values.summary)
     for note in summary.input_notes(manifest):
         cli.note(program, note)
     if manifest.is_held:

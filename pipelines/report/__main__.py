@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -12,12 +13,16 @@ PROGRAM = "penguin-report"
 
 
 def build_parser() -> cli.ArgumentParser:
-    """Builds the parser of the command's flags."""
+    """Builds the parser of the command's own flags."""
     parser = cli.ArgumentParser(
         prog=PROGRAM,
         description="Writes a self-contained HTML page about a published or held run.",
         epilog="The options of Beam's filesystems, such as --s3_endpoint_url, are accepted too.",
-        allow_abbrev=False,
+        examples=[
+            f"{PROGRAM} --output output",
+            f"{PROGRAM} --output output --run_id night-1 --to page.html",
+        ],
+        exit_codes=cli.EXIT_CODES | {1: "it failed", 2: "bad arguments, or no such run"},
     )
     parser.add_argument(
         "--output", required=True, metavar="PATH", help="the output root of the runs"
@@ -47,30 +52,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbose = "--verbose" in arguments
 
     def body() -> int:
-        options, others = build_parser().parse_known_args(arguments)
+        build_parser().parse_known_args(arguments)
+        cli.require_docstrings()
         cli.quiet_libraries(verbose)
-        _use_filesystem_options(others)
+        options = _parse_with_filesystems(arguments)
         path = write(options.output, options.run_id, to=options.to, model=options.model)
-        print(cli.printable(path))
+        with cli.telling(PROGRAM, "page's name"):
+            print(cli.printable(path))
         return 0
 
     return cli.run(PROGRAM, body, verbose=verbose)
 
 
-def _use_filesystem_options(arguments: Sequence[str]) -> None:
-    """Applies the options of Beam's filesystems, and refuses all others."""
+def _parse_with_filesystems(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parses all flags, and applies those of Beam's filesystems."""
     from apache_beam.options import pipeline_options as beam
 
     from pipelines import storage
 
-    parser = cli.ArgumentParser(prog=PROGRAM, add_help=False, allow_abbrev=False)
+    parser = build_parser()
     kinds = (
         beam.S3Options, beam.GoogleCloudOptions, beam.AzureOptions, beam.HadoopFileSystemOptions
     )  # fmt: skip
     for kind in kinds:
         kind._add_argparse_args(parser)
-    parser.parse_args(arguments)
-    storage.use_options(beam.PipelineOptions(list(arguments)))
+    options: argparse.Namespace = parser.parse_args(arguments)
+    storage.use_options(beam.PipelineOptions(parser.normalize(arguments)))
+    return options
 
 
 def console() -> None:

@@ -45,11 +45,13 @@ def reach_loopback_directly() -> None:
     """Keeps this process and its children from using a proxy to reach this machine itself.
 
     gRPC and urllib use the environment's proxy for any address; a proxy elsewhere would then be
-    asked for its own loopback, and the job would wait for it.
+    asked for its own loopback, and the job would wait for it. What else goes through the proxy,
+    such as gs:// and s3:// paths, still does.
     """
-    for name, others in (("no_proxy", "NO_PROXY"), ("no_grpc_proxy", "no_proxy")):
-        given = os.environ.get(name) or os.environ.get(others) or ""
-        if "*" not in given and _DIRECT not in given:
+    for name, others in (("no_grpc_proxy", "no_proxy"), ("no_proxy", "NO_PROXY")):
+        given = os.environ.get(name) or os.environ.get(others) or os.environ.get("NO_PROXY") or ""
+        # A lone star is urllib's sign for every address; gRPC doesn't know it.
+        if _DIRECT not in given and (given.strip() != "*" or name == "no_grpc_proxy"):
             os.environ[name] = f"{given},{_DIRECT}".lstrip(",")
 
 

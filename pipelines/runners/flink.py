@@ -46,7 +46,6 @@ class Flink(Runner):
     """Completes and checks Flink's flags, and runs the job on `FlinkRunner`."""
 
     def complete(self, arguments: Sequence[str], job_name: str) -> list[str]:
-        beam_private.reach_loopback_directly()
         completed = add_defaults(
             super().complete(arguments, job_name),
             {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
+from penguin_model import cli
 from pipelines.errors import UsageError
 from pipelines.runners import beam_private
 from pipelines.runners.runner import Runner
@@ -27,4 +28,5 @@ class Other(Runner):
             return Submission(create_runner(self._name), options)
         except (ValueError, ImportError, AttributeError) as error:
             reason = str(error).splitlines()[0]
-            raise UsageError(f"--runner {self._name}: {reason}") from error
+            meant = cli.did_you_mean(self._name, StandardOptions.KNOWN_RUNNER_NAMES)
+            raise UsageError(f"--runner {self._name}: {reason}{meant}") from error

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, PortableOptions
 
 from pipelines.errors import UsageError
+from pipelines.runners import beam_private
 from pipelines.runners.flags import add_defaults
 from pipelines.runners.submission import Submission
 
@@ -25,6 +26,8 @@ class Runner(abc.ABC):
           arguments: the command line.
           job_name: what the runner's pages call the job.
         """
+        # Before anything is connected, by the runner, its servers or its workers.
+        beam_private.reach_loopback_directly()
         return add_defaults(arguments, {"--job_name": job_name})
 
     def check_reach(self, paths: Sequence[str]) -> None:  # noqa: B027

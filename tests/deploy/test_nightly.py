@@ -114,7 +114,7 @@ def test_an_alert_command_that_fails_is_said(night: Night) -> None:
     ("lines", "complaint"),
     [
         (["PENGUIN_SETTLE=60"], "no such setting: PENGUIN_SETTLE=60"),
-        (["PENGUIN_OUTPUT="], "PENGUIN_OUTPUT is missing"),
+        (["PENGUIN_OUTPUT="], "PENGUIN_OUTPUT is missing its value"),
         (["PENGUIN_HOME=/nowhere"], "no folder PENGUIN_HOME=/nowhere"),
     ],
 )
@@ -126,6 +126,88 @@ def test_bad_settings_are_told(night: Night, lines: list[str], complaint: str) -
     (line,) = night.told
     assert line.startswith("1 page: bad arguments")
     assert complaint in line
+
+
+BEFORE = ["# Saved by an editor", "", "   ", "PENGUIN_INPUT=/in"]
+AFTER = ["PENGUIN_SETTLE_SECONDS=0"]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("PENGUIN_FLAG=--report\r", "Unix line ends"),
+        ("\r", "Unix line ends"),
+        ("# A comment\r", "Unix line ends"),
+        ("\ufeffPENGUIN_FLAG=--report", "byte-order mark"),
+        ("PENGUIN_INPUT=", "PENGUIN_INPUT is missing its value"),
+        ("PENGUIN_ALERT=", "PENGUIN_ALERT is missing its value"),
+        ("PENGUIN_FLAG= ", "remove the spaces"),
+        ("PENGUIN_INPUT = /in", "remove the spaces"),
+        (" PENGUIN_INPUT=/in", "remove the spaces"),
+        ("PENGUIN_INPUT=/in\t", "remove the spaces"),
+        ("PENGUIN_INPUT /in", "not a setting"),
+        ("export PENGUIN_INPUT=/in", "no such setting: export"),
+        ("PENGUIN_INPUTS=/in", "no such setting: PENGUIN_INPUTS=/in"),
+        ("penguin_input=/in", "no such setting"),
+        ("=/in", "no such setting"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused_with_its_line(
+    night: Night, line: str, complaint: str
+) -> None:
+    night.stand_in(0)
+    night.prepare("PENGUIN_FLAG=--summary=json")
+    pager = f"PENGUIN_ALERT={night.root / HOSTILE / 'page me'}"
+    own = [f"PENGUIN_HOME={night.home}", f"PENGUIN_OUTPUT={night.output}"]
+    # The program that gets the alert comes after the mistake.
+    lines = [*BEFORE, line, *AFTER, *own, pager]
+    night.settings.write_bytes("\n".join(lines).encode())
+    for command in (["nightly"], ["score"], ["again", "2024-02-29", "/in"]):
+        ran = night.run(*command)
+        assert ran.returncode == 2
+        first = ran.stderr.splitlines()[0]
+        assert first.startswith(f"night.sh: {night.settings} line {len(BEFORE) + 1}: ")
+        assert complaint in first
+        assert len(ran.stderr.splitlines()) == 1 + (command == ["nightly"])
+    (told,) = night.told
+    assert complaint in told
+    assert night.run("alert", "1").returncode == 0
+    assert len(night.told) == 2
+    assert not (night.root / "seen/arguments").exists()
+
+
+def test_settings_saved_on_windows_are_refused_and_still_alert(night: Night) -> None:
+    night.prepare("PENGUIN_INPUT=/in")
+    night.settings.write_bytes(night.settings.read_bytes().replace(b"\n", b"\r\n"))
+    ran = night.run("nightly")
+    assert ran.returncode == 2
+    assert "nightly.env line 1: ends as on Windows" in ran.stderr
+    assert len(night.told) == 1
+
+
+@pytest.mark.parametrize("day", ["2024-02-29", "2000-02-29", "2026-12-31", "2026-08-09"])
+def test_a_day_of_the_calendar_is_scored_again(night: Night, day: str) -> None:
+    night.prepare("PENGUIN_INPUT=/in")
+    night.stand_in(0)
+    assert night.run("again", day, "/in").returncode == 0
+    assert f"--run_id=day-{day}" in night.arguments
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        "", " ", "2026-13-45", "2026-00-10", "2026-02-29", "1900-02-29", "2026-04-31", "2026-11-00",
+        "2026-1-1", "20261121", "../2026-11-21", "2026-11-21/..", "2026-11-21\n", "today", "-1",
+    ],
+)  # fmt: skip
+def test_an_odd_day_is_refused(night: Night, day: str) -> None:
+    night.prepare("PENGUIN_INPUT=/in")
+    night.stand_in(0)
+    ran = night.run("again", day, "/in")
+    assert ran.returncode == 2
+    assert "not a day, such as 2026-11-21" in ran.stderr
+    assert night.run("again", "2026-11-21", "/in", "").returncode == 2
+    assert not (night.root / "seen/arguments").exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["nightly", "x"], ["again", "d"], ["alert"], ["-h"]])

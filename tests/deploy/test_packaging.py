@@ -72,7 +72,7 @@ def test_archive_for_beam_workers_holds_both_packages(tmp_path: Path) -> None:
     source.mkdir()
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(PROJECT / name, source)
-    for package in ("penguin_model", "pipelines"):
+    for package in ("penguin_model", "pipelines", "models"):
         shutil.copytree(PROJECT / package, source / package)
 
     # The very command of Beam's stager.

@@ -80,7 +80,7 @@ def test_the_wheel_scores_the_samples(tmp_path: Path, version: str) -> None:
     source.mkdir()
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(PROJECT / name, source)
-    for package in ("penguin_model", "pipelines"):
+    for package in ("penguin_model", "pipelines", "models"):
         shutil.copytree(PROJECT / package, source / package)
     # Builds the wheel and installs it, over that of the test before.
     install(environment, "--no-deps", "--force-reinstall", str(source))

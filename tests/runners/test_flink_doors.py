@@ -228,7 +228,7 @@ def test_every_portable_runner_can_be_guarded(monkeypatch: pytest.MonkeyPatch) -
     assert found is beam_private.start_loopback_workers
 
 
-@pytest.mark.parametrize("given", ["", "example.org", "*"])
+@pytest.mark.parametrize("given", ["", "example.org", "*", "*.example.net,example.org"])
 def test_a_proxy_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -1,0 +1,38 @@
+"""Keras as the models were trained and tested: on TensorFlow, in float32."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from penguin_model.errors import PenguinError
+
+_BACKEND = "tensorflow"
+_lock = threading.Lock()
+
+
+def import_keras() -> None:
+    """Imports Keras without the settings of this machine or user.
+
+    A model predicts the same everywhere, so neither variables such as `KERAS_BACKEND` nor
+    ``~/.keras/keras.json``, which may name another backend or number format or be damaged, count.
+    TensorFlow imports Keras too: call this before either is imported.
+
+    Raises:
+      PenguinError: the process has imported Keras with another backend before.
+    """
+    with _lock:
+        theirs = {name: os.environ.pop(name) for name in list(os.environ) if _is_setting(name)}
+        # Nothing is below this home, and nothing can be created there.
+        os.environ |= {"KERAS_BACKEND": _BACKEND, "KERAS_HOME": os.devnull}
+        try:
+            import keras
+        finally:
+            del os.environ["KERAS_BACKEND"], os.environ["KERAS_HOME"]
+            os.environ |= theirs
+    if (found := keras.config.backend()) != _BACKEND:
+        raise PenguinError(f"Keras was started with the backend {found}, not {_BACKEND}")
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith("KERAS_") or name == "TF_USE_LEGACY_KERAS"
