@@ -7,17 +7,17 @@ run has more than the small one.
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from benchmarks import generate
+from benchmarks.meter import Cost, measure
 
 PRISM = "prism"
 MODES = ("in_memory", "multi_threading", PRISM)
 SMALL_ROWS = 10_000
+LIMIT = 1800.0
 
 
 def run(mode: str, source: Path, output: Path) -> None:
@@ -38,16 +38,16 @@ def run(mode: str, source: Path, output: Path) -> None:
     print(manifest.totals.rows_scored)
 
 
-def measure(mode: str, source: Path, rows: int) -> float:
-    """Seconds of a whole process."""
-    with tempfile.TemporaryDirectory() as output:
+def cost_of(mode: str, source: Path, rows: int) -> Cost:
+    """What a whole process, with all that it starts, costs."""
+    with tempfile.TemporaryDirectory() as folder:
+        log, output = Path(folder, "log"), str(Path(folder, "output"))
         command = [sys.executable, "-m", "benchmarks.modes", "--run", mode, str(source), output]
-        start = time.perf_counter()
-        ran = subprocess.run(command, capture_output=True, text=True, check=True)
-        seconds = time.perf_counter() - start
-    if int(ran.stdout) != rows:
-        raise SystemExit(f"{mode}: {ran.stdout.strip()} of {rows} rows were scored")
-    return seconds
+        cost = measure(command, log, LIMIT)
+        scored = log.read_text().split()[-1]
+    if int(scored) != rows:
+        raise SystemExit(f"{mode}: {scored} of {rows} rows were scored")
+    return cost
 
 
 def main() -> None:
@@ -62,24 +62,28 @@ def main() -> None:
         mode, source, output = given.run
         run(mode, Path(source), Path(output))
         return
-    print("| input | mode | whole run, s | M rows/s beyond the small run | ratio |")
-    print("| --- | --- | ---: | ---: | ---: |")
+    print("| input | mode | whole run, s | CPU s | M rows/s beyond the small run | ratio |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
         for suffix in ("parquet", "csv"):
             files = {rows: Path(folder, f"{rows}.{suffix}") for rows in (SMALL_ROWS, given.rows)}
             for rows, path in files.items():
                 generate.write(path, rows)
-            taken: dict[tuple[str, int], list[float]]
+            taken: dict[tuple[str, int], list[Cost]]
             taken = {(mode, rows): [] for mode in given.modes for rows in files}
             for _ in range(given.repeats):
-                for (mode, rows), seconds in taken.items():
-                    seconds.append(measure(mode, files[rows], rows))
+                for (mode, rows), costs in taken.items():
+                    costs.append(cost_of(mode, files[rows], rows))
             rates = {}
             for mode in given.modes:
-                small, large = (min(taken[mode, rows]) for rows in files)
+                small, large = (min(cost.seconds for cost in taken[mode, rows]) for rows in files)
+                cpu = min(cost.cpu for cost in taken[mode, given.rows])
                 rates[mode] = (given.rows - SMALL_ROWS) / (large - small) / 1e6
                 ratio = rates[mode] / rates[given.modes[0]]
-                print(f"| {suffix} | {mode} | {large:.1f} | {rates[mode]:.2f} | {ratio:.2f} |")
+                print(
+                    f"| {suffix} | {mode} | {large:.1f} | {cpu:.1f} | {rates[mode]:.2f} "
+                    f"| {ratio:.2f} |"
+                )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import tempfile
+import textwrap
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,7 @@ def load_with_card(model_path: str, card: ModelCard) -> Classifier:
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
         # Layers' deserializers may raise anything; to a user it all means the same.
         except Exception as error:
-            reason = _first_line(error).replace(path, model_path)
+            reason = _reason(error).replace(path, model_path)
             raise ModelError(f"model {model_path}: Keras cannot load it: {reason}") from error
     try:
         predict = _compile_checked(model, card)
@@ -127,16 +128,20 @@ def _compile_checked(model: keras.Model, card: ModelCard) -> model_checks.Predic
         raise
     # Layers may raise anything when they are traced or run.
     except Exception as error:
-        raise ModelError(f"fails on a plausible observation: {_first_line(error)}") from error
+        raise ModelError(f"fails on a plausible observation: {_reason(error)}") from error
     return predict
 
 
-def _first_line(error: Exception) -> str:
-    """The first line of a message, or of the part that Keras prints in bold."""
-    text = str(error)
+def _reason(error: Exception) -> str:
+    """What an error of Keras says, in one short line.
+
+    Keras puts the innermost error last, after the configuration of the layers around it, or in
+    bold.
+    """
+    text = str(error).rpartition("Exception encountered: ")[2]
     bold = _BOLD.search(text)
     lines = (bold[1] if bold else text).strip().splitlines()
-    return lines[0] if lines else repr(error)
+    return textwrap.shorten(lines[0], 200, placeholder=" …") if lines else repr(error)
 
 
 def _use_one_thread() -> None:

@@ -53,6 +53,6 @@ class CardError(UsageError, ValueError):
 
 
 class ModelError(UsageError):
-    """The model file is missing, cannot be loaded or does not fit its card."""
+    """The model cannot be loaded, does not fit its card or does not answer with probabilities."""
 
     code = "model"

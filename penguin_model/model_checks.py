@@ -27,6 +27,7 @@ Predict = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 TOLERANCE = 1e-4
 PROBABILITIES = "probabilities are finite, in [0, 1] and sum to 1"
 _REMEDY = "end the network with softmax, and train it with a loss that has from_logits=False"
+_OVERFLOW = "check its weights, and the card's scales and ranges"
 # Made-up observations, and how many of them are also answered one by one.
 _PROBES = 64
 _ALONE = 16
@@ -124,8 +125,8 @@ def check_last_layer(model: keras.Model) -> None:
     is_known = activation is not None and getattr(keras.activations, name, None) is activation
     if is_known and name != "softmax":
         raise ModelError(
-            f"answers no probabilities: its last layer, {layer.name}, has the activation {name}; "
-            f"{_REMEDY}"
+            f"doesn't answer with probabilities: its last layer, {layer.name}, has the activation "
+            f"{name}; {_REMEDY}"
         )
 
 
@@ -141,8 +142,9 @@ def probe(predict: Predict, card: ModelCard) -> None:
     bad = find_improper(list(np.ascontiguousarray(together.T)))
     if bad is not None:
         raise ModelError(
-            f"answers no probabilities: {show_answer(card, together[bad])} for "
-            f"{_show_row(card, raw[bad])}; {_REMEDY}"
+            f"doesn't answer with probabilities: {show_answer(card, together[bad])} for "
+            f"{_show_row(card, raw[bad])}; "
+            f"{_REMEDY if np.isfinite(together[bad]).all() else _OVERFLOW}"
         )
     for row in range(0, _PROBES, _PROBES // _ALONE):
         alone = predict(matrix[[row]])[0]

@@ -18,6 +18,8 @@ def fold(name: str) -> str:
     Case, surrounding white space, how many spaces separate two words, and the encoding of an
     accent make no difference. Underscores aren't spaces.
     """
+    if name.isascii():
+        return " ".join(name.lower().split())
     text = unicodedata.normalize("NFKC", name.translate(_NOTHING)).casefold()
     # Folding may leave an accent apart from its letter.
     return " ".join(unicodedata.normalize("NFKC", text).split())

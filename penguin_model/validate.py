@@ -7,17 +7,15 @@ fail.
 from __future__ import annotations
 
 import dataclasses
-import decimal
-import json
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penguin_model.arrow_text import as_text, is_text
 from penguin_model.card import Feature
 
 MISSING_VALUE = "missing_value"
@@ -42,8 +40,6 @@ _NUMBER = (
 )
 # Integers of this many digits are exact in float64, even after a few roundings of a quotient.
 _EXACT_DIGITS = 15
-# What Python raises for values that it can't represent: years beyond 9999, unknown time zones.
-_UNREPRESENTABLE = (ValueError, OverflowError, LookupError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,57 +87,22 @@ def to_numbers(array: pa.Array, decimal_mark: str = ".") -> Column:
         return Column(_read_decimals(array), array)
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
         return Column(_as_numpy(array.cast(pa.float64(), safe=False)), array)
-    if _is_text(kind):
+    if is_text(kind):
         return _parse_text(array, decimal_mark)
     return Column(np.full(len(array), np.nan), array, _as_bool(array.is_valid()))
 
 
-def is_text(kind: pa.DataType) -> bool:
-    """Whether an Arrow type holds text, plain or in a dictionary."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
+def may_hold_numbers(kind: pa.DataType) -> bool:
+    """Whether `to_numbers` can find a number in a column of an Arrow type."""
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return may_hold_numbers(kind.value_type)
     return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+        pa.types.is_floating(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+        or is_text(kind)
     )
-
-
-def is_bytes(kind: pa.DataType) -> bool:
-    """Whether an Arrow type holds bytes, plain or in a dictionary: old writers' text is so."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(
-        pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_binary_view(kind)
-        or pa.types.is_fixed_size_binary(kind)
-    )
-
-
-def as_text(array: pa.Array) -> pa.Array:
-    """Writes an Arrow array of any type as text, so that no type can stop a run.
-
-    Decimals keep their digits and have no exponent, nested values become JSON, and times in a zone
-    that this machine doesn't know are written in UTC.
-
-    Returns:
-      Strings ``[n]``, null where the array is.
-    """
-    kind = array.type
-    if pa.types.is_dictionary(kind):
-        return as_text(array.dictionary_decode())
-    if not isinstance(kind, pa.BaseExtensionType):
-        try:
-            texts = array.cast(pa.string())
-        except pa.ArrowInvalid:
-            if pa.types.is_timestamp(kind) and kind.tz not in (None, "UTC"):
-                return as_text(array.cast(pa.timestamp(kind.unit, "UTC")))
-        except pa.ArrowNotImplementedError:
-            pass
-        else:
-            has_exponent = pa.types.is_decimal(kind) and pc.any(pc.match_substring(texts, "E"))
-            if not (has_exponent and has_exponent.as_py()):
-                return texts
-    return pa.array([_spell(array, row) for row in range(len(array))], pa.string())
 
 
 def good_rows(
@@ -231,29 +192,9 @@ def _parse_text(array: pa.Array, decimal_mark: str) -> Column:
 
 
 def _show(array: pa.Array, row: int) -> str:
-    if _is_text(array.type) or pa.types.is_binary(array.type):
+    if is_text(array.type) or pa.types.is_binary(array.type):
         return str(array[row].as_py())
     return str(as_text(array.slice(row, 1))[0].as_py())
-
-
-def _spell(array: pa.Array, row: int) -> str | None:
-    try:
-        value: Any = array[row].as_py()
-    except _UNREPRESENTABLE:
-        return " ".join(array.slice(row, 1).to_string().split())
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, decimal.Decimal):
-        return f"{value:f}"
-    if isinstance(value, bool | list | dict):
-        return json.dumps(value, default=str, ensure_ascii=False)
-    return str(value)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
 
 
 def _as_numpy(array: pa.Array) -> npt.NDArray[np.float64]:

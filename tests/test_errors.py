@@ -35,3 +35,8 @@ def test_the_tree_is_drawn_as_it_is() -> None:
     }
     page = drawn(penguin_model.errors.__doc__)
     assert page == {name: facts[name] for name in of_model}
+
+
+def test_only_a_held_run_is_not_a_failure() -> None:
+    held = [kind.code for kind in below(PenguinError) if not kind.is_failure]
+    assert sorted(held) == ["drift", "rejects"]

@@ -89,7 +89,8 @@ def build() -> None:
         raise BuildError("there is no go command; install Go (https://go.dev/doc/install)")
     work = PRISM / "unfinished"
     source = work / "source"
-    shutil.rmtree(work, ignore_errors=True)
+    # What an interrupted build downloaded and compiled is used again.
+    shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
     print(f"Building {os.path.relpath(PROGRAM)} {version} (some minutes) ...", flush=True)
     answer = _go(work, work, "mod", "download", "-json", f"{_MODULE}@v{version}")
@@ -105,7 +106,7 @@ def build() -> None:
     stamp.unlink(missing_ok=True)
     (work / "prism").replace(PROGRAM)
     stamp.write_text(wanted)
-    shutil.rmtree(work)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def change(text: str, changes: Mapping[str, str], name: str) -> str:
@@ -134,7 +135,9 @@ def _go(folder: Path, work: Path, *arguments: str) -> str:
         stdin=subprocess.DEVNULL, timeout=_SECONDS,
     )  # fmt: skip
     if ran.returncode:
-        lines = (ran.stderr or ran.stdout).strip().splitlines()
+        # The last line of a JSON record is a bracket.
+        said = (ran.stderr or ran.stdout).splitlines()
+        lines = [line.strip() for line in said if line.strip(" }")]
         raise BuildError(f"go {arguments[0]} failed: {lines[-1] if lines else ran.returncode}")
     return ran.stdout
 

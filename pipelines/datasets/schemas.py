@@ -1,8 +1,8 @@
 """The job's Arrow schemas, both of chunks and of published data sets.
 
 The only element type throughout is the *located chunk*: a `pyarrow.RecordBatch` whose first two
-columns say where each row came from. The other columns are found by position, since a user's
-passthrough column may share a name with a feature.
+columns say where each row came from. Columns that a user names have a prefix there, since a
+passthrough column may share its name with a feature, and either with a column of ours.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from penguin_model.card import Feature, ModelCard
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 # Output columns for every card; `model_file.read_card` refuses features with these names.
 RESERVED_COLUMNS = frozenset({"source_file", "source_row", "species", "probability"})
-_LABEL = (pa.field("label", pa.int32()),)
+LABEL, MATRIX = "label", "matrix"
+_LABEL = (pa.field(LABEL, pa.int32()),)
 LOCATION = (pa.field("source_file", _DICTIONARY), pa.field("source_row", pa.int64()))
+LOCATION_NAMES = tuple(field.name for field in LOCATION)
 
 REJECTS = pa.schema(
     [
@@ -52,9 +54,8 @@ def observations(
 
     Chunks of labelled files end with the label codes (`labels.to_codes`); others omit the column.
     """
-    carried = [pa.field(name, pa.string()) for name in passthrough]
-    values = [pa.field(feature.name, pa.float64()) for feature in features]
-    return pa.schema([*LOCATION, *carried, *values, *_LABEL[:labelled]])
+    values = [pa.field(feature_column(feature), pa.float64()) for feature in features]
+    return pa.schema([*LOCATION, *_carried(passthrough), *values, *_LABEL[:labelled]])
 
 
 def batches(
@@ -64,9 +65,8 @@ def batches(
 
     Label codes, if any, come last, as in `observations`.
     """
-    carried = [pa.field(name, pa.string()) for name in passthrough]
-    matrix = pa.field("matrix", pa.list_(pa.float32(), len(features)))
-    return pa.schema([*LOCATION, *carried, matrix, *_LABEL[:labelled]])
+    matrix = pa.field(MATRIX, pa.list_(pa.float32(), len(features)))
+    return pa.schema([*LOCATION, *_carried(passthrough), matrix, *_LABEL[:labelled]])
 
 
 def predictions(passthrough: Sequence[str], card: ModelCard) -> pa.Schema:
@@ -75,6 +75,25 @@ def predictions(passthrough: Sequence[str], card: ModelCard) -> pa.Schema:
     answers = [pa.field("species", _DICTIONARY), pa.field("probability", pa.float32())]
     probabilities = [pa.field(name, pa.float32()) for name in card.probability_columns]
     return pa.schema([*LOCATION, *carried, *answers, *probabilities])
+
+
+def passthrough_columns(passthrough: Sequence[str]) -> list[str]:
+    """The names of the passthrough columns in a chunk; the predictions have their own names."""
+    return [f"passthrough:{name}" for name in passthrough]
+
+
+def feature_column(feature: Feature) -> str:
+    """The name of a feature's column in a chunk."""
+    return f"feature:{feature.name}"
+
+
+def find_labels(chunk: pa.RecordBatch) -> list[pa.Array]:
+    """The column of label codes of a chunk; none if its files have no labels."""
+    return [chunk.column(LABEL)] if LABEL in chunk.schema.names else []
+
+
+def _carried(passthrough: Sequence[str]) -> list[pa.Field]:
+    return [pa.field(name, pa.string()) for name in passthrough_columns(passthrough)]
 
 
 def constant(value: str, rows: int) -> pa.DictionaryArray:

@@ -7,11 +7,18 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pipelines import storage
+from pipelines.job.options import parse_arguments
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import Manifest
 
+# What decides how a file is read.
+_INPUT_FLAGS = (
+    "input", "format", "include_hidden", "delimiter", "decimal", "passthrough", "rename", "model",
+)  # fmt: skip
 # How to reach the output root again. A command is printed and logged, so keys aren't among them.
 _FILESYSTEM_FLAGS = (
     "s3_endpoint_url", "s3_region_name", "s3_api_version", "s3_verify", "s3_disable_ssl",
@@ -32,19 +39,47 @@ def after_run(
       values: its flags.
       has_page: whether the report on it is written already.
     """
-    return [_report(paths, values)] if manifest.totals.files and not has_page else []
+    found = []
+    if manifest.totals.files_unreadable or manifest.unmatched:
+        found.append(_check(values))
+    if manifest.totals.files and not has_page:
+        found.append(_report(paths, values))
+    return found
+
+
+def _check(values: argparse.Namespace) -> str:
+    """The command that says how each of the input files would be read."""
+    default = parse_arguments("", [])
+    given = {name: getattr(values, name) for name in _INPUT_FLAGS}
+    changed = {name: value for name, value in given.items() if value != getattr(default, name)}
+    if any(storage.local_path(path) is None for path in (*values.input, values.model)):
+        changed |= _filesystem(values)
+    return shlex.join([*_program("penguin-score", "pipelines.score"), "--check", *_flags(changed)])
 
 
 def _report(paths: Layout, values: argparse.Namespace) -> str:
-    flags = ["--output", paths.output, "--run_id", paths.run_id]
+    """The command that writes the page on a run."""
+    flags = {"output": paths.output, "run_id": paths.run_id}
     if storage.local_path(paths.output) is None:
-        given = {name: getattr(values, name, None) for name in _FILESYSTEM_FLAGS}
-        flags += [
-            f"--{name}" if value is True else f"--{name}={value}"
-            for name, value in given.items()
-            if value
-        ]
-    return shlex.join([*_program("penguin-report", "pipelines.report"), *flags])
+        flags |= _filesystem(values)
+    return shlex.join([*_program("penguin-report", "pipelines.report"), *_flags(flags)])
+
+
+def _filesystem(values: argparse.Namespace) -> dict[str, Any]:
+    given = {name: getattr(values, name, None) for name in _FILESYSTEM_FLAGS}
+    return {name: value for name, value in given.items() if value}
+
+
+def _flags(values: Mapping[str, Any]) -> Iterator[str]:
+    """Flags as a command line has them; a list is a flag that is repeated."""
+    for name, value in values.items():
+        for each in value if isinstance(value, list) else [value]:
+            if each is True:
+                yield f"--{name}"
+            elif str(each).startswith("-"):
+                yield f"--{name}={each}"
+            else:
+                yield from (f"--{name}", str(each))
 
 
 def _program(script: str, module: str) -> list[str]:

@@ -65,8 +65,8 @@ class ScoreOptions(PipelineOptions):
             type=read_delimiter,
             default=DEFAULT_DIALECT.delimiter,
             metavar="CHARACTER",
-            help="the character between the fields of CSV files, such as ';' or tab; a file whose "
-            "first line is 'sep=;' names its own (default: a comma)",
+            help="the character between the fields of CSV files, such as ';' or tab; .tsv files "
+            "have tabs, and a file whose first line is 'sep=;' names its own (default: a comma)",
         )
         group.add_argument(
             "--decimal",
@@ -93,8 +93,16 @@ class ScoreOptions(PipelineOptions):
             action="append",
             default=[],
             metavar="COLUMN",
-            help="an input column to copy into the predictions, as text; repeat it, or separate "
-            "several with commas",
+            help="an input column of any type to copy into the predictions, as text; repeat it, or "
+            "separate several with commas, quoting a name that has one: '\"a, b\",c'; a file may "
+            "hold it in its path instead, as in year=2007/a.csv",
+        )
+        group.add_argument(
+            "--check",
+            action="store_true",
+            help="read the files' headers and footers only, print for each kind of file what would "
+            "be read, and end: with 0 if every file would be read, 3 if one would be rejected "
+            "whole; nothing is written, and --output isn't needed",
         )
         group.add_argument(
             "--rename",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import dataclasses
 import datetime
 import importlib.metadata
@@ -10,6 +11,7 @@ import os
 import platform
 import re
 import sys
+import unicodedata
 import uuid
 from collections.abc import Sequence
 
@@ -22,6 +24,7 @@ from pipelines.datasets import schemas
 from pipelines.errors import UsageError
 from pipelines.formatting import escape_bytes
 from pipelines.pipeline import ScoreObservations
+from pipelines.reading import InputColumns
 from pipelines.reading.dialect import Dialect
 from pipelines.reading.matching import Matching, refuse
 from pipelines.reading.settings import DEFAULT_SIZES
@@ -75,17 +78,10 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     runner.check(options)
     submission = runner.make_submission(options)
     card = model_file.read_card(values.model)
-    matching = Matching(
-        patterns={storage.absolute(pattern): pattern for pattern in values.input},
-        format=values.format,
-        include_hidden=values.include_hidden,
-        fail_on_empty=values.fail_on_empty,
-        settle_seconds=values.settle_seconds,
-        new_only=values.new_only,
-        output=paths.output,
-        own_folders=paths.own_folders,
-        model_sha256=card.sha256,
-    )
+    passthrough = _passthrough(values.passthrough, card)
+    renames = _renames(values.rename, passthrough, card)
+    dialect = _dialect(values.delimiter, values.decimal)
+    matching = _matching(values, card, paths)
     if submission.workers is Workers.THREADS:
         refuse(matching)
     if values.max_drift is not None and card.reference is None:
@@ -93,9 +89,6 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
             f"--max_drift: the card of {values.model} has no reference to compare with; train the "
             "model again"
         )
-    passthrough = _passthrough(values.passthrough, card)
-    renames = _renames(values.rename, passthrough, card)
-    dialect = _dialect(values.delimiter, values.decimal)
     run_info = RunInfo(
         start=start.isoformat(timespec="milliseconds"),
         runner=values.runner or DEFAULT_RUNNER,
@@ -133,6 +126,50 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     )
 
 
+def prepare_check(
+    values: argparse.Namespace, arguments: Sequence[str]
+) -> tuple[Matching, InputColumns]:
+    """Checks the flags of a run that only looks at its files.
+
+    Returns:
+      Which files to look at, and the columns to find in them.
+
+    Raises:
+      UsageError: an argument, the model or its card can't be used.
+    """
+    if not values.input:
+        raise UsageError("--input is required: a file, a folder or a glob")
+    if values.new_only and not values.output:
+        raise UsageError("--new_only with --check needs --output, where earlier runs are")
+    storage.use_options(PipelineOptions(list(arguments)))
+    card = model_file.read_card(values.model)
+    passthrough = _passthrough(values.passthrough, card)
+    wanted = InputColumns.of_card(
+        card,
+        passthrough,
+        renames=_renames(values.rename, passthrough, card),
+        dialect=_dialect(values.delimiter, values.decimal),
+    )
+    paths = None
+    if values.output:
+        paths = Layout(output=storage.absolute(values.output), run_id="check", attempt="")
+    return _matching(values, card, paths), wanted
+
+
+def _matching(values: argparse.Namespace, card: ModelCard, paths: Layout | None) -> Matching:
+    return Matching(
+        patterns={storage.absolute(pattern): pattern for pattern in values.input},
+        format=values.format,
+        include_hidden=values.include_hidden,
+        fail_on_empty=values.fail_on_empty,
+        settle_seconds=values.settle_seconds,
+        new_only=values.new_only,
+        output=paths.output if paths else "",
+        own_folders=paths.own_folders if paths else (),
+        model_sha256=card.sha256,
+    )
+
+
 def _job_name(paths: Layout) -> str:
     """A unique job name in Dataflow's format: lower-case letters, digits and hyphens."""
     run_id = re.sub(r"[^a-z0-9]+", "-", paths.run_id.lower())
@@ -140,12 +177,34 @@ def _job_name(paths: Layout) -> str:
 
 
 def _passthrough(flags: Sequence[str], card: ModelCard) -> tuple[str, ...]:
-    names = [name.strip() for flag in flags for name in flag.split(",")]
-    taken = set(schemas.predictions((), card).names)
-    for name in names:
-        if not name or name in taken:
-            raise UsageError(f"--passthrough {name!r}: the predictions have a column of this name")
-    return tuple(dict.fromkeys(names))
+    """The columns to carry, whose names leave the predictions readable for everyone.
+
+    Some readers can't tell names that differ only in case apart, and take the run's id from the
+    folder over a column of the same name.
+    """
+    taken = {fold(name): name for name in (*schemas.predictions((), card).names, "run_id")}
+    names: dict[str, str] = {}
+    for name in [each.strip() for flag in flags for each in _fields(flag)]:
+        flag, key = f"--passthrough {name!r}", fold(name)
+        if not key:
+            raise UsageError(f"{flag}: a column has no name")
+        if any(unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") for each in name):
+            raise UsageError(f"{flag}: write a space for a line break or another control character")
+        if key in taken:
+            raise UsageError(f"{flag}: the predictions have a column {taken[key]} already")
+        if names.setdefault(key, name) != name:
+            raise UsageError(f"{flag}: this is the same name as {names[key]!r}, but for its case")
+    return tuple(names.values())
+
+
+def _fields(flag: str) -> list[str]:
+    """The names in a flag: one CSV record, so that a name with a comma can be quoted."""
+    try:
+        return next(csv.reader([flag], strict=True)) or [""]
+    except csv.Error as error:
+        raise UsageError(
+            f"--passthrough {flag!r}: {error}; quote a name as in a CSV: '\"a, b\",c'"
+        ) from error
 
 
 def _dialect(delimiter: str, decimal: str) -> Dialect:

@@ -13,7 +13,7 @@ from penguin_model import cli
 from pipelines import publishing, storage
 from pipelines.counts import Metrics, failures
 from pipelines.errors import DriftError, PenguinError, RejectsError
-from pipelines.job import next_commands, summary, worst_rejects
+from pipelines.job import check, next_commands, summary, worst_rejects
 from pipelines.job.options import build_parser
 from pipelines.job.plan import Plan, prepare
 from pipelines.monitoring import drift
@@ -44,8 +44,11 @@ def run_command(program: str, arguments: Sequence[str], verbose: bool) -> int:
 
 def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     parser = build_parser(program)
-    values = parser.parse_args(arguments)
-    plan = prepare(values, parser.normalize(arguments))
+    values, normalized = parser.parse_args(arguments), parser.normalize(arguments)
+    if values.check:
+        check.run_check(program, values, normalized)
+        return 0
+    plan = prepare(values, normalized)
     paths = plan.transform.publication.layout
     if not plan.submission.waits_for_end:
         submit(plan)

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penguin_model import validate
+from penguin_model.arrow_text import is_bytes, is_text
 from penguin_model.names import fold
-from penguin_model.validate import is_bytes, is_text
 from pipelines.counts.figures import Counts, Figures
 
 GROUP = "labels"

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penguin_model import validate
+from penguin_model.arrow_text import as_text, is_text
 from pipelines.reading.column_names import FileColumns
 from pipelines.reading.encoding import filterable, undecodable_rows
 from pipelines.reading.formats import Loaded
@@ -36,10 +37,14 @@ def block(
       found: where the file has them.
       show: returns the raw text of the rows at the given positions in the batch, ascending.
     """
-    arrays = dict(zip(batch.schema.names, map(filterable, batch.columns), strict=True))
-    columns = {name: arrays[each] for name, each in found.sources.items() if each in arrays}
+    arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
+    columns = {
+        name: readable(name, arrays[each], wanted)
+        for name, each in found.sources.items()
+        if each in arrays
+    }
     places = np.arange(batch.num_rows)
-    undecodable = undecodable_rows({name: columns[name] for name in wanted.columns})
+    undecodable = undecodable_rows({name: columns[name] for name in found.required})
     broken = np.array(sorted(undecodable), np.int64)
 
     def explain(positions: Sequence[int]) -> list[Reject]:
@@ -65,6 +70,16 @@ def block(
     return ParsedRows(
         columns=columns, rows=places + row, raw=raw, broken=Broken(broken + row, explain)
     )
+
+
+def readable(name: str, column: pa.Array, wanted: InputColumns) -> pa.Array:
+    """Prepares a column for checking: one that is only carried along becomes text.
+
+    Text keeps its type, since its bytes are still to be checked.
+    """
+    if name in wanted.only_carried and not is_text(column.type):
+        return as_text(column)
+    return filterable(column)
 
 
 def unreadable(
@@ -109,6 +124,11 @@ def combine(files: Sequence[Loaded], wanted: InputColumns) -> pa.Table:
 def column_types(schema: pa.Schema) -> tuple[tuple[str, pa.DataType], ...]:
     """Column names and types, which files must share to be concatenated."""
     return tuple((field.name, field.type) for field in schema)
+
+
+def types_by_name(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Column types by name; of several columns of one name, the last."""
+    return {field.name: field.type for field in schema}
 
 
 def check_dictionaries(batch: pa.RecordBatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ class FileColumns:
       sources: the file's column for each that the job reads, by the job's name, with the label last
         if the file has it. Two columns of the job may be the same one of the file.
       ways: how each was found.
+      label: the column of the job that the file needn't have; None if it must have all.
       missing: required columns that the file lacks.
       clashes: columns of the file that are equally good for a required one, by the job's name.
     """
@@ -41,6 +43,7 @@ class FileColumns:
     names: tuple[str, ...]
     sources: Mapping[str, str]
     ways: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    label: str | None = None
     missing: tuple[str, ...] = ()
     clashes: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
@@ -49,10 +52,10 @@ class FileColumns:
         """The columns of the file to read, each once."""
         return tuple(dict.fromkeys(self.sources.values()))
 
-    def only(self, names: Iterable[str]) -> FileColumns:
-        """Leaves out what isn't among the given columns of the job."""
-        sources = {name: self.sources[name] for name in names}
-        return dataclasses.replace(self, sources=sources)
+    @property
+    def required(self) -> dict[str, str]:
+        """The sources without the label, unless it is required too."""
+        return {name: each for name, each in self.sources.items() if name != self.label}
 
     def rename(self, table: pa.Table) -> pa.Table:
         """Converts a table of the columns read to one of the job's columns, with its names."""
@@ -110,7 +113,8 @@ def match_columns(names: Sequence[str], wanted: InputColumns) -> FileColumns:
     For each, the first of these that the file has: the column that `InputColumns.renames` names,
     one of exactly this name, one whose name differs in case or spaces, one with an alias from the
     card. Features and the label never share a column of the file, and one that is renamed is only
-    what it is renamed to. A passthrough column has no aliases, and may be any column.
+    what it is renamed to. A passthrough column has no aliases, and may be any column; one whose
+    value the file's path holds isn't missed.
     """
     of_model = [feature.name for feature in wanted.features]
     if wanted.label is not None and wanted.label not in of_model:
@@ -139,7 +143,10 @@ def match_columns(names: Sequence[str], wanted: InputColumns) -> FileColumns:
         names=tuple(names),
         sources={name: chosen[name][0] for name in clear},
         ways={name: ways[name] for name in clear},
-        missing=tuple(name for name in required if name not in chosen),
+        label=None if wanted.label in required else wanted.label,
+        missing=tuple(
+            name for name in required if name not in chosen and name not in wanted.in_path
+        ),
         clashes={name: chosen[name] for name in required if len(chosen.get(name, ())) > 1},
     )
 
@@ -161,14 +168,13 @@ def _levels(
     yield RENAMED, renamed
     yield EXACT, by_name
     by_fold = by_fold or _by_fold(names)
-    known = {**dict.fromkeys(wanted.columns, ()), **wanted.aliases}
-    yield CASE, {name: by_fold.get(fold(name), []) for name in known}
-    folded = {name: dict.fromkeys(map(fold, aliases)) for name, aliases in known.items()}
+    folded = wanted.folded.items()
+    yield CASE, {name: by_fold.get(key, ()) for name, (key, _) in folded}
     yield (
         ALIAS,
         {
-            name: [each for alias in aliases for each in by_fold.get(alias, [])]
-            for name, aliases in folded.items()
+            name: [each for alias in aliases for each in by_fold.get(alias, ())]
+            for name, (_, aliases) in folded
         },
     )
 
@@ -211,7 +217,7 @@ def suggest(found: FileColumns, wanted: InputColumns) -> dict[str, str]:
     free = [
         name
         for name in dict.fromkeys(found.names[:_COMPARED])
-        if name not in used and len(name) <= 2 * _LONGEST
+        if name not in used and _can_be_typed(name)
     ]
     scores = sorted(
         (
@@ -230,15 +236,20 @@ def suggest(found: FileColumns, wanted: InputColumns) -> dict[str, str]:
 
 
 def _likeness(column: str, spellings: Iterable[str]) -> float:
-    matcher = difflib.SequenceMatcher(autojunk=False, b=_letters(column))
-    best = 0.0
-    for spelling in dict.fromkeys(map(_letters, spellings)):
-        matcher.set_seq1(spelling)
-        if matcher.real_quick_ratio() > best and matcher.quick_ratio() > best:
-            best = max(best, matcher.ratio())
-    return best
+    letters = _letters(column)
+    return max(_ratio(letters, each) for each in dict.fromkeys(map(_letters, spellings)))
 
 
+# Many files of a night have the same wrong header.
+@functools.lru_cache(maxsize=1 << 14)
+def _ratio(first: str, second: str) -> float:
+    matcher = difflib.SequenceMatcher(None, first, second, autojunk=False)
+    if matcher.real_quick_ratio() < _ALIKE or matcher.quick_ratio() < _ALIKE:
+        return 0.0
+    return matcher.ratio()
+
+
+@functools.lru_cache(maxsize=1 << 12)
 def _letters(name: str) -> str:
     """A name's letters and digits, without its unit."""
     words = _words(name)
@@ -256,7 +267,12 @@ def _is_in_another_unit(column: str, unit: str | None) -> bool:
 
 
 def _flag(column: str, name: str) -> str:
-    return f"--rename {shlex.quote(f'{column}={name}')}"
+    shown = column if _can_be_typed(column) else "COLUMN"
+    return f"--rename {shlex.quote(f'{shown}={name}')}"
+
+
+def _can_be_typed(column: str) -> bool:
+    return column.isprintable() and len(column) <= 2 * _LONGEST
 
 
 def _list(names: Sequence[str]) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from penguin_model import validate
-from penguin_model.validate import is_bytes, is_text
+from penguin_model.arrow_text import as_text, is_bytes, is_text
 
 # How much of its row a reject shows; more wouldn't help a reader.
 MAX_RAW_BYTES = 32 << 10
@@ -49,7 +48,7 @@ def filterable(array: pa.Array) -> pa.Array:
     if pa.types.is_binary_view(kind):
         return array.cast(pa.large_binary())
     if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
-        return validate.as_text(array)
+        return as_text(array)
     return array
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pipelines.reading.arrow_files import ARROW
-from pipelines.reading.csv_files import COMPRESSED_CSV, CSV
+from pipelines.reading.csv_files import COMPRESSED_CSV, CSV, TSV
 from pipelines.reading.formats import Format
 from pipelines.reading.parquet_files import PARQUET
 
 TABLE: tuple[Format, ...] = (
     CSV,
     *COMPRESSED_CSV,
+    TSV,
     PARQUET,
     ARROW,
 )

@@ -6,12 +6,13 @@ A format is one `Format` value, listed in `format_table`; no other code distingu
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from pipelines.counts.by_file import UNKNOWN
+from pipelines.reading.column_names import FileColumns
 from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
 
@@ -65,6 +66,22 @@ class Together(NamedTuple):
     combine: Callable[[Sequence[Loaded], InputColumns], pa.Table]
 
 
+class Described(NamedTuple):
+    """What a file's header or footer says about it.
+
+    Attributes:
+      columns: where it has the columns to read.
+      details: what is unusual about the file, for people: its compression, encoding or delimiter.
+      types: of its columns, by its own names; empty for text.
+      rows: how many it has; UNKNOWN if it must be read to its end to know.
+    """
+
+    columns: FileColumns
+    details: str = ""
+    types: Mapping[str, pa.DataType] = {}
+    rows: int = UNKNOWN
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Format:
     """A file format, whose functions all raise `UnreadableFile` for a file they refuse.
@@ -73,6 +90,7 @@ class Format:
       name: the value of ``--format``.
       suffixes: file name endings, in lower case.
       read: yields the rows of a part in order, some at a time.
+      describe: reads an open file's header or footer, and none of its rows.
       plan: divides an open file into parts, in order; None if a file is always one part.
       divides: whether an open file, whose header it checks, can be divided into arbitrary ranges of
         bytes that `csv_files.ranges` surveys; None if no file can.
@@ -82,6 +100,7 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     read: Callable[[pa.NativeFile, Part, InputColumns, Sizes], Iterator[ParsedRows]]
+    describe: Callable[[pa.NativeFile, InputColumns], Described]
     plan: Callable[[pa.NativeFile, InputColumns, Sizes], list[Part]] | None = None
     divides: Callable[[pa.NativeFile, InputColumns], bool] | None = None
     together: Together | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -16,11 +17,12 @@ from pipelines.counts.counter import Counter
 from pipelines.counts.emit import COUNTS, SHARDS, TALLIES, at_bundle_end
 from pipelines.counts.figures import figures
 from pipelines.datasets.transforms import BundleWriter, StagedDataSet
+from pipelines.errors import PenguinError
 from pipelines.progress.reporter import ProgressReporter
 from pipelines.reading.matching import InputFile, check_unchanged
 from pipelines.reading.planning import Span, whole
 from pipelines.reading.rows import Reject, rejects_batch
-from pipelines.reading.unreadable import UnreadableFile
+from pipelines.reading.unreadable import UnreadableFile, reason_of
 
 
 class CountingFn(beam.DoFn):
@@ -78,6 +80,23 @@ class RejectingFn(CountingFn):
             self._by_reason[reason] = self._by_reason.get(reason, 0) + count
             Metrics.counter(NAMESPACE, f"rows_rejected_{reason}").inc(count)
 
+    @contextlib.contextmanager
+    def _costs_only(self, refuse: Callable[[Exception], None]) -> Iterator[None]:
+        """Refuses a file whatever reading it raises, so that no file can end the run.
+
+        Only the project's own errors do: a file that changed, rows lost, an output that can't be
+        written.
+
+        Args:
+          refuse: rejects the file, given the error.
+        """
+        try:
+            yield
+        except PenguinError:
+            raise
+        except Exception as error:
+            refuse(error)
+
     def _reject_file(self, file: InputFile, error: Exception, after: int = 0) -> None:
         """Writes one reject for a whole file, or for the rest of it after some rows.
 
@@ -89,7 +108,7 @@ class RejectingFn(CountingFn):
         if isinstance(error, UnreadableFile):
             reason, column, message = error.reason, error.column, str(error)
         else:
-            message = storage.reason_of(error)
+            message = reason_of(error)
         message = f"after row {after - 1}: {message}" if after else message
         reject = Reject(source_row=None, reason=reason, column=column, message=message)
         self._reject(rejects_batch([reject], file.path))

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from penguin_model import validate
-from penguin_model.validate import is_text
+from penguin_model.arrow_text import as_json, number_repeats
 from pipelines.reading.encoding import MAX_RAW_BYTES, show_bytes
 
 _VALUE_BYTES = 4 << 10
 _NOT_SHOWN = "…"
-_to_json = json.JSONEncoder(default=str).encode
+_to_json = json.JSONEncoder(allow_nan=False).encode
+# The values of the columns of one name, of which a file may have several.
+Shown = dict[str, list[list[Any]]]
 
 
-def to_objects(names: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> list[str]:
+def to_objects(names: Sequence[str], columns: Mapping[str, Sequence[Sequence[Any]]]) -> list[str]:
     """Writes each row as a JSON object of bounded length.
 
     Args:
       names: all of the file's columns, in order; those not shown are counted.
-      columns: the values of the columns to show, from `columns_for_json`.
+      columns: the values of the columns to show, from `columns_for_json`. If two columns share a
+        name, the second is shown as ``name (2)``.
     """
-    shown = [name for name in names if name in columns]
+    left = {name: list(reversed(each)) for name, each in columns.items()}
+    shown = [
+        (label, left[name].pop())
+        for name, label in zip(names, number_repeats(names), strict=True)
+        if left.get(name)
+    ]
+    labels = [label for label, _ in shown]
     left_out = len(names) - len(shown)
     return [
-        _object(shown, values, left_out)
-        for values in zip(*(columns[name] for name in shown), strict=True)
+        _object(labels, values, left_out)
+        for values in zip(*(values for _, values in shown), strict=True)
     ]
 
 
@@ -47,40 +54,23 @@ def _object(names: Sequence[str], values: Sequence[Any], left_out: int) -> str:
     return f"{text[:-1]}, {mark[1:]}" if shown else mark
 
 
-def columns_for_json(batch: pa.RecordBatch, rows: Sequence[int]) -> dict[str, list[Any]]:
-    """Some rows of each column: text as is or escaped, other bytes in hexadecimal."""
-    return {
-        name: _values(_pick(column, rows))
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    }
+def columns_for_json(batch: pa.RecordBatch, rows: Sequence[int]) -> Shown:
+    """Some rows of each column, as values that JSON can hold, each of bounded length."""
+    shown: Shown = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        shown.setdefault(name, []).append(list(map(_bound, _values(column, rows))))
+    return shown
 
 
-def _pick(column: pa.Array, rows: Sequence[int]) -> pa.Array:
+def _values(column: pa.Array, rows: Sequence[int]) -> list[Any]:
     try:
-        return column.take(pa.array(rows, pa.int64()))
-    except pa.ArrowNotImplementedError:
-        # Arrow can't take rows from views, or from types that nest them.
-        return pa.concat_arrays([column.slice(row, 1) for row in rows])
+        return as_json(column.take(pa.array(rows, pa.int64())))
+    except pa.ArrowException:
+        # Arrow can't take rows from views and unions, or from types that nest them.
+        return [as_json(column.slice(row, 1))[0] for row in rows]
 
 
-def _values(column: pa.Array) -> list[Any]:
-    if is_text(column.type):
-        texts = column.cast(pa.large_binary()).to_pylist()
-        return [None if text is None else show_bytes(text, _VALUE_BYTES) for text in texts]
-    try:
-        values = column.to_pylist()
-    except (ValueError, OverflowError, LookupError):
-        # Times that Python can't represent, or in a time zone it doesn't know.
-        return list(validate.as_text(column).to_pylist())
-    return [_strict(value) for value in values]
-
-
-def _strict(value: Any) -> Any:
-    """Converts a value to one JSON can hold: bytes to hexadecimal, NaN and infinities to text."""
-    if isinstance(value, bytes):
-        value = value.hex()
-    elif isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+def _bound(value: Any) -> Any:
     if isinstance(value, str | list | dict):
         text = value if isinstance(value, str) else _to_json(value)
         if len(text) > _VALUE_BYTES:

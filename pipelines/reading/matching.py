@@ -136,9 +136,9 @@ def choose(matching: Matching, now: float) -> Matched:
         round((now + seconds) * 1_000_000)
         for seconds in (-matching.settle_seconds, max(matching.settle_seconds, _AHEAD_SECONDS))
     )
-    waits = {file for file, _ in named if newest < file.modified <= last}
-    if not matching.settle_seconds:
-        waits = set()
+    waits: set[InputFile] = set()
+    if matching.settle_seconds:
+        waits = {file for file, _ in named if newest < file.modified <= last}
     settled = [(file, match) for file, match in named if file not in waits]
     done = _find_done(matching, settled) if matching.new_only else set()
     chosen = [file for file, _ in settled if file not in done]

@@ -58,7 +58,7 @@ def format_of(file: InputFile) -> Format:
     if not file.format:
         if kind := foreign.recognize_name(file.path):
             raise UnreadableFile(f"by its name, this is {kind}")
-        known = ", ".join(SUFFIXES)
+        known = ", ".join(suffix for suffix in SUFFIXES if suffix.count(".") == 1)
         raise UnreadableFile(f"the name ends in none of {known}; rename it, or give --format")
     if file.format == matching.NO_NAME:
         raise UnreadableFile("the file's name is not UTF-8; rename it")
@@ -79,7 +79,7 @@ def plan_ranges(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Spa
     if divides is None or file.size <= sizes.range_bytes:
         return []
     with storage.open_input(file.path) as source:
-        is_divided = divides(source, wanted)
+        is_divided = divides(source, wanted.of_file(file.path))
     check_unchanged(file)
     if not is_divided:
         return []
@@ -104,7 +104,7 @@ def plan_spans(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Span
     if plan is None:
         return [whole(file)]
     with storage.open_input(file.path) as source:
-        parts = plan(source, wanted, sizes)
+        parts = plan(source, wanted.of_file(file.path), sizes)
     check_unchanged(file)
     if not parts:
         return [whole(file)._replace(rows=0)]

@@ -13,10 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from penguin_model import validate
+from penguin_model.arrow_text import as_text
 from penguin_model.card import Feature, ModelCard
+from penguin_model.names import fold
 from pipelines.datasets import schemas
 from pipelines.monitoring import labels
 from pipelines.reading.dialect import DEFAULT_DIALECT, Dialect
+from pipelines.reading.partitions import partition_values
 
 # How many rejects are made at a time, and the maximum rows and bytes in a batch of them.
 _REJECTS_AT_A_TIME = 256
@@ -40,6 +43,7 @@ class InputColumns:
       class_aliases: other spellings of a class, by class.
       renames: pairs of a column in a file and the name it is read by.
       dialect: how fields and numbers are written in a CSV that doesn't say so itself.
+      in_path: columns that a file may lack, since its path holds their value; see `of_file`.
     """
 
     features: tuple[Feature, ...]
@@ -50,6 +54,7 @@ class InputColumns:
     class_aliases: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     renames: tuple[tuple[str, str], ...] = ()
     dialect: Dialect = DEFAULT_DIALECT
+    in_path: frozenset[str] = frozenset()
 
     @classmethod
     def of_card(
@@ -78,16 +83,49 @@ class InputColumns:
         names = (*self.passthrough, *(feature.name for feature in self.features))
         return tuple(dict.fromkeys(names))
 
+    def of_file(self, path: str) -> InputColumns:
+        """The columns to read from one file, which may lack those whose value its path holds."""
+        found = self.values_in_path(path)
+        return dataclasses.replace(self, in_path=frozenset(found)) if found else self
+
+    def values_in_path(self, path: str) -> dict[str, str | None]:
+        """The values of columns other than features that folders such as ``year=2007`` hold."""
+        if "=" not in path:
+            return {}
+        values = partition_values(path)
+        folded = {fold(key): value for key, value in values.items()} | values
+        others = [name for name in (*self.passthrough, self.label) if name is not None]
+        found = {}
+        for name in others:
+            key = name if name in values else fold(name)
+            if key in folded and name not in self.feature_names:
+                found[name] = folded[key]
+        return found
+
     @functools.cached_property
     def aliases(self) -> dict[str, tuple[str, ...]]:
         """Other names of the columns that the model has a use for: the label, the features."""
         label = {} if self.label is None else {self.label: self.label_aliases}
         return label | {feature.name: feature.aliases for feature in self.features}
 
+    @functools.cached_property
+    def folded(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """The folded name and the folded aliases of each column that a job reads."""
+        names = dict.fromkeys((*self.columns, *self.aliases))
+        return {
+            name: (fold(name), tuple(dict.fromkeys(map(fold, self.aliases.get(name, ())))))
+            for name in names
+        }
+
     @property
     def row_bytes(self) -> int:
         """Bytes that checking a row takes in addition to its columns."""
         return _ROW_BYTES + 8 * len(self.features)
+
+    @functools.cached_property
+    def only_carried(self) -> frozenset[str]:
+        """The names of the passthrough columns that aren't also features."""
+        return frozenset(self.passthrough) - self.feature_names
 
     @functools.cached_property
     def feature_names(self) -> frozenset[str]:
@@ -171,11 +209,10 @@ def validate_rows(
     bad: npt.NDArray[np.int64] = np.empty(0, np.int64)
     rows = block.rows
     values: list[npt.NDArray[Any]] = [column.values for column in columns]
-    if wanted.label is not None and wanted.label in block.columns:
-        values.append(
-            labels.to_codes(block.columns[wanted.label], wanted.classes, wanted.class_aliases)
-        )
-    carried = [validate.as_text(block.columns[name]) for name in wanted.passthrough]
+    others = block.columns | _from_path(block, source_file, wanted)
+    if wanted.label is not None and wanted.label in others:
+        values.append(labels.to_codes(others[wanted.label], wanted.classes, wanted.class_aliases))
+    carried = [as_text(others[name]) for name in wanted.passthrough]
     if good is not None:
         bad = np.flatnonzero(~good)
         rows = rows[good]
@@ -194,6 +231,25 @@ def validate_rows(
         ),
     )
     return chunk, rejects
+
+
+def _from_path(
+    block: ParsedRows, source_file: str, wanted: InputColumns
+) -> dict[str, pa.DictionaryArray]:
+    """Columns that the files lack, and whose values their paths hold."""
+    files = block.files
+    paths = [source_file] if files is None else files.dictionary.to_pylist()
+    values = [wanted.values_in_path(path) for path in paths]
+    found = set(values[0]).intersection(*values[1:]) - block.columns.keys()
+    if not found:
+        return {}
+    indices = pa.array(np.zeros(len(block.rows), np.int32)) if files is None else files.indices
+    return {
+        name: pa.DictionaryArray.from_arrays(
+            indices, pa.array([each[name] for each in values], pa.string())
+        )
+        for name in found
+    }
 
 
 def _rejects(

@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from penguin_model import validate
 from pipelines import storage
-from pipelines.reading.arrow_batches import ARROW_ERRORS
-from pipelines.reading.encoding import filterable, undecodable_rows
+from pipelines.errors import PenguinError
+from pipelines.reading.arrow_batches import readable
+from pipelines.reading.encoding import undecodable_rows
 from pipelines.reading.format_table import FORMATS
 from pipelines.reading.formats import Loaded, Together
 from pipelines.reading.matching import InputFile
@@ -108,36 +109,40 @@ def read_together(
 
 
 def _read_together(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogether]:
-    alike: dict[tuple[str, Hashable], list[_File]] = {}
+    alike: dict[tuple[str, Hashable, frozenset[str]], list[_File]] = {}
     for each in files:
-        alike.setdefault((each.file.format, each.loaded.kind), []).append(each)
+        in_path = wanted.of_file(each.file.path).in_path
+        alike.setdefault((each.file.format, each.loaded.kind, in_path), []).append(each)
     for group in alike.values():
-        yield from _check(group, wanted)
+        yield from _check(group, wanted.of_file(group[0].file.path))
 
 
 def _check(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogether]:
     """Parses files together; if that fails, parses each half, down to the file at fault."""
-    counts = np.array([each.loaded.rows for each in files])
     try:
-        table = files[0].together.combine([each.loaded for each in files], wanted)
-        if table.num_rows != counts.sum():
-            raise pa.ArrowInvalid("other records than were counted")
-        columns = {
-            name: filterable(table.column(name).combine_chunks()) for name in table.column_names
-        }
-        if undecodable_rows({name: columns[name] for name in wanted.columns}):
-            raise pa.ArrowInvalid("text that is no UTF-8")
-    except UnreadableFile:
-        yield ReadTogether(read_alone=tuple(each.file for each in files))
-        return
-    except (pa.ArrowException, MemoryError):
-        if len(files) == 1:
-            yield ReadTogether(read_alone=(files[0].file,))
+        yield _combine(files, wanted)
+    except PenguinError:
+        raise
+    except Exception as error:
+        if isinstance(error, UnreadableFile) or len(files) == 1:
+            yield ReadTogether(read_alone=tuple(each.file for each in files))
             return
         middle = len(files) // 2
         yield from _check(files[:middle], wanted)
         yield from _check(files[middle:], wanted)
-        return
+
+
+def _combine(files: Sequence[_File], wanted: InputColumns) -> ReadTogether:
+    counts = np.array([each.loaded.rows for each in files])
+    table = files[0].together.combine([each.loaded for each in files], wanted)
+    if table.num_rows != counts.sum():
+        raise pa.ArrowInvalid("other records than were counted")
+    columns = {
+        name: readable(name, table.column(name).combine_chunks(), wanted)
+        for name in table.column_names
+    }
+    if undecodable_rows({name: columns[name] for name in columns if name in wanted.columns}):
+        raise pa.ArrowInvalid("text that is no UTF-8")
     numbers = [validate.to_numbers(columns[feature.name]) for feature in wanted.features]
     good = validate.good_rows(numbers, wanted.features)
     of_file = np.repeat(np.arange(len(files), dtype=np.int32), counts)
@@ -149,7 +154,7 @@ def _check(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogethe
         of_file, rows, mask = of_file[kept], rows[kept], pa.array(kept)
         columns = {name: array.filter(mask) for name, array in columns.items()}
     paths = pa.array([each.file.path for each in files], pa.string())
-    yield ReadTogether(
+    return ReadTogether(
         block=ParsedRows(
             columns=columns,
             rows=rows,
@@ -167,7 +172,7 @@ def _fetch(files: Sequence[InputFile]) -> Iterable[bytes | None]:
     def fetch(file: InputFile) -> bytes | None:
         try:
             return storage.read_bytes(file.path)
-        except storage.ERRORS:
+        except Exception:
             return None
 
     if not storage.of(files[0].path).has_slow_calls:
@@ -184,8 +189,11 @@ def _load(
         return None
     try:
         with storage.open_input(file.path) if data is None else pa.BufferReader(data) as source:
-            return _File(file, together, together.load(source, wanted, most_bytes))
-    except (UnreadableFile, *storage.ERRORS, *ARROW_ERRORS):
+            loaded = together.load(source, wanted.of_file(file.path), most_bytes)
+            return _File(file, together, loaded)
+    except PenguinError:
+        raise
+    except Exception:  # which the file's own reader tells
         return None
 
 

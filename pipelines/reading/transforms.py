@@ -7,6 +7,7 @@ rejects it finds.
 from __future__ import annotations
 
 import errno
+import functools
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -23,21 +24,38 @@ from pipelines.counts.emit import TALLIES, emit_counts
 from pipelines.counts.figures import COUNTED, FOUND, MATCHED, figures
 from pipelines.datasets.shard_writer import Shard
 from pipelines.datasets.transforms import StagedDataSet
-from pipelines.errors import ReconcileError
+from pipelines.errors import PenguinError, ReconcileError
 from pipelines.progress.reporter import ProgressReporter
 from pipelines.reading import matching as files
 from pipelines.reading import small_files
 from pipelines.reading.csv_files.ranges import RangeScan, Survey, assign_rows, scan_quoted, survey
 from pipelines.reading.dialect import Dialect
+from pipelines.reading.formats import Part
 from pipelines.reading.input_step import CountingFn, RejectingFn
 from pipelines.reading.matching import Matching, check_unchanged
 from pipelines.reading.planning import Span, check_cover, format_of, plan_ranges, plan_spans, whole
 from pipelines.reading.rows import InputColumns, ParsedRows, reject_batches, validate_rows
 from pipelines.reading.settings import Sizes
 from pipelines.reading.small_files import SmallFiles
-from pipelines.reading.unreadable import UnreadableFile
+from pipelines.reading.unreadable import UnreadableFile, reason_of
 
 RANGES = "ranges"
+
+
+class Unsurveyed(NamedTuple):
+    """Why a range has no survey.
+
+    Attributes:
+      reason: in one line.
+      may_pass: whether it is a filesystem's error, which may pass.
+    """
+
+    reason: str
+    may_pass: bool
+
+    def as_error(self) -> Exception:
+        """The error that refuses the file."""
+        return OSError(errno.EIO, self.reason) if self.may_pass else UnreadableFile(self.reason)
 
 
 class MatchedFiles(NamedTuple):
@@ -143,17 +161,17 @@ class PlanSpansFn(RejectingFn):
             yield pack
             return
         (file,) = pack.files
-        try:
+        ranges: list[Span] = []
+        spans: list[Span] = []
+        with self._costs_only(functools.partial(self._refuse, file)):
             ranges = plan_ranges(file, self._wanted, self._sizes)
-            for span in ranges:
-                part = fingerprint(file.path, span.start, span.stop)
-                self._counter.add(file.path, bytes_ranged=span.size, ranges=part)
-                yield pvalue.TaggedOutput(RANGES, span)
             if not ranges:
-                for span in plan_spans(file, self._wanted, self._sizes):
-                    yield self._announce(span)
-        except (UnreadableFile, *storage.ERRORS) as error:
-            self._refuse(file, error)
+                spans = plan_spans(file, self._wanted, self._sizes)
+        for span in ranges:
+            part = fingerprint(file.path, span.start, span.stop)
+            self._counter.add(file.path, bytes_ranged=span.size, ranges=part)
+            yield pvalue.TaggedOutput(RANGES, span)
+        yield from map(self._announce, spans)
 
 
 class SurveyRangeFn(CountingFn):
@@ -163,16 +181,18 @@ class SurveyRangeFn(CountingFn):
         super().__init__(progress)
         self._delimiter = dialect.delimiter_byte
 
-    def process(self, span: Span) -> Iterator[tuple[str, tuple[Span, Survey | str]]]:
+    def process(self, span: Span) -> Iterator[tuple[str, tuple[Span, Survey | Unsurveyed]]]:
         """Emits a range's survey, or why there is none, keyed by the file's path."""
         file = span.file
-        found: Survey | str
+        found: Survey | Unsurveyed
         try:
             with storage.open_input(file.path) as source:
                 found = survey(source, span.start, span.stop, file.size, self._delimiter)
             check_unchanged(file)
-        except storage.ERRORS as error:
-            found = storage.reason_of(error)
+        except PenguinError:
+            raise
+        except Exception as error:
+            found = Unsurveyed(reason_of(error), storage.may_pass(error))
         part = fingerprint(file.path, span.start, span.stop)
         self._counter.add(file.path, bytes_surveyed=span.size, ranges=-part)
         yield file.path, (span, found)
@@ -185,7 +205,9 @@ class NumberRowsFn(RejectingFn):
         super().__init__(progress, rejects)
         self._delimiter = dialect.delimiter_byte
 
-    def process(self, element: tuple[str, Iterable[tuple[Span, Survey | str]]]) -> Iterator[Any]:
+    def process(
+        self, element: tuple[str, Iterable[tuple[Span, Survey | Unsurveyed]]]
+    ) -> Iterator[Any]:
         """Emits a file's spans from all of its surveys."""
         surveyed = sorted(element[1], key=lambda each: each[0].start)
         file = surveyed[0][0].file
@@ -195,18 +217,16 @@ class NumberRowsFn(RejectingFn):
             with storage.open_input(file.path) as source:
                 return scan_quoted(source, start, stop, self._delimiter)
 
-        try:
+        spans: list[Part] = []
+        with self._costs_only(functools.partial(self._refuse, file)):
             surveys = []
             for _, found in surveyed:
-                if isinstance(found, str):
-                    raise OSError(errno.EIO, found)
+                if isinstance(found, Unsurveyed):
+                    raise found.as_error()
                 surveys.append(found)
             spans = list(assign_rows(surveys, file.size, look))
             check_unchanged(file)
-        except (UnreadableFile, *storage.ERRORS) as error:
-            self._refuse(file, error)
-            return
-        check_cover([(span.start, span.stop) for span in spans], file)
+            check_cover([(span.start, span.stop) for span in spans], file)
         for span in spans:
             yield self._announce(
                 Span(file, span.start, span.stop, span.first_row, span.stop - span.start, span.rows)
@@ -229,20 +249,26 @@ class ReadSpanFn(RejectingFn):
 
     def _pack(self, pack: SmallFiles) -> Iterator[pa.RecordBatch]:
         for packed in small_files.read_together(pack, self._wanted):
+            read_alone = list(packed.read_alone)
             if packed.block is not None:
-                chunk, _ = validate_rows(packed.block, "", self._wanted)
-                storage.for_each(pack.files[0].path, check_unchanged, packed.rows)
+                chunk = None
+                together = packed.rows
+                try:
+                    chunk, _ = validate_rows(packed.block, "", self._wanted)
+                except PenguinError:
+                    raise
+                except Exception:
+                    read_alone, together = [*together, *read_alone], {}
+                storage.for_each(pack.files[0].path, check_unchanged, together)
                 if chunk is not None:
                     yield chunk
-                for file, rows in packed.rows.items():
+                for file, rows in together.items():
                     self._counter.add(file.path, rows_read=rows)
                     self._acknowledge(whole(file), file.size)
-            for file in packed.read_alone:
-                try:
+            for file in read_alone:
+                spans: list[Span] = []
+                with self._costs_only(functools.partial(self._reject_file, file)):
                     spans = plan_spans(file, self._wanted, self._sizes)
-                except (UnreadableFile, *storage.ERRORS) as error:
-                    self._reject_file(file, error)
-                    spans = []
                 for span in spans:
                     yield from self._read(span)
                 self._acknowledge(whole(file), file.size - sum(span.size for span in spans))
@@ -254,23 +280,28 @@ class ReadSpanFn(RejectingFn):
     def _read(self, span: Span) -> Iterator[pa.RecordBatch]:
         """Yields the chunks of a span, counting its bytes and rows but not the unit."""
         path = span.file.path
-        rows_read = bytes_read = 0
-        try:
+        rows_read = bytes_read = rejected = 0
+
+        def refuse(error: Exception) -> None:
+            # The last block may have failed after some of its rejects.
+            self._counter.add(path, rows_read=rejected)
+            self._reject_file(span.file, error, after=span.first_row + rows_read)
+
+        with self._costs_only(refuse):
             for block, done in self._blocks(span):
-                rows_read += block.rows_read
                 chunk, rejects = validate_rows(block, path, self._wanted)
                 for batch in reject_batches(rejects, path):
                     self._reject(batch)
+                    rejected += batch.num_rows
                 if chunk is not None:
                     yield chunk
                 # The yield returns only after every step up to the shards has processed the chunk.
                 size = max(0, min(done, span.size) - bytes_read)
                 bytes_read += size
+                rows_read += block.rows_read
+                rejected = 0
                 self._counter.add(path, bytes_read=size, rows_read=block.rows_read)
             check_unchanged(span.file)
-        except (UnreadableFile, *storage.ERRORS) as error:
-            self._reject_file(span.file, error, after=span.first_row + rows_read)
-        else:
             if span.rows not in (UNKNOWN, rows_read):
                 raise ReconcileError(
                     f"{path}: {span.rows} rows were counted from row {span.first_row} on, but "
@@ -281,8 +312,9 @@ class ReadSpanFn(RejectingFn):
     def _blocks(self, span: Span) -> Iterator[tuple[ParsedRows, int]]:
         """Yields the rows of a span, each block with the number of the span's bytes read so far."""
         rows_read = 0
+        wanted = self._wanted.of_file(span.file.path)
         with storage.open_input(span.file.path) as source:
-            for block in format_of(span.file).read(source, span.part, self._wanted, self._sizes):
+            for block in format_of(span.file).read(source, span.part, wanted, self._sizes):
                 rows_read += block.rows_read
                 if span.rows > 0:
                     yield block, span.size * rows_read // span.rows

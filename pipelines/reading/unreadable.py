@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penguin_model import validate
+from pipelines import storage
 
 
 class UnreadableFile(Exception):
@@ -19,3 +20,11 @@ class UnreadableFile(Exception):
         super().__init__(message)
         self.reason = reason
         self.column = column
+
+
+def reason_of(error: Exception) -> str:
+    """Says in one line why a file can't be read; what nobody expected is named by its type too."""
+    if isinstance(error, (UnreadableFile, *storage.ERRORS)):
+        return storage.reason_of(error)
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

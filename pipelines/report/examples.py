@@ -89,16 +89,18 @@ class _Place(NamedTuple):
 
 def _search(paths: Sequence[str], wanted: Mapping[str, int]) -> dict[str, list[_Place]]:
     found = {reason: list[_Place]() for reason in wanted}
+    lacks = {reason: most for reason, most in wanted.items() if most}
     searched = 0
-    for shard, path in enumerate(paths if any(wanted.values()) else ()):
+    for shard, path in enumerate(paths if lacks else ()):
         with _opened(path) as file:
             for group in range(file.num_row_groups):
-                enough = all(len(found[reason]) == most for reason, most in wanted.items())
-                if enough and searched >= MOST_SEARCHED:
-                    return found
-                for reason, places in _places(file, (shard, group), wanted):
+                for reason, places in _places(file, (shard, group), lacks):
                     found[reason] = heapq.nsmallest(wanted[reason], [*found[reason], *places])
                 searched += file.metadata.row_group(group).num_rows
+                if searched >= MOST_SEARCHED:
+                    lacks = {name: most for name, most in lacks.items() if len(found[name]) < most}
+                    if not lacks:
+                        return found
     return found
 
 
@@ -122,7 +124,7 @@ def _places(
         )
         for reason, most in wanted.items():
             hits = table.filter(pc.equal(batch.column("reason"), reason))
-            if hits.num_rows and most:
+            if hits.num_rows:
                 best = hits.take(pc.select_k_unstable(hits, most, _FIRST_FIRST))
                 yield reason, [_Place(name, row, *at, n) for name, row, n in _tuples(best)]
         first += batch.num_rows

@@ -50,17 +50,17 @@ class NormalizeFn(beam.DoFn):
         self._features = card.features
         self._reference = card.reference
         self._passthrough = passthrough
+        self._kept = [*schemas.LOCATION_NAMES, *schemas.passthrough_columns(passthrough)]
+        self._columns = [schemas.feature_column(feature) for feature in card.features]
 
     def process(self, chunk: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """Emits a batch of the same rows as the chunk, and their histograms."""
-        first = len(schemas.LOCATION) + len(self._passthrough)
-        width = len(self._features)
-        label = chunk.columns[first + width :]  # one column or none
-        columns = [column.to_numpy() for column in chunk.columns[first : first + width]]
+        label = schemas.find_labels(chunk)
+        columns = [chunk.column(name).to_numpy() for name in self._columns]
         matrix = normalize(columns, self._features)
-        rows = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), width)
+        rows = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), len(columns))
         yield pa.RecordBatch.from_arrays(
-            [*chunk.columns[:first], rows, *label],
+            [*map(chunk.column, self._kept), rows, *label],
             schema=schemas.batches(self._passthrough, self._features, labelled=bool(label)),
         )
         counted: Mapping[str, Counts] = {}
@@ -101,7 +101,7 @@ class PredictFn(beam.DoFn):
     def __init__(self, card: ModelCard, model_path: str, passthrough: tuple[str, ...]) -> None:
         self._card = card
         self._model_path = model_path
-        self._first = len(schemas.LOCATION) + len(passthrough)
+        self._kept = [*schemas.LOCATION_NAMES, *schemas.passthrough_columns(passthrough)]
         self._schema = schemas.predictions(passthrough, card)
         self._classifier: Classifier | None = None
         self._loads = Metrics.counter(NAMESPACE, "model_loads")
@@ -115,7 +115,7 @@ class PredictFn(beam.DoFn):
             self._classifier = model_file.load_shared(self._model_path, self._card)
         if loads := model_file.take_loads():
             self._loads.inc(loads)
-        matrix = batch.column(self._first).flatten().to_numpy()
+        matrix = batch.column(schemas.MATRIX).flatten().to_numpy()
         started = time.perf_counter()
         probabilities = self._classifier.predict(matrix.reshape(batch.num_rows, -1))
         self._milliseconds.update(round((time.perf_counter() - started) * 1000))
@@ -132,7 +132,7 @@ class PredictFn(beam.DoFn):
         species = pa.DictionaryArray.from_arrays(winners, pa.array(self._card.classes))
         answers = [species, pa.array(best), *map(pa.array, by_class)]
         yield pa.RecordBatch.from_arrays(
-            [*batch.columns[: self._first], *answers], schema=self._schema
+            [*map(batch.column, self._kept), *answers], schema=self._schema
         )
         yield emit_counts(*self._count(batch, winners, best, probabilities))
 
@@ -150,7 +150,7 @@ class PredictFn(beam.DoFn):
             edges = self._card.reference.probability.edges
             counted = {histograms.PROBABILITY: histograms.count_values(best, edges)}
             yield figures(histograms.GROUP, counted)
-        for codes in batch.columns[self._first + 1 :]:  # one column or none
+        for codes in schemas.find_labels(batch):
             yield figures(
                 labels.GROUP, labels.count_hits(codes.to_numpy(), winners, best, probabilities)
             )

@@ -21,7 +21,7 @@ from pipelines.storage.walk import Entry
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _SCHEME = "file://"
-_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _BROKEN_LINK = "link to nothing"
 # Opening some of these waits for another process, reading others never ends.
 _KINDS = {
@@ -47,8 +47,8 @@ class LocalStore(Store):
     def absolute(self, path: str) -> str:
         """See `Store`; Beam matches nothing for a relative path without a folder."""
         """See `Store`; ``..`` after a link leads to the parent of what it points to."""
-        found = "/"
-        for part in os.path.join(os.getcwd(), path.removeprefix(_SCHEME)).split("/"):
+        path, found = path.removeprefix(_SCHEME), "/"
+        for part in (path if os.path.isabs(path) else f"{os.getcwd()}/{path}").split("/"):
             if part == "..":
                 found = os.path.dirname(os.path.realpath(found) if os.path.islink(found) else found)
             elif part not in ("", "."):

@@ -303,5 +303,5 @@ def _add_note(folder: str, part: str, names: Iterable[str], notes: list[str]) ->
     if others:
         notes.append(
             f"{join(folder, part)} exists, so it isn't used as a pattern, which would match "
-            f"{others} other names"
+            f"{others} other name{'' if others == 1 else 's'}"
         )

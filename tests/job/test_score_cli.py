@@ -1,5 +1,6 @@
 """The command as users and schedulers meet it: exit codes, one clear line, nothing left over."""
 
+import csv
 import dataclasses
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 from penguin_model.card import card_path, read_card
 from tests.support.running import (
+    ONE_WORKER,
     PLAIN,
     command,
     listing,
@@ -250,3 +252,60 @@ def wait_until(condition: object, seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("run_id", "a column run_id already"),
+        ("Species", "a column species already"),
+        ("PROBABILITY_adelie", "a column probability_adelie already"),
+        (" Source_File ", "a column source_file already"),
+        ("id,ID", "the same name as 'id'"),
+        ("", "no name"),
+        ("id,,x", "no name"),
+        ("\ufeff", "no name"),
+        ("a\nb", "quote a name"),
+        ('"a\nb"', "a space for a line break"),
+        ("a\0b", "control character"),
+        ("a\ud800", "control character"),
+        ('"a', "quote a name"),
+        ('"a"b', "quote a name"),
+    ],
+)
+def test_a_passthrough_name_that_would_spoil_the_predictions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, why: str
+) -> None:
+    (tmp_path / "rows.csv").write_text("")
+    flags = ["--input", str(tmp_path / "rows.csv"), "--passthrough", name]
+    assert why in refused(capsys, tmp_path / "out", 2, *flags)
+
+
+CARRIED = {
+    "a, b": ["007", "NA", "1e5", ""],
+    'quote "': ['a "quoted" one', " spaced ", "two\nlines", "'"],
+    "passthrough:BodyMass": ["null", "-0.0", "1.50", "Ünïcode"],
+    "feature:BodyMass": ["a", "b", "c", "d"],
+    "label": ["a", "b", "c", "d"],
+    "matrix": ["a", "b", "c", "d"],
+    "BodyMass": ["3750", "3750.0", "3.75e3", "03750"],
+}
+
+
+def test_names_of_all_kinds_and_text_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*CARRIED, "CulmenLength", "CulmenDepth", "FlipperLength", "Species"])
+        for row in zip(*CARRIED.values(), strict=True):
+            writer.writerow([*row, 39.1, 18.7, 181, "Adelie"])
+    names = [
+        '"a, b",label',
+        '"quote """',
+        "passthrough:BodyMass",
+        "feature:BodyMass,BodyMass,matrix",
+    ]
+    flags = [flag for name in names for flag in ("--passthrough", name)]
+    assert run_here(tmp_path / "out", "--input", path, *flags, *PLAIN, *ONE_WORKER) == 0
+    found = published(tmp_path / "out", "predictions")
+    assert {name: found.column(name).to_pylist() for name in CARRIED} == CARRIED

@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from pipelines.counts import Metrics, Spread
 from pipelines.job import next_commands, summary
+from pipelines.job.options import parse_arguments
 from pipelines.report import examples, verdict
 from pipelines.report.data import gather
 from pipelines.runs.layout import Layout
@@ -238,14 +240,16 @@ def test_rejects_that_cannot_be_read_do_not_change_the_outcome(
 
 
 @pytest.mark.parametrize("limit", [0, 1])
-def test_the_next_command_shows_the_run(
+def test_the_next_commands_work_as_they_are(
     tmp_path: Path, bad_night: Path, capsys: pytest.CaptureFixture[str], limit: int
 ) -> None:
     """A held run's as well as a published one's; a space in a path is quoted for the shell."""
     output = tmp_path / "the output"
-    flags = ("--input", bad_night, "--max_reject_fraction", limit)
-    (following,) = run_for_json(capsys, 0 if limit else 3, output, *flags)["next"]
-    ran = subprocess.run(following, shell=True, cwd=PROJECT, capture_output=True, text=True)
+    flags = ("--input", bad_night / "*l*s*", "--max_reject_fraction", limit, "--format", "csv")
+    check, report = run_for_json(capsys, 0 if limit else 3, output, *flags)["next"]
+    ran = subprocess.run(check, shell=True, cwd=PROJECT, capture_output=True, text=True)
+    assert (ran.returncode, "flipperless 0.csv" in ran.stdout) == (3, True)
+    ran = subprocess.run(report, shell=True, cwd=PROJECT, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{output / 'reports/test.html'}\n", "")
     assert "flipperless 0.csv" in (output / "reports/test.html").read_text()
 
@@ -260,14 +264,15 @@ def test_what_each_outcome_is_followed_by(
         (0, None, ["report"], ("--input", good, "--new_only")),
         (0, None, [], ("--input", good, "--report", "--replace")),
         (0, None, [], ("--input", good, "--new_only", "--replace")),  # nothing is new
-        (0, None, [], ("--input", tmp_path / "none*.csv", "--replace")),
-        (0, None, ["report"], ("--input", bad_night, *many, "--replace")),
-        (3, "rejects", ["report"], ("--input", bad_night)),
-        (3, "rejects", [], ("--input", bad_night, "--report")),
+        (0, None, ["score"], ("--input", tmp_path / "none*.csv", "--replace")),
+        (0, None, ["score", "report"], ("--input", bad_night, *many, "--replace")),
+        (3, "rejects", ["score", "report"], ("--input", bad_night)),
+        (3, "rejects", ["score"], ("--input", bad_night, "--report")),
+        (3, "rejects", ["report"], ("--input", bad_night / "rows.csv")),
         (4, "drift", ["report"], ("--input", good, "--max_drift", 0.2, "--run_id", "d")),
     ):
         if code == 3:
-            shutil.rmtree(tmp_path / "out")
+            shutil.rmtree(tmp_path / "out", ignore_errors=True)
         found = run_for_json(capsys, code, tmp_path / "out", *flags)
         assert found["held_because"] == because, flags
         got = [re.findall(r"penguin-(\w+)|pipelines\.(\w+)", line)[0] for line in found["next"]]
@@ -294,14 +299,33 @@ def test_a_script_is_named_only_if_the_shell_finds_this_one(
         assert next_commands._report(layout, argparse.Namespace()) == f"{start} {flags}"
 
 
-def test_a_command_for_an_object_store_reaches_it_without_its_keys() -> None:
-    values = argparse.Namespace(
-        s3_endpoint_url="http://localhost:9000", s3_disable_ssl=True, s3_verify=None,
-        s3_secret_access_key="secret", s3_region_name="eu-west-1",
-    )  # fmt: skip
-    layout = Layout(output="s3://penguins/out", run_id="n", attempt="a")
-    command = next_commands._report(layout, values)
-    assert command.endswith(
-        "--output s3://penguins/out --run_id n --s3_endpoint_url=http://localhost:9000 "
-        "--s3_region_name=eu-west-1 --s3_disable_ssl"
+def test_a_check_reads_the_files_as_the_run_did() -> None:
+    """Only flags that differ from their defaults are repeated."""
+    given = [
+        "--input=obs/*", "--input=-odd", "--delimiter=;", "--decimal=,", "--include_hidden",
+        "--rename=a b=CulmenLength", "--passthrough=id", "--passthrough=site", "--format=csv",
+        "--model=my model.keras",
+    ]  # fmt: skip
+    others = ["--output=o", "--new_only", "--replace", "--report", "--run_id=n", "--verbose"]
+    command = next_commands._check(parse_arguments("test", [*given, *others]))
+    start, _, flags = command.partition(" --check ")
+    assert start
+    assert flags == (
+        "--input 'obs/*' --input=-odd --format csv --include_hidden --delimiter ';' --decimal , "
+        "--passthrough id --passthrough site --rename 'a b=CulmenLength' --model 'my model.keras'"
     )
+    again = vars(parse_arguments("test", shlex.split(f"--check {flags}")))
+    expected = vars(parse_arguments("test", [*given, "--check"]))
+    assert again == expected
+
+
+def test_a_command_for_an_object_store_reaches_it_without_its_keys() -> None:
+    keys = ["--s3_access_key_id=AKIA", "--s3_secret_access_key=secret", "--s3_session_token=token"]
+    reach = ["--s3_endpoint_url=http://localhost:9000", "--s3_disable_ssl"]
+    flags = ["--input=s3://penguins/in/*", "--output=s3://penguins/out", *keys, *reach]
+    values = parse_arguments("test", flags)
+    layout = Layout(output="s3://penguins/out", run_id="n", attempt="a")
+    report, check = next_commands._report(layout, values), next_commands._check(values)
+    end = " --s3_endpoint_url http://localhost:9000 --s3_disable_ssl"
+    assert report.endswith(f"--output s3://penguins/out --run_id n{end}")
+    assert check.endswith(f"--check --input 's3://penguins/in/*'{end}")

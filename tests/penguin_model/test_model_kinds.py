@@ -15,6 +15,7 @@ from tests.support.toy import toy_card
 
 CARD = toy_card(features=4, classes=3)
 L = keras.layers
+NAN = float("nan")
 FLAGS = ["--girth=100", "--leaf_length=40", "--mean_frost=-7.5", "--moisture=0.5"]
 
 
@@ -98,7 +99,9 @@ GOOD: dict[str, Callable[[], keras.Model]] = {
     "float16 inputs": lambda: sequence(softmax(), dtype="float16"),
 }
 
-NOT_PROBABILITIES = r"answers no probabilities: .*; end the network with softmax, and train "
+NOT_PROBABILITIES = (
+    r"doesn't answer with probabilities: .*; end the network with softmax, and train "
+)
 APART = "answers a row by itself with "
 
 BAD: dict[str, tuple[Callable[[], keras.Model], str]] = {
@@ -143,12 +146,25 @@ BAD: dict[str, tuple[Callable[[], keras.Model], str]] = {
         lambda: sequence(L.Dense(3), L.Dropout(0.1)), NOT_PROBABILITIES,
     ),
     "scores with another ReLU": (lambda: sequence(L.Dense(3), L.ReLU()), NOT_PROBABILITIES),
-    "half a softmax": (lambda: sequence(softmax(), L.Rescaling(0.5)), "answers no probabilities"),
+    "weights of NaN": (
+        lambda: sequence(L.Dense(3, "softmax", bias_initializer=keras.initializers.Constant(NAN))),
+        "with probabilities: Ash nan, Birch nan, Cedar nan for .*; check its weights",
+    ),
+    "half a softmax": (lambda: sequence(softmax(), L.Rescaling(0.5)), NOT_PROBABILITIES),
     "a softmax down the batch": (
         lambda: sequence(L.Dense(3), L.Softmax(axis=0)), NOT_PROBABILITIES,
     ),
+    "an unknown layer": (
+        lambda: sequence(Unknown(), softmax()), "Keras cannot load it: Could not locate class 'Unk",
+    ),
+    "code": (lambda: sequence(L.Lambda(lambda x: x), softmax()), "Keras cannot load it: .*ambda"),
     "answers that depend on the batch": (lambda: graph(among_others), APART),
 }  # fmt: skip
+
+
+class Unknown(keras.layers.Layer):
+    def call(self, inputs: Any) -> Any:
+        return inputs
 
 
 def save(model: keras.Model, folder: Path, suffix: str = ".keras") -> str:
@@ -185,7 +201,7 @@ def test_others_are_refused(kind: str, tmp_path: Path, capfd: pytest.CaptureFixt
     path = save(make(), tmp_path)
     capfd.readouterr()
     assert describe.main(["--model", path]) == 2
-    check_refused(capfd, f"penguin-describe: error: model {path} ", message)
+    check_refused(capfd, f"penguin-describe: error: model {path}", message)
 
 
 def check_refused(capfd: pytest.CaptureFixture[str], start: str, message: str) -> None:

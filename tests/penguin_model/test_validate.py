@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penguin_model import validate
+from penguin_model.arrow_text import as_text, is_text
 from penguin_model.card import Feature
 
 LENGTH = Feature(name="Length", unit="mm", scale=1, minimum=10, maximum=80)
@@ -122,7 +123,7 @@ def test_a_decimal_is_the_number_that_its_text_is(
         if precision <= limit:
             array = pa.array(values, kind(precision, scale))
             assert validate.to_numbers(array).values.tolist() == [float(str(v)) for v in values]
-            assert validate.as_text(array).to_pylist() == [f"{value:f}" for value in values]
+            assert as_text(array).to_pylist() == [f"{value:f}" for value in values]
 
 
 def test_a_decimal_at_a_limit_is_in_range() -> None:
@@ -137,7 +138,10 @@ UNUSUAL: list[tuple[pa.Array, str]] = [
     (pa.array([0], pa.timestamp("s", "Europe/Berlin")), "1970-01-01 01:00:00+0100"),
     (pa.array([0], pa.timestamp("s", "No/Where")), "1970-01-01 00:00:00Z"),
     (pa.array([2**62], pa.timestamp("us")), "<value out of range: 4611686018427387904>"),
-    (pa.array([[2**62]], pa.list_(pa.timestamp("us"))), "[ [ <value out of range: 46116860184"),
+    (
+        pa.array([[2**62]], pa.list_(pa.timestamp("us"))),
+        '["<value out of range: 4611686018427387904>"]',
+    ),
     (pa.array([b"ab"], pa.binary(2)), "ab"),
     (pa.array([{"mm": [39.5, None]}]), '{"mm": [39.5, null]}'),
     (pa.array([[D("1.50")]]), '["1.50"]'),
@@ -148,9 +152,9 @@ UNUSUAL: list[tuple[pa.Array, str]] = [
 
 @pytest.mark.parametrize(("array", "text"), UNUSUAL, ids=[str(each.type) for each, _ in UNUSUAL])
 def test_any_type_has_a_text(array: pa.Array, text: str) -> None:
-    (found,) = validate.as_text(array).to_pylist()
+    (found,) = as_text(array).to_pylist()
     assert found.startswith(text)
-    if not (validate._is_text(array.type) or pa.types.is_timestamp(array.type)):
+    if not (is_text(array.type) or pa.types.is_timestamp(array.type)):
         problem = validate.explain(0, [validate.to_numbers(array)], [LENGTH])
         assert problem.reason == validate.NOT_A_NUMBER
 

@@ -158,7 +158,9 @@ def test_a_label_that_is_not_clear_is_not_read(extra: list[str]) -> None:
     assert "kind" not in find_columns(["mass", "length", *extra], wanted()).sources
 
 
-@given(st.lists(st.text(), max_size=300))
+@given(
+    st.lists(st.text() | st.sampled_from(["Mass", "mass\x1e", "\nmass", "x" * 999]), max_size=300)
+)
 def test_a_message_is_one_short_line(names: list[str]) -> None:
     try:
         found = find_columns(names, wanted("id"))

@@ -1,13 +1,18 @@
 """Every way of reading a file agrees with the plain reference reading, row by row."""
 
+import bz2
+import dataclasses
 import datetime
 import decimal
+import functools
 import gzip
 import io
 import json
+import lzma
 import math
 import uuid
 from collections.abc import Callable
+from operator import add
 from typing import Any
 from unittest import mock
 
@@ -15,10 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.reading.csv_files import pieces, reader
+from pipelines.reading.dialect import DEFAULT_DIALECT, Dialect
 from pipelines.reading.rows import InputColumns
 from tests.support import plain_reading
 from tests.support.reading import (
@@ -72,29 +78,39 @@ def quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
+# Rows of nothing, or nearly so, in place of whose commas any delimiter can stand.
+BLANK = [
+    "", "", " ", "\t", '""', ",", ",,", ",,,", "\ufeff", '"', " , ,", '"","",""', '"\t ", ,"" ',
+    "\x1a", "\x1a,", ',"",\t', ',""" ""', '"" ""', ' ""', '",",', "," * 30, "\xa0,,", '"\n",,',
+]  # fmt: skip
+
+
 @st.composite
-def csv_lines(draw: Any, names: list[str]) -> str:
-    if draw(st.integers(0, 9)) == 0:
-        return draw(st.sampled_from(["", "", " ", "\t", '""', ",", ",,,", "\ufeff", '"']))
+def csv_lines(draw: Any, names: list[str], dialect: Dialect) -> str:
+    delimiter = dialect.delimiter
+    if draw(st.integers(0, 5)) == 0:
+        return str(draw(st.sampled_from(BLANK))).replace(",", delimiter)
     fields = [draw(NAMES.get(name, IDS)) for name in names]
     if draw(st.integers(0, 2)):  # mostly good rows
         for name, values in {"length": NUMBERS, "mass": st.just("150")}.items():
             if name in names:
                 fields[names.index(name)] = draw(values)
+    if dialect.decimal != "." and draw(st.integers(0, 5)):
+        fields = [field.replace(".", dialect.decimal) for field in fields]
     if draw(st.integers(0, 9)) == 0:
         fields = (
             fields[: draw(st.integers(1, len(fields)))] if draw(st.booleans()) else [*fields, ""]
         )
     everything = draw(st.integers(0, 3)) == 0
     odd = draw(st.integers(0, 19)) == 0  # nothing is quoted, whatever it holds
-    return ",".join(
-        quoted(each) if not odd and (everything or set(each) & set('",\r\n')) else each
-        for each in fields
+    special = set('"\r\n' + delimiter)
+    return delimiter.join(
+        quoted(each) if not odd and (everything or set(each) & special) else each for each in fields
     )
 
 
 @st.composite
-def csv_bytes(draw: Any) -> bytes:
+def csv_bytes(draw: Any, dialect: Dialect = DEFAULT_DIALECT) -> bytes:
     names = draw(
         st.sampled_from(
             [["id", "length", "mass"]] * 3
@@ -108,10 +124,11 @@ def csv_bytes(draw: Any) -> bytes:
         draw(st.sampled_from([name, name, name, quoted(name), f" {name} ", name.upper()]))
         for name in names
     ]
-    lines = draw(st.lists(csv_lines(names), max_size=8))
+    blanks = st.sampled_from(["", "", "", dialect.delimiter * 3])
+    lines = draw(st.lists(csv_lines(names, dialect), max_size=8))
     ends = st.sampled_from(draw(st.sampled_from([["\n"], ["\r\n"], ["\r"], ["\n", "\r", "\r\n"]])))
-    blank = "".join(draw(st.lists(ends, max_size=2)))
-    header = ",".join(
+    blank = "".join(draw(st.lists(st.builds(add, blanks, ends), max_size=2)))
+    header = dialect.delimiter.join(
         quoted(name) if '"' in name and text == name else text
         for name, text in zip(names, spelt, strict=True)
     )
@@ -125,6 +142,15 @@ def csv_bytes(draw: Any) -> bytes:
     return data[:place] + splice + data[place:]
 
 
+COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": functools.partial(pa.compress, codec="zstd", asbytes=True),
+    "LZ4": functools.partial(pa.compress, codec="lz4", asbytes=True),
+}
+
+
 @settings(max_examples=400)
 @given(csv_bytes(), st.integers(1, 60), st.integers(1, 60))
 @example(BOM + b"\nid,length,mass\na,1,500\nb,2,500\nc,3,500\n", 8, 100)
@@ -133,13 +159,49 @@ def csv_bytes(draw: Any) -> bytes:
 @example(b"id,length,mass\na,NAN,500\nb,x,500\n", 100, 100)
 @example(BOM + b'"id","length","ma\nss",mass\na,1,,500\n', 8, 8)
 def test_every_way_of_reading_a_csv(data: bytes, step: int, block_bytes: int) -> None:
-    members = gzip.compress(data[:step]) + gzip.compress(data[step:])
+    compress = list(COMPRESSED.values())[step % len(COMPRESSED)]
+    members = compress(data[:step]) + compress(data[step:])
     for wanted in (WANTED, ONE_COLUMN):
         expected = plain_reading.csv_file(data, wanted)
         assert csv_whole(io.BytesIO(data), wanted, 1 << 20) == expected
         assert csv_whole(io.BytesIO(data), wanted, block_bytes) == expected
         assert csv_in_ranges(data, wanted, step, block_bytes) == expected
         assert csv_whole(io.BytesIO(members), wanted, block_bytes) == expected
+
+
+DIALECTS = [Dialect(";", ","), Dialect(";"), Dialect("\t", ","), Dialect("\t"), Dialect("|")]
+
+
+@settings(max_examples=150)
+@given(st.data(), st.sampled_from(DIALECTS), st.integers(1, 60), st.integers(1, 60))
+def test_every_way_of_reading_a_dialect(
+    data: st.DataObject, dialect: Dialect, step: int, block_bytes: int
+) -> None:
+    content = data.draw(csv_bytes(dialect))
+    # The file names its delimiter, which spares it the flag.
+    line = data.draw(st.sampled_from(["sep={}\r\n", '"sep={}"\n', "SEP={}\r"]))
+    named = line.format(dialect.delimiter).encode() + content.removeprefix(BOM)
+    by_itself = Dialect("|" if dialect.delimiter == "\t" else "\t", dialect.decimal)
+    for columns in (WANTED, ONE_COLUMN):
+        wanted = dataclasses.replace(columns, dialect=dialect)
+        expected = plain_reading.csv_file(content, wanted)
+        assert csv_whole(io.BytesIO(content), wanted, block_bytes) == expected
+        assert csv_in_ranges(content, wanted, step, block_bytes) == expected
+        wanted = dataclasses.replace(columns, dialect=by_itself)
+        assert csv_in_ranges(named, wanted, step, block_bytes) == expected
+        assert csv_whole(io.BytesIO(BOM + named), wanted, block_bytes) == expected
+
+
+@given(csv_bytes(), st.integers(1, 60), st.sampled_from(["utf-16-le", "utf-16-be"]))
+def test_every_way_of_reading_utf_16(data: bytes, block_bytes: int, encoding: str) -> None:
+    text = data.decode(errors="replace").removeprefix("\ufeff")
+    assume(not text.startswith(("\0", "\ufeff")))
+    expected = plain_reading.csv_file(text.encode(), WANTED)
+    wide = ("\ufeff" + text).encode(encoding)
+    assert csv_whole(io.BytesIO(wide), WANTED, block_bytes) == expected
+    assert csv_whole(io.BytesIO(gzip.compress(wide)), WANTED, block_bytes) == expected
+    assert csv_in_ranges(wide, WANTED, 10, block_bytes) == expected
+    assert csv_whole(io.BytesIO(wide[:-1]), WANTED, block_bytes) == "unreadable_file"
 
 
 @settings(max_examples=300)
@@ -165,8 +227,10 @@ def test_a_record_too_long_to_hold_costs_its_row_wherever_it_is_cut(
 
 @given(st.lists(csv_bytes(), min_size=2, max_size=5))
 def test_a_pack_of_csv_files(contents: list[bytes]) -> None:
+    contents = [*contents, gzip.compress(contents[0]), b"sep=,\n" + contents[1].removeprefix(BOM)]
     for wanted in (WANTED, ONE_COLUMN):
-        expected = [plain_reading.csv_file(data, wanted) for data in contents]
+        expected = [plain_reading.csv_file(data, wanted) for data in contents[:-2]]
+        expected += expected[:2]
         assert in_a_pack(contents, wanted) == expected
 
 
@@ -286,6 +350,10 @@ def columnar_files(
         array = pa.array(spelt, pa.binary())
         array = array.view(kind) if kind == pa.string() else array.cast(kind)
         chunked["id"] = pa.chunked_array([array])
+        for place in mangled if kind != pa.string() else ():
+            # Bytes need not be text.
+            columns["id"][2][place] = f'"{spelt[place].hex()}"'
+        mangled = mangled if kind == pa.string() else set()
     # INT96 has no time zone, and only one unit.
     zoned = any(getattr(kind, "tz", None) for kind, _, _ in columns.values())
     data = write(draw, pa.table(chunked), zoned)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipelines.reading.parquet_files import reader
 from pipelines.reading.unreadable import UnreadableFile
-from tests.support.reading import BAD_LENGTHS, WANTED, score_ready
+from tests.support.reading import BAD_LENGTHS, WANTED, in_a_pack, in_spans, score_ready
 from tests.torture import fuzz
 
 
@@ -157,3 +157,43 @@ def test_a_footer_with_names_that_are_no_text_is_refused() -> None:
     data = fuzz.mutate(fuzz.parquet_seed(3803), random.Random(3803))
     with pytest.raises(UnreadableFile, match="not a readable Parquet"):
         fuzz.read_parquet(data, 1000)
+
+
+@pytest.mark.parametrize("page", ["1.0", "2.0"])
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("compression", ["none", "snappy"])
+def test_a_page_that_fails_its_checksum_is_never_scored(
+    page: str, dictionary: bool, compression: str
+) -> None:
+    """Without its checksum, a mass of 3750 g would be scored as one of 6250 g."""
+    rows = 60
+    columns = {
+        "id": [f"b{n}" for n in range(rows)],
+        "length": [100.0] * rows,
+        "mass": pa.array([3750.0 + n % 3 for n in range(rows)]),
+    }
+    sink = io.BytesIO()
+    pq.write_table(
+        pa.table(columns), sink, row_group_size=20, write_page_checksum=True,
+        data_page_version=page, use_dictionary=dictionary, compression=compression,
+    )  # fmt: skip
+    data = sink.getvalue()
+    whole = in_spans("parquet", data, WANTED, 1 << 30, 1 << 17)
+    assert not isinstance(whole, str)
+    assert len(whole) == rows
+    file = pq.ParquetFile(io.BytesIO(data))
+    chunk = file.metadata.row_group(1).column(2)
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    refused = 0
+    for place in range(start, start + chunk.total_compressed_size):
+        changed = bytearray(data)
+        changed[place] ^= 0x10
+        alone = in_spans("parquet", bytes(changed), WANTED, 1, 1 << 17)
+        assert not isinstance(alone, str)
+        assert in_a_pack([bytes(changed)], WANTED, "parquet") == [alone]
+        # The other row groups are as they were; this one is right, or refused as a whole.
+        assert [row for row in alone if not 20 <= row[0] < 40] == whole[:20] + whole[40:]
+        if (part := alone[20:40]) != whole[20:40]:
+            assert {row[1] for row in part} == {"unreadable_file"}
+            refused += 1
+    assert refused > chunk.total_compressed_size // 2

@@ -82,7 +82,7 @@ def test_many_rejects_are_searched_until_there_are_enough_examples(
 
     assert found(20, a=2) == [0, 1]
     assert found(5, a=2) == [15, 16]
-    assert found(5, a=2, rare=1) == [5, 6, 7]
+    assert found(5, a=2, rare=1) == [15, 16, 7]
     for path in paths:
         Path(path).unlink()
     assert found(20, a=0) == []

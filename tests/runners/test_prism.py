@@ -291,9 +291,59 @@ def test_the_build_and_the_job_agree() -> None:
     assert build.SOCKET_VARIABLE == runner.SOCKET_VARIABLE
 
 
+@pytest.fixture
+def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder to build in; programs of `bin` are found beside the system's."""
+    folder = tmp_path / ".prism"
+    monkeypatch.setattr(build, "PRISM", folder)
+    monkeypatch.setattr(build, "PROGRAM", folder / "prism")
+    (tmp_path / "bin").mkdir()
+    return folder
+
+
+def test_the_changed_source_is_built_once(
+    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a Go that returns a module of our own, and whose programs are the source."""
+    module = tmp_path / "module"
+    for name, changes in build.CHANGES.items():
+        (module / name).parent.mkdir(parents=True)
+        (module / name).write_text("".join(changes))
+    for name in ("go.mod", "go.sum"):
+        (module / name).touch(0o444)
+    calls = tmp_path / "calls"
+    fake = f"""#!/bin/sh
+echo "$1" >> {calls}
+case $1 in
+mod) echo '{{"Dir": "{module}"}}' ;;
+build) cat {" ".join(build.CHANGES)} > ../prism ;;
+esac
+"""
+    write_program(tmp_path / "bin" / "go", fake)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    build.build()
+    build.build()
+    assert calls.read_text().split() == ["mod", "build"]
+    assert sorted(path.name for path in target.iterdir()) == ["prism", "prism.stamp"]
+    built = build.PROGRAM.read_text()
+    assert built == "".join(new for changes in build.CHANGES.values() for new in changes.values())
+    assert '":%d"' not in built
+
+
+def test_a_failure_of_go_is_one_line(
+    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_program(tmp_path / "bin" / "go", """#!/bin/sh
+printf '{\\n\\t"Error": "no such module"\\n}\\n'
+exit 1
+""")  # fmt: skip
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    with pytest.raises(build.BuildError, match='go mod failed: "Error": "no such module"'):
+        build.build()
+
+
+@pytest.mark.usefixtures("target")
 def test_no_go_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "PRISM", tmp_path)
-    monkeypatch.setattr(build, "PROGRAM", tmp_path / "prism")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(build.BuildError, match="there is no go command; install Go"):
         build.build()

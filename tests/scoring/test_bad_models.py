@@ -90,7 +90,7 @@ def in_bfloat16() -> Any:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (without_softmax, "answers no probabilities: its last layer, dense"),
+        (without_softmax, "doesn't answer with probabilities: its last layer, dense"),
         (without_shape, "has no input shape"),
         (in_bfloat16, "does not fit its card: its output has type bfloat16"),
     ],

@@ -1,8 +1,11 @@
 """Small files that take a careless reader a lot of memory, and how much the job takes for them."""
 
+import bz2
 import dataclasses
+import functools
 import gzip
 import json
+import lzma
 import subprocess
 import sys
 from collections.abc import Callable
@@ -123,12 +126,28 @@ def table_file(make: Callable[[], pa.Table], **settings: Any) -> Callable[[Path]
     return write
 
 
+# How to write a CSV by its suffix.
+OPEN: dict[str, Callable[[Path], Any]] = {
+    ".csv": lambda path: path.open("wb"),
+    ".gz": lambda path: gzip.GzipFile(path, "wb", 1),
+    ".xz": functools.partial(lzma.LZMAFile, mode="wb"),
+    ".bz2": lambda path: bz2.BZ2File(path, "wb", compresslevel=1),
+    ".zst": lambda path: pa.output_stream(path, compression="zstd"),
+    ".lz4": lambda path: pa.output_stream(path, compression="lz4"),
+}
+
+
+COMPRESSED = {
+    ".gz": "gzipped", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz", ".lz4": "LZ4",
+}  # fmt: skip
+
+
 def csv_file(header: bytes, row: bytes, rows: int) -> Callable[[Path], int]:
     """A CSV with many copies of the same row."""
 
     def write(path: Path) -> int:
         many = max(1, min(rows, (1 << 20) // len(row)))
-        with path.open("wb") if path.suffix == ".csv" else gzip.open(path, "wb", 1) as file:
+        with OPEN[path.suffix](path) as file:
             file.write(header + b"\n")
             for start in range(0, rows, many):
                 file.write(row * min(many, rows - start))
@@ -273,7 +292,8 @@ def bombs(scale: float) -> dict[str, Bomb]:
             one(".csv", csv_file(HEADER, b"x\n", many(2_000_000))), reason="wrong_field_count"
         ),
         "CSV rows of commas": Bomb(
-            one(".csv", csv_file(HEADER + b",c" * 10_000, b"," * 10_003 + b"\n", many(10_000))),
+            one(".csv", csv_file(HEADER + b",c" * 10_000, b"NA" + b"," * 10_003 + b"\n",
+                                 many(10_000))),
             reason="missing_value",
         ),
         "CSV rows that are no UTF-8": Bomb(
@@ -289,10 +309,16 @@ def bombs(scale: float) -> dict[str, Bomb]:
                                  many(100))),
             ID,
         ),
-        "gzipped": Bomb(
-            one(".csv.gz", csv_file(HEADER + b",id", GOOD + b"," + b"x" * 500_000 + b"\n",
-                                    many(1000))),
-            ID,
+        **{
+            name: Bomb(
+                one(f".csv{suffix}", csv_file(HEADER + b",id", GOOD + b"," + b"x" * 500_000 + b"\n",
+                                              many(1000))),
+                ID,
+            )
+            for suffix, name in COMPRESSED.items()
+        },
+        "rows of nothing": Bomb(
+            one(".csv.gz", lambda path: 0 * csv_file(HEADER, b',," ",\r\n', many(4_000_000))(path))
         ),
     }  # fmt: skip
 

@@ -21,7 +21,6 @@ DIGITS = "0123456789"
 
 def records(data: bytes, delimiter: bytes = b",") -> list[tuple[bytes, list[bytes]]]:
     """The records of a CSV that aren't blank, each as raw text and as fields."""
-    data = data.removeprefix(b"\xef\xbb\xbf")
     found: list[tuple[bytes, list[bytes]]] = []
     fields: list[bytes] = []
     field = bytearray()
@@ -30,8 +29,10 @@ def records(data: bytes, delimiter: bytes = b",") -> list[tuple[bytes, list[byte
         byte = data[position : position + 1]
         if not byte or (byte in b"\r\n" and state not in ("quoted",)):
             raw = data[begin:position]
-            if any(each.strip(b" \t") for each in [*fields, bytes(field)]) and raw != b"\x1a":
-                found.append((raw, [*fields, bytes(field)]))
+            values = [*fields, bytes(field)]
+            # A quote that is never closed isn't a blank field.
+            if any(each.strip(b" \t") for each in values) or (raw and state == "quoted"):
+                found.append((raw, values))
             fields, field, state = [], bytearray(), "start"
             if data[position : position + 2] == b"\r\n":
                 position += 1
@@ -53,7 +54,7 @@ def records(data: bytes, delimiter: bytes = b",") -> list[tuple[bytes, list[byte
             field += byte
             state = "plain"
         position += 1
-    return found
+    return [record for record in found if record[0] != b"\x1a"]
 
 
 def number(text: str | None, decimal: str = ".") -> float | None:
@@ -190,6 +191,8 @@ def _csv_row(
     shown = raw.decode(errors="backslashreplace")
     if len(fields) != width:
         message = f"the row has {len(fields)} fields, the header has {width}"
+        if not raw.strip(b"\0"):
+            message = "the row is nothing but NUL bytes: the file was cut off; deliver it again"
         return (place, "wrong_field_count", None, message, shown)
     cells: dict[str, str | None] = {}
     for name in wanted.columns:

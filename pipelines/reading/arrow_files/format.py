@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from pipelines.reading.arrow_batches import column_types, combine
+from pipelines.reading.arrow_batches import column_types, combine, types_by_name
 from pipelines.reading.arrow_files import reader
 from pipelines.reading.arrow_files.sizes import plain_bytes
-from pipelines.reading.formats import Format, Loaded, Part, Together
+from pipelines.reading.formats import Described, Format, Loaded, Part, Together
 from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
 from pipelines.reading.unreadable import UnreadableFile
@@ -23,6 +23,12 @@ def _read(
     source: pa.NativeFile, part: Part, wanted: InputColumns, sizes: Sizes
 ) -> Iterator[ParsedRows]:
     return reader.read_record_batches(reader.open_file(source, wanted), part, wanted, sizes)
+
+
+def _describe(source: pa.NativeFile, wanted: InputColumns) -> Described:
+    file = reader.open_file(source, wanted)
+    rows = sum(place.rows for place in file.places)
+    return Described(file.columns, types=types_by_name(file.schema), rows=rows)
 
 
 def _load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loaded:
@@ -51,6 +57,7 @@ ARROW = Format(
     name="arrow",
     suffixes=(".arrow", ".feather"),
     read=_read,
+    describe=_describe,
     plan=_plan,
     together=Together(_load, combine),
 )

@@ -14,8 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penguin_model.validate import is_text
+from penguin_model.arrow_text import as_text
 from pipelines import storage
+from pipelines.reading import foreign
 from pipelines.reading.arrow_batches import ARROW_ERRORS, block, one_line, unreadable
 from pipelines.reading.arrow_files import messages
 from pipelines.reading.arrow_files.messages import Message, Place
@@ -31,6 +32,17 @@ from pipelines.reading.unreadable import UnreadableFile
 HELD_BYTES = 128 << 20
 # Of the columns that scoring doesn't need, a reject shows the first ones, if they are small.
 _OTHERS, _OTHERS_BYTES = 64, 4 << 20
+_BYTES_FOR = {
+    pa.string(): pa.binary(),
+    pa.large_string(): pa.large_binary(),
+    pa.string_view(): pa.binary_view(),
+}
+_LISTS = (
+    (pa.types.is_list, pa.list_),
+    (pa.types.is_large_list, pa.large_list),
+    (pa.types.is_list_view, pa.list_view),
+    (pa.types.is_large_list_view, pa.large_list_view),
+)
 
 
 class _Stream(io.RawIOBase):
@@ -198,7 +210,8 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> ArrowFile:
     except ARROW_ERRORS as error:
         if storage.may_pass(error):
             raise
-        raise UnreadableFile(f"not a readable Arrow file: {one_line(error)}") from error
+        other = foreign.recognize_other(source, "Arrow")
+        raise UnreadableFile(f"not a readable Arrow file: {one_line(error)}{other}") from error
     return ArrowFile(
         source=source,
         schema=schema,
@@ -271,7 +284,8 @@ def read_record_batches(
 
 def _read_batch(file: ArrowFile, number: int, wanted: InputColumns) -> pa.RecordBatch:
     """Reads the columns of a record batch, without its labels if they can't be read."""
-    names, required = file.columns.read, file.columns.only(wanted.columns).read
+    names = file.columns.read
+    required = tuple(dict.fromkeys(file.columns.required.values()))
     try:
         return file.read_batch(number, names)
     except ARROW_ERRORS as error:
@@ -318,11 +332,16 @@ def _read_others(file: ArrowFile, number: int, known: Collection[str]) -> pa.Rec
 
 def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Decodes the run-end encoded columns of a batch."""
-    columns = [
-        pc.run_end_decode(column) if pa.types.is_run_end_encoded(column.type) else column
-        for column in batch.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+    return pa.RecordBatch.from_arrays(list(map(_plain, batch.columns)), names=batch.schema.names)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    if not pa.types.is_run_end_encoded(column.type):
+        return column
+    try:
+        return pc.run_end_decode(column)
+    except pa.ArrowNotImplementedError:  # of nested values, and views
+        return as_text(column)
 
 
 def _as_bytes(column: pa.Array) -> pa.Array:
@@ -332,8 +351,21 @@ def _as_bytes(column: pa.Array) -> pa.Array:
         return pa.DictionaryArray.from_arrays(
             column.indices, _as_bytes(column.dictionary), safe=False
         )
-    if pa.types.is_string_view(kind):
-        return column.view(pa.binary_view())
-    if is_text(kind):
-        return column.view(pa.large_binary() if pa.types.is_large_string(kind) else pa.binary())
-    return column
+    as_bytes = _bytes_type(kind)
+    return column if as_bytes == kind else column.view(as_bytes)
+
+
+def _bytes_type(kind: pa.DataType) -> pa.DataType:
+    """The type with the same layout and bytes in place of text, at any depth."""
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, _bytes_type(kind.value_type), kind.ordered)
+    if pa.types.is_map(kind):
+        return pa.map_(_bytes_type(kind.key_type), _bytes_type(kind.item_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_bytes_type(field.type)) for field in kind])
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_bytes_type(kind.value_type), kind.list_size)
+    for is_kind, make in _LISTS:
+        if is_kind(kind):
+            return make(_bytes_type(kind.value_type))
+    return _BYTES_FOR.get(kind, kind)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from penguin_model.validate import is_bytes, is_text
+from penguin_model.arrow_text import is_bytes, is_text
 from pipelines.reading.arrow_files.messages import Message
 
 

@@ -6,13 +6,14 @@ and notices a file that is cut off or has anything else after its last member.
 
 from __future__ import annotations
 
+import bz2
 import dataclasses
 import gzip
 import io
 import lzma
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
@@ -20,10 +21,10 @@ from pipelines import storage
 from pipelines.reading.unreadable import UnreadableFile
 
 # What damaged content raises. Arrow's own errors are OSErrors without a number.
-_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
+_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)
 # `xz -9` needs 65 MiB.
 _XZ_MEMORY = 128 << 20
-_XZ_BYTES = 64 << 10
+_READ_BYTES = 64 << 10
 # The block size, then the first block or, in an empty file, the end.
 _BZIP2 = tuple(b"BZh%d" % size + rest for size in range(1, 10) for rest in (b"1AY&SY", b"\x17rE8P"))
 
@@ -67,40 +68,50 @@ class _Borrowed(io.RawIOBase):
         return self._source.read(size)
 
 
-class _XzFile:
-    """The content of an xz file: the standard library ignores what follows its first damage."""
+class _Members:
+    """The content of members that the standard library decompresses one at a time.
 
-    def __init__(self, source: BinaryIO) -> None:
+    Its own files ignore whatever follows the first member that is damaged.
+    """
+
+    def __init__(self, begin: Callable[[], Any], source: BinaryIO) -> None:
+        self._begin = begin
         self._source = source
         self._unused = b""
-        self._member: lzma.LZMADecompressor | None = None
+        self._member: Any = None
 
     def read(self, size: int) -> bytes:
         """Returns some of the uncompressed bytes; none at the end."""
-        while True:
-            if self._member is None and not self._next_member():
-                return b""
-            assert self._member is not None
+        while self._member is not None or self._next_member():
             data = b""
             if self._member.needs_input:
-                data, self._unused = self._unused or self._source.read(_XZ_BYTES), b""
+                data, self._unused = self._unused or self._source.read(_READ_BYTES), b""
                 if not data:
                     raise EOFError("it is cut off")
-            found = self._member.decompress(data, size)
+            found: bytes = self._member.decompress(data, size)
             if self._member.eof:
                 self._unused, self._member = self._member.unused_data, None
             if found:
                 return found
+        return b""
 
     def _next_member(self) -> bool:
         """Begins the next member, after the zeros that may pad the last one."""
         while not self._unused.lstrip(b"\0"):
-            self._unused = self._source.read(_XZ_BYTES)
+            self._unused = self._source.read(_READ_BYTES)
             if not self._unused:
                 return False
         self._unused = self._unused.lstrip(b"\0")
-        self._member = lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
+        self._member = self._begin()
         return True
+
+
+def _begin_xz() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
+
+
+def _in_members(begin: Callable[[], Any]) -> Callable[[BinaryIO], BinaryIO]:
+    return lambda source: cast(BinaryIO, _Members(begin, source))
 
 
 CODECS = (
@@ -114,8 +125,8 @@ CODECS = (
         (b"\x28\xb5\x2f\xfd", *(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))),
         _with_arrow("zstd"),
     ),
-    Codec("bzip2", ".bz2", _BZIP2, _with_arrow("bz2")),
-    Codec("xz", ".xz", (b"\xfd7zXZ\0",), lambda source: cast(BinaryIO, _XzFile(source))),
+    Codec("bzip2", ".bz2", _BZIP2, _in_members(bz2.BZ2Decompressor)),
+    Codec("xz", ".xz", (b"\xfd7zXZ\0",), _in_members(_begin_xz)),
     Codec("LZ4", ".lz4", (b"\x04\x22\x4d\x18",), _with_arrow("lz4")),
 )
 

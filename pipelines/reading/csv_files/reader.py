@@ -128,7 +128,9 @@ def read_header(piece: bytes, wanted: InputColumns) -> tuple[FileColumns, bytes]
     try:
         text = records.raw(0).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UnreadableFile("the header is not UTF-8 text; is this a CSV file?") from error
+        raise UnreadableFile(
+            "the header is not UTF-8 text; is this a CSV file? If so, save it as UTF-8"
+        ) from error
     if "\0" in text:
         raise UnreadableFile(
             "the header has NUL bytes; is this a CSV file? If it is UTF-16 without a byte-order "
@@ -208,8 +210,9 @@ def _parse(
 
 def _may_be_blank(table: pa.Table, wanted: InputColumns) -> bool:
     """Whether there may be rows in which every feature is missing."""
-    numbers = [name for name in wanted.feature_names if name not in wanted.passthrough]
-    return all(table.column(name).null_count for name in numbers)
+    # A feature that is passed through is text.
+    features = (table.column(name) for name in wanted.feature_names)
+    return all(column.null_count for column in features if pa.types.is_floating(column.type))
 
 
 def parse_fast(data: bytes, header: FileColumns, wanted: InputColumns) -> pa.Table:
@@ -226,7 +229,8 @@ def parse_fast(data: bytes, header: FileColumns, wanted: InputColumns) -> pa.Tab
     # Labels are bytes, so that none makes a row fail. Features carried along keep their text.
     types = dict.fromkeys(header.read, pa.binary())
     types |= {header.sources[name]: pa.float64() for name in wanted.feature_names}
-    types |= {header.sources[name]: pa.string() for name in wanted.passthrough}
+    carried = [header.sources[name] for name in wanted.passthrough if name in header.sources]
+    types |= dict.fromkeys(carried, pa.string())
     return _read_csv(data, header, types, wanted.dialect, None)
 
 
@@ -251,7 +255,7 @@ def _parse_exact(
     undecodable = {
         int(kept[position]): name
         for position, name in undecodable_rows(
-            {name: columns[name] for name in wanted.columns}
+            {name: columns[name] for name in header.required}
         ).items()
     }
     broken = np.array(sorted([*wrong, *undecodable]), np.int64)
@@ -273,7 +277,7 @@ def _parse_exact(
         return [show_bytes(records.raw(int(kept[position]))) for position in positions]
 
     return ParsedRows(
-        columns=columns | {name: columns[name].cast(pa.string()) for name in wanted.columns},
+        columns=columns | {name: columns[name].cast(pa.string()) for name in header.required},
         rows=kept.astype(np.int64) + first_row,
         raw=raw,
         broken=Broken(broken + first_row, explain),
@@ -346,11 +350,14 @@ def _wrong_field_count(
 ) -> Reject:
     raw = records.raw(position)
     found = len(_fields(raw.decode("latin-1"), dialect.delimiter))
+    message = f"the row has {found} fields, the header has {len(header.names)}"
+    if not raw.strip(b"\0"):
+        message = "the row is nothing but NUL bytes: the file was cut off; deliver it again"
     return Reject(
         source_row=first_row + position,
         reason=validate.WRONG_FIELD_COUNT,
         column=None,
-        message=f"the row has {found} fields, the header has {len(header.names)}",
+        message=message,
         raw=show_bytes(raw),
     )
 

@@ -27,11 +27,13 @@ class Text(NamedTuple):
     Attributes:
       stream: its bytes in UTF-8.
       dialect: how its fields and numbers are written.
+      encoding: what it is compressed with or encoded in, for people; empty for UTF-8.
       is_plain: whether these are all the bytes of the file itself.
     """
 
     stream: BinaryIO
     dialect: Dialect
+    encoding: str
     is_plain: bool
 
 
@@ -49,22 +51,22 @@ def open_text(source: BinaryIO, dialect: Dialect, codec: Codec | None = None) ->
     Raises:
       UnreadableFile: it is damaged, or isn't text.
     """
-    stream, is_encoded = _decode(source, codec)
-    if is_encoded:
+    stream, encoding = _decode(source, codec)
+    if encoding:
         while stream.read(_CHECK_BYTES):
             pass
         stream, _ = _decode(source, codec)
-    return _begin(stream, dialect, is_encoded)
+    return _begin(stream, dialect, encoding)
 
 
-def is_plain(source: BinaryIO, dialect: Dialect) -> bool:
-    """Whether an open file's bytes are its text, so that they can be divided.
+def look(source: BinaryIO, dialect: Dialect, codec: Codec | None = None) -> Text:
+    """Opens a file as text without reading it to its end first; see `open_text`.
 
     Raises:
       UnreadableFile: it is damaged at its beginning, or isn't text.
     """
-    stream, is_encoded = _decode(source, None)
-    return _begin(stream, dialect, is_encoded).is_plain
+    stream, encoding = _decode(source, codec)
+    return _begin(stream, dialect, encoding)
 
 
 class _Stream:
@@ -86,14 +88,14 @@ class _Stream:
         return ahead + self._read(size - len(ahead)) if len(ahead) < size else ahead
 
 
-def _decode(source: BinaryIO, codec: Codec | None) -> tuple[_Stream, bool]:
-    """Returns the text of a file, and whether it was compressed or encoded."""
+def _decode(source: BinaryIO, codec: Codec | None) -> tuple[_Stream, str]:
+    """Returns the text of a file, and what it was compressed with or encoded in."""
     source.seek(0)
-    stream, is_encoded = _Stream(source.read), False
+    stream, encodings = _Stream(source.read), []
     found = find_codec(stream.peek())
     if found:
         source.seek(0)
-        stream, is_encoded = _Stream(reader_of(source, found)), True
+        stream, encodings = _Stream(reader_of(source, found)), [found.name]
         if find_codec(stream.peek()):
             raise UnreadableFile("the file is compressed twice; uncompress it once")
     elif codec and stream.peek():
@@ -105,8 +107,9 @@ def _decode(source: BinaryIO, codec: Codec | None) -> tuple[_Stream, bool]:
     if kind:
         raise UnreadableFile(f"this is {kind}")
     if stream.peek().startswith(_UTF_16):
-        stream, is_encoded = _Stream(_from_utf_16(stream)), True
-    return stream, is_encoded
+        stream = _Stream(_from_utf_16(stream))
+        encodings.append("UTF-16")
+    return stream, ", ".join(encodings)
 
 
 def _from_utf_16(stream: _Stream) -> Callable[[int], bytes]:
@@ -130,7 +133,7 @@ def _from_utf_16(stream: _Stream) -> Callable[[int], bytes]:
     return read
 
 
-def _begin(stream: _Stream, dialect: Dialect, is_encoded: bool) -> Text:
+def _begin(stream: _Stream, dialect: Dialect, encoding: str) -> Text:
     """Takes the line that names the delimiter, if the text begins with one."""
     head = stream.peek()
     text = head.removeprefix(BOM)
@@ -141,4 +144,4 @@ def _begin(stream: _Stream, dialect: Dialect, is_encoded: bool) -> Text:
             dialect = dataclasses.replace(dialect, delimiter=line[1].decode("latin-1"))
         except ValueError as error:
             raise UnreadableFile(f"the first line names the delimiter, but {error}") from error
-    return Text(cast(BinaryIO, stream), dialect, not (is_encoded or line))
+    return Text(cast(BinaryIO, stream), dialect, encoding, not (encoding or line))

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from pipelines.reading.arrow_batches import check_dictionaries, column_types, combine
+from pipelines.reading.arrow_batches import check_dictionaries, column_types, combine, types_by_name
 from pipelines.reading.column_names import find_columns
-from pipelines.reading.formats import Format, Loaded, Part, Together
+from pipelines.reading.formats import Described, Format, Loaded, Part, Together
 from pipelines.reading.parquet_files import memory, reader
 from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
@@ -28,6 +28,13 @@ def _read(
     )
 
 
+def _describe(source: pa.NativeFile, wanted: InputColumns) -> Described:
+    file = reader.open_file(source, wanted)
+    schema = file.schema_arrow
+    columns = find_columns(schema.names, wanted)
+    return Described(columns, types=types_by_name(schema), rows=file.metadata.num_rows)
+
+
 def _load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loaded:
     """Loads the required columns of a small file.
 
@@ -39,7 +46,7 @@ def _load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loade
     rows = opened.metadata.num_rows
     if rows * wanted.row_bytes > most_bytes or not memory.fits(opened, found.read, most_bytes):
         raise UnreadableFile("it needs too much memory to be read together with others")
-    table = opened.read(columns=list(found.read), use_threads=False)
+    table = opened.reader.read_all(column_indices=opened.leaves_of(found.read), use_threads=False)
     if table.num_rows != rows:
         raise UnreadableFile("it has other rows than the footer says")
     for batch in table.to_batches():
@@ -52,6 +59,7 @@ PARQUET = Format(
     name="parquet",
     suffixes=(".parquet",),
     read=_read,
+    describe=_describe,
     plan=_plan,
     together=Together(_load, combine),
 )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import pyarrow as pa
 
 from pipelines.reading.arrow_batches import ARROW_ERRORS
-from pipelines.reading.json_rows import columns_for_json, to_objects
+from pipelines.reading.json_rows import Shown, columns_for_json, to_objects
 from pipelines.reading.parquet_files.memory import InputParquet, rows_at_a_time
 
 # Of the columns that scoring doesn't need, a reject shows the first that are cheap to read.
@@ -75,7 +74,9 @@ class RawRows:
     def _shown(self) -> list[str]:
         """The columns read only for rejects."""
         known = set(self.known)
-        others = [name for name in self._names[: 2 * _MOST_COLUMNS] if name not in known]
+        others = dict.fromkeys(
+            name for name in self._names[: 2 * _MOST_COLUMNS] if name not in known
+        )
         return [name for name in others if self._is_small(name)][:_MOST_COLUMNS]
 
     def _is_small(self, name: str) -> bool:
@@ -91,16 +92,14 @@ class RawRows:
             most_rows=_ROWS, most_bytes=most_bytes, held_bytes=held_bytes,
         )  # fmt: skip
 
-    def _others(self, rows: Sequence[int]) -> dict[str, list[Any]]:
+    def _others(self, rows: Sequence[int]) -> Shown:
         """Returns the values of small columns at some positions in the row group, ascending."""
         if not self._shown:
             return {}
         if self._batches is None:
             count = self._rows_at_a_time(self._shown, _BYTES, _MOST_COLUMNS * _HELD_BYTES // 4)
-            self._batches = self._own_file.iter_batches(
-                count, row_groups=[self.group], columns=self._shown, use_threads=False
-            )
-        found: dict[str, list[Any]] = {name: [] for name in self._shown}
+            self._batches = self._own_file.read_group(self.group, self._shown, count)
+        found: Shown = {}
         done = 0
         while done < len(rows):
             while self._batch is None or rows[done] >= self._first + self._batch.num_rows:
@@ -110,7 +109,8 @@ class RawRows:
             while stop < len(rows) and rows[stop] < self._first + self._batch.num_rows:
                 stop += 1
             part = columns_for_json(self._batch, [row - self._first for row in rows[done:stop]])
-            for name in self._shown:
-                found[name] += part[name]
+            for name, columns in part.items():
+                for place, values in enumerate(columns):
+                    found.setdefault(name, [[] for _ in columns])[place].extend(values)
             done = stop
         return found

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from penguin_model.validate import is_text
+from penguin_model.arrow_text import is_text
 from pipelines import storage
+from pipelines.reading import foreign
 from pipelines.reading.arrow_batches import (
     ARROW_ERRORS,
     block,
@@ -45,7 +46,8 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> InputParquet:
     except ARROW_ERRORS as error:
         if storage.may_pass(error):
             raise
-        raise UnreadableFile(f"not a readable Parquet file: {one_line(error)}") from error
+        other = foreign.recognize_other(source, "Parquet")
+        raise UnreadableFile(f"not a readable Parquet file: {one_line(error)}{other}") from error
     if min(counts, default=0) < 0 or sum(counts) != file.metadata.num_rows:
         raise UnreadableFile("not a readable Parquet file: the row counts in its footer disagree")
     find_columns(names, wanted)
@@ -122,7 +124,7 @@ def _batches(
     batch_bytes: int,
 ) -> Iterator[pa.RecordBatch]:
     """Yields the columns of a row group, without labels from the first batch they fail in."""
-    required = found.only(wanted.columns).read
+    required = tuple(dict.fromkeys(found.required.values()))
     done = 0
     try:
         for batch in _all_rows(file, group, found.read, batch_rows, batch_bytes):
@@ -144,9 +146,7 @@ def _all_rows(
     left = file.metadata.row_group(group).num_rows
     rows = rows_at_a_time(file, group, names, most_rows=batch_rows, most_bytes=batch_bytes)
     some: list[pa.RecordBatch] = []
-    for batch in file.iter_batches(
-        rows, row_groups=[group], columns=list(names), use_threads=False
-    ):
+    for batch in file.read_group(group, names, rows):
         left -= batch.num_rows
         if left < 0:
             raise pa.ArrowInvalid("it has more rows than the footer says")
