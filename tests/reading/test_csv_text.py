@@ -136,8 +136,11 @@ with pa.ipc.new_file(ARROW, pa.schema({"id": pa.string()})):
         (TEXT.decode().encode("utf-16-le"), "UTF-16 without a byte-order mark"),
         (bytes(4096), "nothing but NUL bytes.*deliver it again"),
         (lzma.compress(TEXT, lzma.FORMAT_ALONE), "unpack it"),
-        (b'[{"id": "a"}]', "column .* is missing.*looks like JSON; convert it"),
-        (b"<?xml version='1.0'?>\n<birds/>", "column .* is missing.*looks like a web page or XML"),
+        (b'[{"id": "a"}]', "columns .* are missing.*looks like JSON; convert it"),
+        (
+            b"<?xml version='1.0'?>\n<birds/>",
+            "columns .* are missing.*looks like a web page or XML",
+        ),
     ],
 )
 def test_other_files_are_named_with_what_to_do(data: bytes, message: str) -> None:
