@@ -33,7 +33,8 @@ _CHANNEL = {
     "grpc.keepalive_timeout_ms": 600_000,
     "grpc.http2.max_pings_without_data": 0,
 }
-_REASON = re.compile(r"panic|error|exception|fatal", re.IGNORECASE)
+# How Go, Java and Python start the line that says why a program ended.
+_REASON = re.compile(r"(panic|fatal error|\w*Error|Exception in thread .*?): ")
 
 
 class SupervisedJobServer(JobServer):
@@ -99,7 +100,7 @@ class SupervisedJobServer(JobServer):
                 _LOGGER.info("%s: %s", self._name, line.rstrip())
                 if not self._address.done() and (found := self._find_address(line)):
                     self._address.set_result(found)
-                if not _REASON.search(reason):
+                if not _REASON.match(reason):
                     reason = line.strip() or reason
         ended.set_result(reason)
 

@@ -61,7 +61,6 @@ class PrismRunner(prism_runner.PrismRunner):
 
     def __init__(self) -> None:
         super().__init__()
-        beam_private.reach_loopback_directly()
         self._server: _Server | None = None
 
     def default_job_server(self, options: PipelineOptions) -> JobServer:

@@ -15,6 +15,7 @@ from pipelines.runners import beam_private
 from pipelines.runners import prism as runner
 from tests.support import flink, ports, prism, samples, strangers
 from tests.support.running import (
+    PROJECT,
     find_processes,
     listing,
     published,
@@ -286,9 +287,11 @@ def test_only_known_source_is_changed() -> None:
             build.change(text, changes, "x.go")
 
 
-def test_the_build_and_the_job_agree() -> None:
+def test_the_build_the_job_and_the_docs_agree() -> None:
     assert build.PROGRAM == runner.BUILT
     assert build.SOCKET_VARIABLE == runner.SOCKET_VARIABLE
+    page = (PROJECT / "docs" / "prism.md").read_text()
+    assert f"go install github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam_version}`" in page
 
 
 @pytest.fixture
