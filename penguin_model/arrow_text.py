@@ -123,11 +123,19 @@ def _from_uuid(octets: bytes | None) -> str | None:
     return None if octets is None else str(uuid.UUID(bytes=octets))
 
 
+def _from_binary(array: pa.Array) -> pa.Array:
+    octets = array.cast(pa.large_binary())
+    try:
+        return octets.cast(pa.string())
+    except pa.ArrowInvalid:
+        return _each(_from_bytes, octets.to_pylist())
+
+
 def _from_bytes(octets: bytes | None) -> str | None:
     try:
         return None if octets is None else octets.decode()
     except UnicodeDecodeError:
-        return to_json(octets.hex() if octets else "")
+        return to_json(_digits(octets))
 
 
 def _from_json(value: Any) -> str | None:
@@ -258,7 +266,7 @@ _TEXTS: tuple[tuple[Callable[[Any], bool], Callable[[Any], pa.Array]], ...] = (
     ),
     (_is_uuid, lambda each: _each(_from_uuid, _octets(each.storage))),
     (_is_extended, lambda each: as_text(_storage(each))),
-    (is_bytes, lambda each: _each(_from_bytes, _octets(each))),
+    (is_bytes, _from_binary),
     (pa.types.is_decimal, _from_decimals),
     (pa.types.is_duration, lambda each: pa.array(_from_durations(each), pa.string())),
     (pa.types.is_interval, lambda each: _each(_from_interval, each.to_pylist())),

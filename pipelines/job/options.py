@@ -215,6 +215,7 @@ def build_parser(program: str) -> cli.ArgumentParser:
         "--direct_num_workers=2. Any flag may have dashes instead of underscores: --run-id.",
         examples=[
             f"{program} --input 'incoming/*.csv' --output output --new_only",
+            f"{program} --input incoming --check",
             f"{program} --input incoming --output output --max_drift 0.2 --report",
             f"{program} --input incoming --output output --runner FlinkRunner "
             "--flink_master localhost:8081",
@@ -223,7 +224,8 @@ def build_parser(program: str) -> cli.ArgumentParser:
             0: "published, an empty night too; or submitted, where the job isn't waited for",
             1: "failed: nothing is published; running it again may help",
             2: "bad arguments, model or card: nothing was read; running it again doesn't help",
-            3: "held: more rejects than --max_reject_fraction; nothing is published",
+            3: "held: more rejects than --max_reject_fraction; nothing is published. With --check: "
+            "a file would be rejected whole",
             4: "held: more drift than --max_drift; nothing is published",
             130: "interrupted by Ctrl-C (SIGINT): nothing is published",
             143: "ended by SIGTERM: nothing is published",

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from penguin_model import cli
 from penguin_model.card import ModelCard
-from penguin_model.names import fold, nearest
+from penguin_model.names import fold
 from pipelines import publishing, storage
 from pipelines.datasets import schemas
 from pipelines.errors import UsageError
@@ -227,9 +228,8 @@ def _renames(
             example = f"bill_len={card.feature_names[0]}"
             raise UsageError(f"--rename {flag!r} isn't OLD=NEW, such as {example}")
         if new not in known:
-            near = nearest(new, known)
-            meant = f"did you mean {near}?" if near else f"it must be one of {', '.join(known)}"
-            raise UsageError(f"--rename {flag!r}: the job reads no column {new!r}; {meant}")
+            meant = cli.did_you_mean(new, known) or f"; it must be one of {', '.join(known)}"
+            raise UsageError(f"--rename {flag!r}: the job reads no column {new!r}{meant}")
         if fold(old) in map(fold, renames):
             raise UsageError(f"--rename {flag!r}: {old!r} is renamed twice")
         renames[old] = new

@@ -92,7 +92,8 @@ def find_columns(
         advice = hint() or _advise(found, wanted)
         listed = f"{'T' if advice.endswith('?') else '; t'}he file has: {_list(names)}"
         space = " " if advice.endswith("?") else ""
-        message = f"column {_list(found.missing)} is missing{advice}{space}{listed}"
+        are = "column {} is" if len(found.missing) == 1 else "columns {} are"
+        message = f"{are.format(_list(found.missing))} missing{advice}{space}{listed}"
         raise UnclearColumns(message, found.missing[0], found)
     for name, columns in found.clashes.items():
         first, second, *_ = columns

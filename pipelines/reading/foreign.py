@@ -22,6 +22,7 @@ _MAGIC = {
     b"7z\xbc\xaf\x27\x1c": f"a 7z archive; {_ARCHIVE}",
     b"Rar!\x1a\x07": f"a RAR archive; {_ARCHIVE}",
     b"\x1f\x9d": f"compressed by an old program (.Z); {_ARCHIVE}",
+    b"\x5d\0\0": f"compressed by an old program (.lzma); {_ARCHIVE}",
     b"%PDF-": "a PDF document; export its table as CSV",
     b"{\\rtf": "an RTF document; save its table as CSV",
     b"\x89PNG": "a picture",
@@ -44,12 +45,12 @@ _SUFFIXES = {
     (".json", ".jsonl", ".ndjson", ".json.gz", ".geojson"): "JSON; convert it to CSV or Parquet",
     (".pdf", ".doc", ".docx", ".rtf"): "a document; export its table as CSV",
     (".orc", ".avro", ".h5", ".hdf5", ".sqlite", ".db", ".rds", ".sav", ".dta"): (
-        "in a format that isn't read; convert it to CSV or Parquet"
+        "a file in a format that isn't read; convert it to CSV or Parquet"
     ),
-    (".br",): "compressed with Brotli, which isn't read; uncompress it",
+    (".br",): "a Brotli file, which isn't read; uncompress it",
     (".gz", ".zst", ".bz2", ".xz", ".lz4"): (
-        "compressed, and doesn't say what is inside; if that is a CSV, put .csv before the "
-        "ending, or give --format csv"
+        "a compressed file of some kind; if it holds a CSV, put .csv before the ending, or give "
+        "--format csv"
     ),
 }
 # What text doesn't hold.

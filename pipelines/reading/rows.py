@@ -284,10 +284,12 @@ def _rejects(
 
 def _advise(problem: validate.Problem, dialect: Dialect | None) -> str:
     """Returns the end of a message: the flags that would read a number with a decimal comma."""
-    if dialect is None or dialect.delimiter == "," or dialect.decimal == ",":
-        return ""
     if problem.reason != validate.NOT_A_NUMBER or not _DECIMAL_COMMA.search(problem.message):
         return ""
+    if dialect is None or dialect.decimal == ",":
+        return ""
+    if dialect.delimiter == ",":
+        return "; decimal commas are only read from files with another delimiter"
     return f"; to read decimal commas, give {Dialect(dialect.delimiter, ',').flags}"
 
 

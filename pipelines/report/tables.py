@@ -58,12 +58,16 @@ def files(report: Report) -> Content:
         "files_unreadable": "couldn't be read in full",
         "files_skipped": "skipped because an earlier run scored them",
         "files_unsettled": "left for the next run because they may still be growing",
-        "files_ignored": "ignored because their names say that they aren't data",
+        "files_ignored": "ignored (markers, temporary and hidden files, the job's own output, "
+        "other names of the same file)",
         "not_files": "not read because they are pipes, sockets, devices or broken links",
     }
     counts = [f"{count(n)} {text}" for name, text in words.items() if (n := getattr(totals, name))]
     intro = f"{formatting.counted(totals.files, 'file')} in total"
     pieces: list[Content] = [element("p", "; ".join([intro, *counts]), ".")]
+    for pattern in report.manifest.unmatched:
+        found = element("bdi", formatting.cut(pattern))
+        pieces.append(element("p", "No file matches ", found, "."))
     if "files" in report.notes:
         pieces.append(element("p", f"List not available: {report.notes['files']}."))
     shown = report.files

@@ -97,7 +97,7 @@ REFUSED: dict[str, tuple[list[str], InputColumns, str, str]] = {
     "missing": (
         ["length", "note"], wanted(), "mass", "column mass is missing; the file has: length, note",
     ),
-    "several missing": (["note"], wanted("id"), "id", "column id, length, mass is missing"),
+    "several missing": (["note"], wanted("id"), "id", "columns id, length, mass are missing"),
     "misspelt": (
         ["lenght", "mass"], wanted(), "length",
         "length is missing; did you mean lenght (--rename lenght=length)? The file has: lenght, m",
@@ -134,9 +134,9 @@ REFUSED: dict[str, tuple[list[str], InputColumns, str, str]] = {
     ),
     "no header": (
         ["39.1", "-18"], wanted(), "length",
-        "length, mass is missing; its first line holds no names: add a header; the file has: 39.1",
+        "length, mass are missing; its first line holds no names: add a header; the file has: 39.1",
     ),
-    "fields in one": (["length;mass"], wanted(), "length", "is missing; the file has: length;mass"),
+    "fields in one": (["length;mass"], wanted(), "length", "missing; the file has: length;mass"),
     "passthrough has no alias": (["mass", "size"], wanted("length (mm)"), "length (mm)", ""),
 }  # fmt: skip
 

@@ -181,7 +181,7 @@ def test_a_header_alone_has_no_rows() -> None:
     [
         (b"", validate.UNREADABLE_FILE, "empty"),
         (b"\n\n", validate.UNREADABLE_FILE, "empty"),
-        (b"<html>\n<body>", validate.MISSING_COLUMN, "id, length, mass is missing"),
+        (b"<html>\n<body>", validate.MISSING_COLUMN, "id, length, mass are missing"),
         (b"id;length;mass\na;1;2\n", validate.MISSING_COLUMN, "not separated by commas"),
         (b"id,length\na,1\n", validate.MISSING_COLUMN, "mass is missing"),
         (b"id,length,mass,mass\na,1,2,3\n", validate.MISSING_COLUMN, "appears twice"),

@@ -134,8 +134,13 @@ with pa.ipc.new_file(ARROW, pa.schema({"id": pa.string()})):
         (ARROW.getvalue(), "an Arrow file; rename it to .arrow, or give --format arrow"),
         (TEXT.decode().encode("utf-32"), "UTF-32 text; save it as UTF-8"),
         (TEXT.decode().encode("utf-16-le"), "UTF-16 without a byte-order mark"),
-        (b'[{"id": "a"}]', "column .* is missing.*looks like JSON; convert it"),
-        (b"<?xml version='1.0'?>\n<birds/>", "column .* is missing.*looks like a web page or XML"),
+        (bytes(4096), "nothing but NUL bytes.*deliver it again"),
+        (lzma.compress(TEXT, lzma.FORMAT_ALONE), "unpack it"),
+        (b'[{"id": "a"}]', "columns .* are missing.*looks like JSON; convert it"),
+        (
+            b"<?xml version='1.0'?>\n<birds/>",
+            "columns .* are missing.*looks like a web page or XML",
+        ),
     ],
 )
 def test_other_files_are_named_with_what_to_do(data: bytes, message: str) -> None:
@@ -202,6 +207,8 @@ def test_a_decimal_comma_names_the_flags_that_read_it() -> None:
     _, rejects, _ = read_csv(b"sep=;\n" + DECIMAL_COMMAS)
     advice = "; to read decimal commas, give --delimiter ';' --decimal ','"
     assert [r.message.endswith(advice) for r in rejects] == [True, True, False, False]
+    _, (reject,), _ = read_csv(b'id,length,mass\na,"39,1",500\n')
+    assert reject.message.endswith("only read from files with another delimiter")
 
 
 @pytest.mark.parametrize(
@@ -311,3 +318,8 @@ def test_the_flags_of_a_dialect(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert run_here(tmp_path / "tab", *flags, "--delimiter", "\\t", "--max_reject_fraction=1") == 0
     reject = published(tmp_path / "tab", "rejects").to_pylist()[0]
     assert "not separated by tabs: give --delimiter ';' --decimal ',';" in reject["message"]
+
+
+def test_another_delimiter_is_named_though_a_column_is_misspelt() -> None:
+    with pytest.raises(UnreadableFile, match="not separated by commas: give --delimiter ';'"):
+        read_csv(b"id;lenght;mass\nb1;39,1;3750\n")

@@ -11,15 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.job import plan
-from tests.support.running import (
-    ONE_WORKER,
-    PLAIN,
-    listing,
-    manifest,
-    published,
-    run_here,
-    run_small_pieces,
-)
+from tests.support.running import ONE_WORKER, PLAIN, listing, manifest, published, run_here
 
 HEADER = "CulmenLength,CulmenDepth,FlipperLength,BodyMass\n"
 BIRD = "39.1,18.7,181,3750\n"
@@ -175,24 +167,3 @@ def test_a_file_with_the_name_of_a_pattern_is_that_file(
     assert found["totals"]["rows_scored"] == 5
     assert "would match 1 other name" in found["notes"][0]
     assert f"{night}/*.csv exists, so it isn't used as a pattern" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("together", [True, False])
-def test_partition_values_are_passed_through(tmp_path: Path, night: Path, together: bool) -> None:
-    """From small files read together, and from files read alone."""
-    source, table = night / "obs.parquet", night / "obs.parquet/year=2007/part-0.parquet"
-    for name in ("year=2008/site=a%20b", "year=__HIVE_DEFAULT_PARTITION__/site=x=y"):
-        (source / name).mkdir(parents=True)
-        shutil.copy(table, source / name / "part-0.parquet")
-        (source / name / "b.csv").write_text(HEADER + BIRD + "bad\n")
-    for path in source.glob("year=200?/*.parquet"):
-        path.unlink()
-    flags = ("--passthrough", "year", "--passthrough", "site", "--max_reject_fraction=1")
-    if together:
-        assert score(tmp_path / "out", "--input", source, *flags) == 0
-    else:
-        run_small_pieces(tmp_path / "out", *PLAIN, "--input", source, *flags)
-    rows = published(tmp_path / "out", "predictions").select(["year", "site"]).to_pylist()
-    expected = [{"year": "2008", "site": "a b"}] * 2 + [{"year": None, "site": "x=y"}] * 2
-    assert rows == expected
-    assert manifest(tmp_path / "out")["totals"]["rows_rejected"] == 2

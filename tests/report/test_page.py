@@ -141,6 +141,15 @@ def test_older_manifests_have_a_page(tmp_path: Path) -> None:
     assert len(page.all("svg")) == 1
 
 
+def test_the_page_says_what_was_not_read(tmp_path: Path) -> None:
+    found = manifest("n") | {"unmatched": ["/none/<*>.csv"]}
+    found["totals"] |= {"files_ignored": 3, "not_files": 2}
+    publish(tmp_path, found)
+    page = read_page(tmp_path)
+    for words in ("No file matches /none/<*>.csv .", "3 ignored (", "2 not read because they are"):
+        assert words in page.words
+
+
 def test_a_new_night_after_older_ones_leaves_gaps_in_history(tmp_path: Path) -> None:
     publish(tmp_path, manifest("old") | {"model": {"sha256": "1" * 64}})
     publish(tmp_path, measured(manifest("new", night=1)))

@@ -301,7 +301,7 @@ def bombs(scale: float) -> dict[str, Bomb]:
             ID, reason="bad_encoding",
         ),
         "a CSV header of commas": Bomb(
-            one(".csv", lambda path: path.write_bytes(b"," * 7_000_000 + b"\n" + b"1\n") * 0),
+            one(".csv", lambda path: path.write_bytes(b"x" + b"," * 7_000_000 + b"\n1\n") * 0),
             reason="unreadable_file",
         ),
         "long CSV fields passed through": Bomb(

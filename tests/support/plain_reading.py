@@ -159,9 +159,7 @@ def csv_file(data: bytes, wanted: InputColumns) -> Outcome:
     rows_read = (
         _csv_row(place, *each, known, wanted, len(names)) for place, each in enumerate(rows)
     )
-    if delimiter == b"," or decimal == ",":
-        return list(rows_read)
-    return [_advised(row, delimiter.decode()) for row in rows_read]
+    return [_advised(row, delimiter.decode(), decimal) for row in rows_read]
 
 
 def find(name: str, names: Sequence[str]) -> list[int]:
@@ -171,13 +169,19 @@ def find(name: str, names: Sequence[str]) -> list[int]:
     return exact or [place for place, each in enumerate(alike) if each == name.lower()]
 
 
-def _advised(row: Any, delimiter: str) -> Any:
+def _advised(row: Any, delimiter: str, decimal: str) -> Any:
     """A row, with the advice that a reject gets for a decimal comma."""
-    if row[1] != "not_a_number" or not re.search(r"'\s*[+-]?\d+,\d+\s*'", row[3], re.ASCII):
+    if (
+        row[1] != "not_a_number"
+        or decimal == ","
+        or not re.search(r"'\s*[+-]?\d+,\d+\s*'", row[3], re.ASCII)
+    ):
         return row
     flag = "tab" if delimiter == "\t" else f"'{delimiter}'"
-    message = f"{row[3]}; to read decimal commas, give --delimiter {flag} --decimal ','"
-    return (*row[:3], message, row[4])
+    advice = f"to read decimal commas, give --delimiter {flag} --decimal ','"
+    if delimiter == ",":
+        advice = "decimal commas are only read from files with another delimiter"
+    return (*row[:3], f"{row[3]}; {advice}", row[4])
 
 
 def _csv_row(

@@ -72,7 +72,7 @@ def survey(stream: BinaryIO, start: int, stop: int, size: int, delimiter: bytes 
     first, last = _uncut(stream, start, size), _uncut(stream, stop, size)
     before, data, following = _read(stream, first, last, delimiter)
     begins = _is_first(stream, first) and data[:1] not in (b"", b"\n", b"\r")
-    leading = _count_filled(data + following, np.zeros(int(begins), np.int64), delimiter)
+    leading = _count_filled(data + following, np.zeros(1, np.int64), delimiter) if begins else 0
     # Without a quote, a range that begins inside a field is entirely inside it.
     inside: RangeScan | None = RangeScan(_NONE, 0, True)
     outside = None

@@ -7,7 +7,6 @@ but never affects its neighbours.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import re
@@ -20,7 +19,7 @@ import pyarrow.csv as pa_csv
 
 from penguin_model import validate
 from pipelines.errors import ReconcileError
-from pipelines.reading.column_names import FileColumns, find_columns
+from pipelines.reading.column_names import FileColumns, find_columns, match_columns
 from pipelines.reading.csv_files import pieces
 from pipelines.reading.csv_files.pieces import by_rows, longer_than, whole_records, with_header
 from pipelines.reading.csv_files.records import (
@@ -131,6 +130,10 @@ def read_header(piece: bytes, wanted: InputColumns) -> tuple[FileColumns, bytes]
         raise UnreadableFile(
             "the header is not UTF-8 text; is this a CSV file? If so, save it as UTF-8"
         ) from error
+    if not text.strip("\0"):
+        raise UnreadableFile(
+            "the file begins with nothing but NUL bytes: it was not written; deliver it again"
+        )
     if "\0" in text:
         raise UnreadableFile(
             "the header has NUL bytes; is this a CSV file? If it is UTF-16 without a byte-order "
@@ -141,8 +144,12 @@ def read_header(piece: bytes, wanted: InputColumns) -> tuple[FileColumns, bytes]
             f"the header has more than {_MOST_COLUMNS:,} columns; is this a CSV file?"
         )
     body = piece[records.starts[1] :] if len(records) > 1 else b""
-    names = [name.strip() for name in _fields(text, delimiter)]
+    names = _names(text, delimiter)
     return find_columns(names, wanted, lambda: _what_else(text, body, wanted)), body
+
+
+def _names(header: str, delimiter: str) -> list[str]:
+    return [name.strip() for name in _fields(header, delimiter)]
 
 
 def _what_else(header: str, body: bytes, wanted: InputColumns) -> str:
@@ -151,17 +158,17 @@ def _what_else(header: str, body: bytes, wanted: InputColumns) -> str:
         return "; it looks like a web page or XML; is this a CSV file?"
     if header.startswith(("{", "[")):
         return "; it looks like JSON; convert it to CSV or Parquet"
-    for delimiter in _DELIMITERS:
-        names = [name.strip() for name in _fields(header, delimiter)]
-        if delimiter == wanted.dialect.delimiter or len(names) < 2:
-            continue
-        dialect = Dialect(delimiter)
-        with contextlib.suppress(UnreadableFile):
-            find_columns(names, wanted)
-            if _DECIMAL_COMMA.search(body[:_HEADER_BYTES]) and delimiter != ",":
-                dialect = Dialect(delimiter, ",")
-            return f"; its fields are not separated by {wanted.dialect.name}: give {dialect.flags}"
-    return ""
+    missing = {
+        delimiter: len(match_columns(_names(header, delimiter), wanted).missing)
+        for delimiter in (wanted.dialect.delimiter, *_DELIMITERS)
+    }
+    best = min(missing, key=lambda delimiter: missing[delimiter])
+    if best == wanted.dialect.delimiter:
+        return ""
+    dialect = Dialect(best)
+    if _DECIMAL_COMMA.search(body[:_HEADER_BYTES]) and best != ",":
+        dialect = Dialect(best, ",")
+    return f"; its fields are not separated by {wanted.dialect.name}: give {dialect.flags}"
 
 
 def _too_long(header: FileColumns, row: int, most: int) -> ParsedRows:

@@ -46,6 +46,8 @@ def _load(source: pa.NativeFile, wanted: InputColumns, most_bytes: int) -> Loade
     rows = opened.metadata.num_rows
     if rows * wanted.row_bytes > most_bytes or not memory.fits(opened, found.read, most_bytes):
         raise UnreadableFile("it needs too much memory to be read together with others")
+    if opened.fixed_lists.intersection(found.read):
+        raise UnreadableFile("it has lists that are read in another way")
     table = opened.reader.read_all(column_indices=opened.leaves_of(found.read), use_threads=False)
     if table.num_rows != rows:
         raise UnreadableFile("it has other rows than the footer says")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -72,10 +73,55 @@ class InputParquet(pq.ParquetFile):
 
     def read_group(self, group: int, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Yields some columns of a row group, a number of rows at a time."""
+        fixed = [name for name in names if name in self.fixed_lists]
+        if fixed:
+            others = [name for name in names if name not in self.fixed_lists]
+            return self._read_both(group, others, fixed, rows)
         batches: Iterator[pa.RecordBatch] = self.reader.iter_batches(
             rows, [group], self.leaves_of(names), False
         )
         return batches
+
+    @functools.cached_property
+    def fixed_lists(self) -> frozenset[str]:
+        """The columns with lists of fixed size, in which Arrow can't read a null."""
+        return frozenset(field.name for field in self.schema_arrow if _has_fixed_lists(field.type))
+
+    @functools.cached_property
+    def _without_types(self) -> InputParquet:
+        """The same file without the Arrow schema in its footer: all of its lists are plain ones."""
+        sink = pa.BufferOutputStream()
+        self.metadata.write_metadata_file(sink)
+        footer = sink.getvalue().to_pybytes().replace(b"ARROW:schema", b"ARROW_schema")
+        metadata = pq.read_metadata(pa.BufferReader(footer))
+        return InputParquet(self.source, columns=len(self.fixed_lists), metadata=metadata)
+
+    def _read_both(
+        self, group: int, others: Sequence[str], fixed: Sequence[str], rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        with_types = self.reader.iter_batches(rows, [group], self.leaves_of(others), False)
+        without = self._without_types.reader.iter_batches(
+            rows, [group], self.leaves_of(fixed), False
+        )
+        if not others:
+            yield from without
+            return
+        for batch, lists in itertools.zip_longest(with_types, without):
+            if batch is None or lists is None or batch.num_rows != lists.num_rows:
+                raise pa.ArrowInvalid("its columns have different numbers of rows")
+            yield pa.RecordBatch.from_arrays(
+                [*batch.columns, *lists.columns],
+                names=[*batch.schema.names, *lists.schema.names],
+            )
+
+
+def _has_fixed_lists(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _has_fixed_lists(kind.storage_type)
+    if pa.types.is_fixed_size_list(kind):
+        return True
+    nested = pa.types.is_nested(kind)
+    return nested and any(_has_fixed_lists(kind.field(n).type) for n in range(kind.num_fields))
 
 
 def rows_at_a_time(
