@@ -117,6 +117,8 @@ def make_night(place: Path) -> Night:
     (folder / "large2.csv").write_text(header + good * 60)
     table = pa.table({f.name: [v] * 200 for f, v in zip(card.features, values, strict=True)})
     pq.write_table(table, folder / "rows.parquet", row_group_size=50)
+    with pa.ipc.new_file(str(folder / "rows.arrow"), table.schema) as writer:
+        writer.write_table(table.slice(0, 40), max_chunksize=20)
     (folder / "zipped.csv.gz").write_bytes(gzip.compress((header + good * 30 + bad).encode()))
     (folder / "large3.csv").write_text("nothing\n" + "of use\n" * 300)
     return Night(folder, model)
@@ -132,9 +134,9 @@ def run(night: Night, output: Path, meddler: Meddler) -> None:
 
 
 EXPECTED = totals(
-    files=13,
+    files=14,
     files_unreadable=1,
-    rows_read=7 * 3 + 2 + 121 + 60 + 200 + 31,
-    rows_scored=7 * 3 + 1 + 120 + 60 + 200 + 30,
+    rows_read=7 * 3 + 2 + 121 + 60 + 200 + 40 + 31,
+    rows_scored=7 * 3 + 1 + 120 + 60 + 200 + 40 + 30,
     rows_rejected=3,
 )
