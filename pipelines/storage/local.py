@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from pipelines.errors import UsageError
 from pipelines.storage import walk
 from pipelines.storage.store import EVERYTHING, Exclusions, FoundFile, Matches, Store, Version
 from pipelines.storage.walk import Entry
@@ -45,10 +46,9 @@ class LocalStore(Store):
         return "://" not in path or path.startswith(_SCHEME)
 
     def absolute(self, path: str) -> str:
-        """See `Store`; Beam matches nothing for a relative path without a folder."""
         """See `Store`; ``..`` after a link leads to the parent of what it points to."""
         path, found = path.removeprefix(_SCHEME), "/"
-        for part in (path if os.path.isabs(path) else f"{os.getcwd()}/{path}").split("/"):
+        for part in (path if os.path.isabs(path) else f"{_working_folder(path)}/{path}").split("/"):
             if part == "..":
                 found = os.path.dirname(os.path.realpath(found) if os.path.islink(found) else found)
             elif part not in ("", "."):
@@ -162,3 +162,18 @@ def _version(found: os.stat_result) -> Version:
     # Network filesystems and FUSE, whose inodes may change, have no device of their own.
     inode = found.st_ino if os.major(found.st_dev) else 0
     return Version.of(found.st_size, found.st_mtime, inode)
+
+
+def _working_folder(path: str) -> str:
+    """Where a relative path begins.
+
+    Raises:
+      UsageError: somebody has deleted the folder.
+    """
+    try:
+        return os.getcwd()
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{path} is relative to the working folder, which has been deleted; start the command "
+            "somewhere else"
+        ) from error

@@ -162,7 +162,13 @@ def evil_card(folder: Path, evil: str) -> Path:
     model = folder / f"{EVIL}\nmodel.keras"
     model.write_bytes(samples.MODEL.read_bytes())
     fields = json.loads(Path(card_path(str(samples.MODEL))).read_text())
-    fields |= {"name": evil, "label": evil, "model_file": evil, "reference": None}
+    fields |= {
+        "name": evil,
+        "label": evil,
+        "model_file": evil,
+        "reference": None,
+        "class_aliases": {},
+    }
     fields["classes"] = [f"{evil}{number}" for number in range(3)]
     for number, feature in enumerate(fields["features"]):
         feature |= {"name": f"{evil}{number}", "unit": evil}

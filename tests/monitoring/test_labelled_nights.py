@@ -129,8 +129,9 @@ def test_labels_never_reach_the_model(tmp_path: Path, penguins: pd.DataFrame) ->
     folder = tmp_path / "night"
     folder.mkdir()
     night, tables = folder / "night.csv", []
-    turned = penguins.assign(Species=(penguins["Species"] + 1) % 3)
-    for number, frame in enumerate([penguins, turned, penguins.drop(columns="Species")]):
+    birds = penguins.dropna()
+    turned = birds.assign(Species=(birds["Species"] + 1) % 3)
+    for number, frame in enumerate([birds, turned, birds.drop(columns="Species")]):
         frame.to_csv(night, index=False)
         found = run_night(tmp_path / str(number), "--input", folder)
         assert (found is None) == (number == 2)
@@ -165,13 +166,14 @@ def test_a_night_of_labels_that_name_no_class(
 def test_the_label_may_be_passed_through(
     tmp_path: Path, penguins: pd.DataFrame, expected: dict[str, Any], form: str
 ) -> None:
-    frame = penguins.assign(Species=penguins["Species"].map(dict(enumerate("012"))))
+    kinds = penguins["Species"].map(dict(enumerate("012")))
+    frame = penguins.drop(columns="Species").assign(kind=kinds)
     path = tmp_path / f"a.{form}"
     frame.to_csv(path, index=False) if form == "csv" else frame.to_parquet(path)
-    found = run_night(tmp_path / "out", "--input", path, "--passthrough", "Species")
-    assert_judged(found, expected)
+    flags = ["--rename", "kind=Species", "--passthrough", "kind"]
+    assert_judged(run_night(tmp_path / "out", "--input", path, *flags), expected)
     rows = published(tmp_path / "out", "predictions")
-    assert rows["Species"].to_pylist() == frame.dropna()["Species"].tolist()
+    assert rows["kind"].to_pylist() == frame.dropna()["kind"].tolist()
 
 
 def read_codes(blocks: Any) -> list[Any]:

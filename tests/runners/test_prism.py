@@ -13,10 +13,9 @@ from pipelines.errors import UsageError
 from pipelines.publishing import reconcile
 from pipelines.runners import beam_private
 from pipelines.runners import prism as runner
-from tests.support import flink, ports, prism, samples, strangers
+from tests.support import flink, ports, prism, samples
 from tests.support.running import (
     PROJECT,
-    find_processes,
     listing,
     published,
     run_here,
@@ -26,7 +25,7 @@ from tests.support.running import (
 needs_prism = pytest.mark.skipif(bool(prism.why_not()), reason=f"no Prism: {prism.why_not()}")
 # What Go records in a program that it builds from Prism's package.
 MARK = "path\tgithub.com/apache/beam/sdks/v2/go/cmd/prism\n"
-FILES, ROWS = 4, 1_000_000
+FILES, ROWS = 6, 1_600_000
 HEADER = "CulmenLength,CulmenDepth,FlipperLength,BodyMass\n"
 
 
@@ -123,9 +122,11 @@ def await_end(pids: set[int]) -> None:
 
 def prism_of(pid: int) -> int:
     """The process id of a job's Prism."""
-    (wrapper,) = find_processes("-f", f"supervisor.py {pid} ")
-    (server,) = find_processes("-P", str(wrapper))
-    return server
+    program = runner.BUILT.resolve()
+    (found,) = (
+        each for each in ports.descendants(pid) if Path(f"/proc/{each}/exe").resolve() == program
+    )
+    return found
 
 
 @needs_prism
@@ -187,22 +188,22 @@ def test_a_killed_server_ends_the_run(tmp_path: Path, observations: Path) -> Non
 @needs_prism
 @pytest.mark.slow
 @ports.LINUX
-def test_two_runs_at_once_let_no_stranger_in(tmp_path: Path, observations: Path) -> None:
-    """Each has its own Prism, on a Unix socket, and no other port than its workers' pool."""
+def test_two_runs_at_once_open_no_port_but_their_pools(tmp_path: Path, observations: Path) -> None:
+    """Each has its own Prism, on a Unix socket."""
     runs = [flink.Running(tmp_path / name, "--input", observations, *prism.FLAGS) for name in "ab"]
-
-    def look() -> None:
+    opened: list[set[ports.Listener]] = [set(), set()]
+    with (
+        ports.watched(runs[0].process.pid, opened[0]),
+        ports.watched(runs[1].process.pid, opened[1]),
+    ):
         for run in runs:
-            assert ports.listeners({prism_of(run.process.pid)}) == set()
-            (pool,) = ports.listeners({run.process.pid})
-            assert pool.is_loopback
-            assert strangers.refuses(pool.port)
-
-    runs[0].once_staged(lambda: runs[1].once_staged(look))
-    for run in runs:
-        code, _, err = run.end()
-        assert (code, err) == (0, "")
-        flink.assert_all_rows_once(run.output, FILES, ROWS)
+            code, _, err = run.end()
+            assert (code, err) == (0, "")
+            flink.assert_all_rows_once(run.output, FILES, ROWS)
+    ((pool,), (other,)) = opened
+    assert pool.is_loopback
+    assert other.is_loopback
+    assert pool.port != other.port
 
 
 # --- which program
