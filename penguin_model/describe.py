@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from penguin_model import cli
+from penguin_model import cli, command_line, terminal
 from penguin_model.bundle import load
 from penguin_model.card import DEFAULT_MODEL_HELP, ModelCard, default_model
 
@@ -43,7 +43,7 @@ def layers(model: keras.Model, *, values: bool) -> list[dict[str, Any]]:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, left: int = 1) -> list[str]:
     """Formats rows as aligned columns: the first ``left`` flush left, the others flush right."""
-    texts = [[cli.printable(str(field)) for field in row] for row in (header, *rows)]
+    texts = [[terminal.printable(str(field)) for field in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     return [
         "  "
@@ -57,7 +57,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, left: int 
 
 def card_lines(card: ModelCard) -> Iterator[str]:
     """Formats the card as text for people."""
-    yield cli.printable(f"{card.name} ({card.model_file})")
+    yield terminal.printable(f"{card.name} ({card.model_file})")
     yield f"  SHA-256 {card.sha256}, verified"
     yield ""
     yield "Features, divided by their scale before the network sees them"
@@ -67,7 +67,7 @@ def card_lines(card: ModelCard) -> Iterator[str]:
     ]
     yield from table(("name", "unit", "scale", "plausible from", "to"), rows, left=2)
     yield ""
-    yield cli.printable(f"Classes ({card.label})")
+    yield terminal.printable(f"Classes ({card.label})")
     recall = card.metrics.get("recall") or {}
     trained = card.reference.classes if card.reference else {}
     rows_of_classes = [
@@ -108,7 +108,7 @@ def layer_lines(described: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         for weight in each["weights"]:
             if "values" in weight:
                 yield ""
-                name = cli.printable(f"{each['name']} {weight['name']}")
+                name = terminal.printable(f"{each['name']} {weight['name']}")
                 yield f"{name} {_shape(weight['shape'])}"
                 yield from matrix_lines(weight["values"])
 
@@ -124,10 +124,10 @@ def matrix_lines(values: Any) -> Iterator[str]:
 
 def pairs(values: Mapping[str, Any]) -> Iterator[str]:
     """Formats names and values as two aligned columns."""
-    shown = {cli.printable(name.replace("_", " ")): values[name] for name in values}
+    shown = {terminal.printable(name.replace("_", " ")): values[name] for name in values}
     width = max(map(len, shown))
     for name, value in shown.items():
-        yield f"  {name:{width}}  {cli.printable(_value(value))}"
+        yield f"  {name:{width}}  {terminal.printable(_value(value))}"
 
 
 def _value(value: Any) -> str:
@@ -148,9 +148,9 @@ def _shape(shape: Sequence[int | None]) -> str:
     return " × ".join("n" if size is None else str(size) for size in shape) or "scalar"
 
 
-def build_parser() -> cli.ArgumentParser:
+def build_parser() -> command_line.ArgumentParser:
     """Builds the command's flags."""
-    parser = cli.ArgumentParser(
+    parser = command_line.ArgumentParser(
         prog=PROGRAM,
         description="Shows a saved model: its card, its layers and their weights.",
         examples=[PROGRAM, f"{PROGRAM} --model my/other.keras --weights", f"{PROGRAM} --json"],

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from penguin_model import cli
+from penguin_model import cli, command_line, terminal
 from penguin_model.bundle import Classifier, load_with_card
 from penguin_model.card import DEFAULT_MODEL_HELP, Feature, ModelCard, default_model, read_verified
 from penguin_model.errors import ModelError, PenguinError, UsageError
@@ -94,10 +94,10 @@ def parse_value(flag: str, text: str, feature: Feature) -> float:
 
 def render(prediction: Prediction) -> str:
     """Formats the prediction as text: the species, then a line for each class."""
-    shown = {cli.printable(name): p for name, p in prediction.probabilities.items()}
+    shown = {terminal.printable(name): p for name, p in prediction.probabilities.items()}
     width = max(map(len, shown))
     lines = [f"  {name:{width}} {100 * p:8.3f} %" for name, p in shown.items()]
-    return "\n".join([cli.printable(prediction.species), *lines])
+    return "\n".join([terminal.printable(prediction.species), *lines])
 
 
 def to_json(prediction: Prediction, card: ModelCard, values: Sequence[float]) -> str:
@@ -112,9 +112,9 @@ def to_json(prediction: Prediction, card: ModelCard, values: Sequence[float]) ->
     return json.dumps(answer, indent=2)
 
 
-def build_parser(card: ModelCard | None) -> cli.ArgumentParser:
+def build_parser(card: ModelCard | None) -> command_line.ArgumentParser:
     """Builds the command's flags, including one for each of the card's features."""
-    parser = cli.ArgumentParser(
+    parser = command_line.ArgumentParser(
         prog=PROGRAM,
         description="Predicts the species of one observation, given in raw units.",
         examples=[
@@ -125,7 +125,7 @@ def build_parser(card: ModelCard | None) -> cli.ArgumentParser:
         epilog=None if card else "The features' flags are missing here: no model card.",
     )
     if card:
-        name = cli.printable(card.name)
+        name = terminal.printable(card.name)
         group = parser.add_argument_group(f"features of {name}, all required")
         for flag, feature in zip(flag_names(card.features), card.features, strict=True):
             meaning = f"{feature.name}, {feature.minimum:g} to {feature.maximum:g} {feature.unit}"
@@ -166,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in arguments
     # The model's card determines the flags, so find the model first.
-    first = cli.ArgumentParser(prog=PROGRAM, add_help=False)
+    first = command_line.ArgumentParser(prog=PROGRAM, add_help=False)
     _add_common(first)
 
     def body() -> int:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from penguin_model import bundle, cli, describe
+from penguin_model import bundle, cli, command_line, describe, terminal
 from penguin_model.card import ModelCard, card_path
 from penguin_model.errors import OutputError
 from penguin_model.predict import predict_one, render
@@ -153,10 +153,10 @@ def _make_folders(folders: Sequence[str]) -> None:
             raise OutputError(f"folder {folder}: is not writable")
 
 
-def build_parser() -> cli.ArgumentParser:
+def build_parser() -> command_line.ArgumentParser:
     """Builds the command's flags."""
     usual = TrainConfig()
-    parser = cli.ArgumentParser(
+    parser = command_line.ArgumentParser(
         prog=PROGRAM,
         description="Trains the classifier and saves it with its model card and plots.",
         examples=[PROGRAM, f"{PROGRAM} --model my/other.keras --epochs 80 --seed 1"],
@@ -188,14 +188,14 @@ def build_parser() -> cli.ArgumentParser:
 
 def say(text: str) -> None:
     """Prints immediately, even into a pipe: training takes a while, and is worth finishing."""
-    with cli.telling(PROGRAM, "report"):
+    with terminal.telling(PROGRAM, "report"):
         print(text, flush=True)
 
 
 def overwrite_line(line: str) -> None:
     """Replaces the line of progress; the one of the last epoch stays."""
     done, _, epochs = line.removeprefix("epoch").split()[0].partition("/")
-    cli.overwrite_line(line, last=done == epochs)
+    terminal.overwrite_line(line, last=done == epochs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from penguin_model import cli
+from penguin_model import cli, command_line
 
 PROGRAM = "penguin-score"
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def body() -> int:
         if "--version" in arguments:
             # Before Beam is imported, which takes seconds.
-            print(cli.versions(PROGRAM))
+            print(command_line.versions(PROGRAM))
             return 0
         cli.require_docstrings()
         # Beam issues warnings while it is imported, so silence them first.

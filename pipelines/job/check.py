@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from penguin_model import cli
+from penguin_model import terminal
 from pipelines.errors import RejectsError
 from pipelines.formatting import count
 from pipelines.job.plan import prepare_check
@@ -34,7 +34,7 @@ def run_check(program: str, values: argparse.Namespace, arguments: Sequence[str]
     found = check_files(matched.chosen, wanted)
     print(as_json(found, matched) if values.summary == "json" else as_text(found, matched))
     for pattern in matched.unmatched:
-        cli.note(program, f"no file matches {pattern}")
+        terminal.note(program, f"no file matches {pattern}")
     if found.refused:
         raise RejectsError(
             f"{count(found.refused)} of {_files(found.files)} would be rejected whole; "
@@ -68,7 +68,7 @@ def as_text(found: Findings, matched: Matched) -> str:
         f"{_files(found.files)}: {count(found.files - found.refused)} would be read{refused}"
         + (f" (left out: {', '.join(left)})" if left else "")
     )
-    return "\n".join(map(cli.printable, lines))
+    return "\n".join(map(terminal.printable, lines))
 
 
 def _left_out(matched: Matched) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from penguin_model import cli
+from penguin_model import command_line
 from penguin_model.card import DEFAULT_MODEL_HELP, default_model
 from pipelines.reading import FORMATS
 from pipelines.reading.dialect import DEFAULT_DIALECT, read_delimiter
@@ -206,7 +206,7 @@ def parse_arguments(program: str, arguments: Sequence[str]) -> argparse.Namespac
     return values
 
 
-def build_parser(program: str) -> cli.ArgumentParser:
+def build_parser(program: str) -> command_line.ArgumentParser:
     """Builds the parser of our flags, which are in its help, and Beam's."""
     parser = _Parser(
         prog=program,
@@ -237,7 +237,7 @@ def build_parser(program: str) -> cli.ArgumentParser:
     return parser
 
 
-class _Parser(cli.ArgumentParser, BeamArgumentParser):
+class _Parser(command_line.ArgumentParser, BeamArgumentParser):
     """Beam's parser, which knows its value providers, with one-line errors."""
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from penguin_model import cli
+from penguin_model import command_line
 from penguin_model.card import ModelCard
 from penguin_model.names import fold
 from pipelines import publishing, storage
@@ -228,7 +228,9 @@ def _renames(
             example = f"bill_len={card.feature_names[0]}"
             raise UsageError(f"--rename {flag!r} isn't OLD=NEW, such as {example}")
         if new not in known:
-            meant = cli.did_you_mean(new, known) or f"; it must be one of {', '.join(known)}"
+            meant = (
+                command_line.did_you_mean(new, known) or f"; it must be one of {', '.join(known)}"
+            )
             raise UsageError(f"--rename {flag!r}: the job reads no column {new!r}{meant}")
         if fold(old) in map(fold, renames):
             raise UsageError(f"--rename {flag!r}: {old!r} is renamed twice")

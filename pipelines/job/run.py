@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from penguin_model import cli
+from penguin_model import terminal
 from pipelines import publishing, storage
 from pipelines.counts import Metrics, failures
 from pipelines.errors import DriftError, PenguinError, RejectsError
@@ -52,7 +52,7 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     paths = plan.transform.publication.layout
     if not plan.submission.waits_for_end:
         submit(plan)
-        with cli.telling(program, "summary"):
+        with terminal.telling(program, "summary"):
             summary.show(summary.of_submitted(paths), values.summary)
         return 0
     progress_display = _NO_DISPLAY
@@ -63,10 +63,10 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     worst = _worst_rejects(program, manifest, paths)
     following = next_commands.after_run(manifest, paths, values, has_page=page is not None)
     ended = summary.of_run(manifest, paths, metrics, page, worst=worst, next_commands=following)
-    with cli.telling(program, "summary"):
+    with terminal.telling(program, "summary"):
         summary.show(ended, values.summary)
     for note in summary.input_notes(manifest):
-        cli.note(program, note)
+        terminal.note(program, note)
     if manifest.is_held:
         raise _held_error(manifest, paths)
     return 0
@@ -92,7 +92,7 @@ def _worst_rejects(program: str, manifest: Manifest, paths: Layout) -> list[dict
     try:
         return worst_rejects.find_worst(manifest, paths)
     except (*storage.ERRORS, pa.ArrowException) as error:
-        cli.note(program, f"no examples of the rejects: {storage.reason_of(error)}")
+        terminal.note(program, f"no examples of the rejects: {storage.reason_of(error)}")
         return []
 
 
@@ -103,7 +103,7 @@ def _report(program: str, paths: Layout, model: str) -> str | None:
     try:
         return report.write(paths.output, paths.run_id, model=model)
     except (PenguinError, *storage.ERRORS, pa.ArrowException) as error:
-        cli.note(program, f"no report: {error}")
+        terminal.note(program, f"no report: {error}")
         return None
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from penguin_model import cli
+from penguin_model import terminal
 from pipelines.counts import Metrics, Spread
 from pipelines.formatting import count, cut
 from pipelines.runs.layout import DATASETS, PREDICTIONS, REJECTS, Layout
@@ -20,7 +20,7 @@ Summary = Mapping[str, Any]
 # The most characters of a path or message in a line for a person.
 _MOST_TEXT = 200
 _SUBMITTED = "submitted"
-_COLOURS = {Status.HELD: cli.Colour.YELLOW, Status.PUBLISHED: cli.Colour.GREEN}
+_COLOURS = {Status.HELD: terminal.Colour.YELLOW, Status.PUBLISHED: terminal.Colour.GREEN}
 _MEANING = {
     "unreadable": "",
     "skipped": " (scored by an earlier run)",
@@ -101,7 +101,7 @@ def show(summary: Summary, form: str) -> None:
         print(as_json(summary))
         return
     outcome, _, table = as_text(summary).partition("\n")
-    cli.print_coloured(outcome, _COLOURS.get(summary["status"]), sys.stdout)
+    terminal.print_coloured(outcome, _COLOURS.get(summary["status"]), sys.stdout)
     print(table)
 
 
@@ -114,7 +114,7 @@ def as_text(summary: Summary) -> str:
     """A table for a person."""
     lines = list(_submitted(summary) if summary["status"] == _SUBMITTED else _ended(summary))
     width = max(len(name) for name, _ in lines)
-    return "\n".join(f"{name:<{width}}  {cli.printable(value)}" for name, value in lines)
+    return "\n".join(f"{name:<{width}}  {terminal.printable(value)}" for name, value in lines)
 
 
 def _drift(found: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -6,15 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from penguin_model import cli
+from penguin_model import cli, command_line, terminal
 from pipelines.report import write
 
 PROGRAM = "penguin-report"
 
 
-def build_parser() -> cli.ArgumentParser:
+def build_parser() -> command_line.ArgumentParser:
     """Builds the parser of the command's own flags."""
-    parser = cli.ArgumentParser(
+    parser = command_line.ArgumentParser(
         prog=PROGRAM,
         description="Writes a self-contained HTML page about a published or held run.",
         epilog="The options of Beam's filesystems, such as --s3_endpoint_url, are accepted too.",
@@ -57,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.quiet_libraries(verbose)
         options = _parse_with_filesystems(arguments)
         path = write(options.output, options.run_id, to=options.to, model=options.model)
-        with cli.telling(PROGRAM, "page's name"):
-            print(cli.printable(path))
+        with terminal.telling(PROGRAM, "page's name"):
+            print(terminal.printable(path))
         return 0
 
     return cli.run(PROGRAM, body, verbose=verbose)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
-from penguin_model import cli
+from penguin_model import command_line
 from pipelines.errors import UsageError
 from pipelines.runners import beam_private
 from pipelines.runners.runner import Runner
@@ -28,5 +28,5 @@ class Other(Runner):
             return Submission(create_runner(self._name), options)
         except (ValueError, ImportError, AttributeError) as error:
             reason = str(error).splitlines()[0]
-            meant = cli.did_you_mean(self._name, StandardOptions.KNOWN_RUNNER_NAMES)
+            meant = command_line.did_you_mean(self._name, StandardOptions.KNOWN_RUNNER_NAMES)
             raise UsageError(f"--runner {self._name}: {reason}{meant}") from error

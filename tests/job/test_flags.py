@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from penguin_model import cli, describe, predict, train
+from penguin_model import command_line, describe, predict, train
 from penguin_model.card import read_card
 from pipelines import score
 from pipelines.job.options import build_parser
@@ -184,4 +184,4 @@ def test_help_and_version_are_quick(module: str, flag: str, absent: set[str]) ->
 
 def test_nothing_is_suggested_for_what_is_like_nothing() -> None:
     for given, known in itertools.product(["", "x", "--zzzz"], [[], ["--input", "--output"]]):
-        assert cli.did_you_mean(given, known) == ""
+        assert command_line.did_you_mean(given, known) == ""

@@ -99,7 +99,7 @@ def test_renamed_columns(tmp_path: Path) -> None:
         (["heft= "], "isn't OLD=NEW"),
         (["heft=bodymass"], "the job reads no column 'bodymass'; did you mean BodyMass?"),
         (["heft=Bodymas"], "did you mean BodyMass?"),
-        (["heft=x"], "it must be one of CulmenLength, CulmenDepth, FlipperLength, BodyMass, Sp"),
+        (["heft=x"], "it is one of CulmenLength, CulmenDepth, FlipperLength, BodyMass, Sp"),
         (["heft=BodyMass", "HEFT =CulmenDepth"], "'HEFT' is renamed twice"),
         (["heft=bird"], "the job reads no column 'bird'"),
     ],

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penguin_model import cli, describe, predict
+from penguin_model import cli, command_line, describe, predict, terminal
 from penguin_model.card import card_path, read_card
 from pipelines import report
 from pipelines.errors import PenguinError
@@ -43,7 +43,7 @@ def obeyed(text: str) -> set[str]:
 
 @given(st.text(st.characters(codec=None)) | st.text(HOSTILE))
 def test_a_printable_text_is_one_harmless_line(text: str) -> None:
-    shown = cli.printable(text)
+    shown = terminal.printable(text)
     assert not obeyed(shown)
     assert not {"\n", "\t"} & {*shown}
     assert len(shown.splitlines()) <= 1
@@ -52,12 +52,12 @@ def test_a_printable_text_is_one_harmless_line(text: str) -> None:
 
 @given(st.text(st.characters(categories=("L", "N", "P", "S", "M", "Zs"))))
 def test_what_can_be_seen_stays(text: str) -> None:
-    assert cli.printable(text) == text
-    assert cli.printable_lines(f"{text}\n\t") == f"{text}\n\t"
+    assert terminal.printable(text) == text
+    assert terminal.printable_lines(f"{text}\n\t") == f"{text}\n\t"
 
 
 def test_each_hostile_character_is_named() -> None:
-    assert cli.printable("é企鹅 \x1b\x9b\u202e\n\x7f\udcff\U000e0041") == (
+    assert terminal.printable("é企鹅 \x1b\x9b\u202e\n\x7f\udcff\U000e0041") == (
         r"é企鹅 \x1b\x9b\u202e\n\x7f\udcff\U000e0041"
     )
 
@@ -110,7 +110,7 @@ def test_an_encoding_without_a_character_is_no_error(monkeypatch: pytest.MonkeyP
 
 
 def test_bad_arguments_are_named_harmlessly(capsys: pytest.CaptureFixture[str]) -> None:
-    parser = cli.ArgumentParser(prog="test")
+    parser = command_line.ArgumentParser(prog="test")
     with pytest.raises(SystemExit):
         parser.parse_args([EVIL])
     err = capsys.readouterr().err
@@ -141,7 +141,7 @@ def evil_csv(folder: Path) -> Path:
         ("--runner", EVIL),
         ("--summary=json",),
     ],
-    ids=lambda flags: cli.printable(flags[0])[:22],
+    ids=lambda flags: terminal.printable(flags[0])[:22],
 )
 def test_no_name_reaches_the_terminal_raw(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], flags: tuple[str, ...]

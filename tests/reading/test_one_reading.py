@@ -178,6 +178,8 @@ def test_every_way_of_reading_a_dialect(
     data: st.DataObject, dialect: Dialect, step: int, block_bytes: int
 ) -> None:
     content = data.draw(csv_bytes(dialect))
+    # After the line, a second mark would be taken for the first.
+    assume(not content.removeprefix(BOM).startswith(BOM))
     # The file names its delimiter, which spares it the flag.
     line = data.draw(st.sampled_from(["sep={}\r\n", '"sep={}"\n', "SEP={}\r"]))
     named = line.format(dialect.delimiter).encode() + content.removeprefix(BOM)

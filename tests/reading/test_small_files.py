@@ -21,7 +21,7 @@ from pipelines.reading.rows import validate_rows
 from pipelines.reading.settings import Sizes
 from pipelines.reading.small_files import SmallFiles
 from pipelines.reading.transforms import ReadSpanFn
-from tests.support.reading import WANTED
+from tests.support.reading import MASS, WANTED
 from tests.support.running import PLAIN, manifest, published, run_here, run_sized
 from tests.support.toy import toy_bundle
 
@@ -128,7 +128,8 @@ def test_plain_files_are_one_block_and_the_others_are_named(tmp_path: Path) -> N
     chunks = [validate_rows(each.block, "", WANTED)[0] for each in found if each.block is not None]
     rows = [row for chunk in chunks if chunk is not None for row in chunk.to_pylist()]
     assert [row["source_row"] for row in rows] == list(range(10)) * 5
-    assert [row["feature:mass"] for row in rows] == [500 + n // 10 for n in range(50)]
+    mass = schemas.feature_column(MASS)
+    assert [row[mass] for row in rows] == [500 + n // 10 for n in range(50)]
     others = sorted(Path(file.path).name for each in found for file in each.read_alone)
     assert others == ["5.csv", "6.csv", "7.csv", "8.parquet"]
 
