@@ -89,6 +89,7 @@ def train(
             "final_loss": history["loss"][-1],
             "final_validation_loss": history["val_loss"][-1],
         },
+        versions=versions,
         reference=evaluation.reference(
             training.raw, answers["training"], [f.name for f in features], dataset.CLASSES
         ),

@@ -228,9 +228,7 @@ def _renames(
             example = f"bill_len={card.feature_names[0]}"
             raise UsageError(f"--rename {flag!r} isn't OLD=NEW, such as {example}")
         if new not in known:
-            meant = (
-                command_line.did_you_mean(new, known) or f"; it must be one of {', '.join(known)}"
-            )
+            meant = command_line.did_you_mean(new, known) or f"; it is one of {', '.join(known)}"
             raise UsageError(f"--rename {flag!r}: the job reads no column {new!r}{meant}")
         if fold(old) in map(fold, renames):
             raise UsageError(f"--rename {flag!r}: {old!r} is renamed twice")

@@ -34,8 +34,8 @@ def actions() -> dict[str, argparse.Action]:
     parser = argparse.ArgumentParser(add_help=False)
     options.ScoreOptions._add_argparse_args(parser)
     found = {action.option_strings[0].removeprefix("--"): action for action in parser._actions}
-    # The launcher ends before there is a run to watch, to sum up or to report on.
-    for name in ("progress", "no-progress", "summary", "report"):
+    # The launcher ends before there is a run to watch, to sum up or to report on, and checks none.
+    for name in ("progress", "no-progress", "summary", "report", "check"):
         del found[name]
     return found
 
@@ -70,7 +70,7 @@ def test_parameter_is_like_its_flag(name: str) -> None:
     kind = parameter["paramType"]
     assert (kind == "ENUM") == bool(action.choices)
     assert (kind == "BOOLEAN") == (action.nargs == 0)
-    assert (kind == "NUMBER") == (action.type is not None)
+    assert (kind == "NUMBER") == (action.type is not None and name != "delimiter")
     if choices:
         assert all(accepts(name, choice) for choice in choices)
     if kind == "NUMBER":

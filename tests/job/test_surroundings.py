@@ -181,7 +181,10 @@ def test_the_users_settings_of_keras_change_no_prediction(
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")
     assert predict.main(["--json", *GENTOO]) == 0
-    assert json.loads(ran.stdout) == json.loads(capsys.readouterr().out)
+    found, expected = json.loads(ran.stdout), json.loads(capsys.readouterr().out)
+    # Two processes may have different numbers of threads, which round differently.
+    assert found.pop("probabilities") == pytest.approx(expected.pop("probabilities"), abs=1e-6)
+    assert found == expected
     assert (tmp_path / ".keras/keras.json").read_text() == text
 
 

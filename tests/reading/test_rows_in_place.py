@@ -86,6 +86,7 @@ def test_decimals_times_and_nested_values_are_read_as_their_text(tmp_path: Path)
         "zone": (pa.array([day], pa.timestamp("us", "No/Where")), "9999-12-31 00:00:00.000000Z"),
         "list": (pa.array([["a", None]]), '["a", null]'),
         "bytes": (pa.array([b"text"]), "text"),
+        "others": (pa.array([b"\xff"]), '"ff"'),
         "view": (pa.array(["text"], pa.string_view()), "text"),
         "price": (pa.array([decimal.Decimal("1E-12")], pa.decimal128(38, 12)), "0.000000000001"),
     }
@@ -94,7 +95,7 @@ def test_decimals_times_and_nested_values_are_read_as_their_text(tmp_path: Path)
             table.append_column("id", array), folder / f"{name}.parquet",
             use_deprecated_int96_timestamps=name == "time",
         )  # fmt: skip
-    bad = table.append_column("id", pa.array([b"\xff"]))
+    bad = table.append_column("id", pa.array([b"\xff"]).view(pa.string()))
     pq.write_table(bad, folder / "bad.parquet")
     line = ",".join(["text", *numbers])
     (folder / "same.csv").write_text(",".join(["id", *names]) + f"\n{line}\n")

@@ -1,6 +1,7 @@
 """The job on Prism: the same rows, totals and exit codes, and nothing left behind."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -41,8 +42,8 @@ def test_gives_the_same(
     samples.assert_equals_keras(tmp_path)
     shown = capsys.readouterr()
     assert shown.err == ""
-    # Workers are threads of this process.
-    assert "model loads 1)" in shown.out
+    # Workers are threads of this process, which may have loaded the model before.
+    assert re.search(r"model loads [01]\)", shown.out)
 
 
 @needs_prism
