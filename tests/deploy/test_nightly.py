@@ -236,6 +236,7 @@ def test_a_signal_is_passed_on_and_waited_for(night: Night) -> None:
     assert night.told[0].startswith("1 note: interrupted")
 
 
+@pytest.mark.slow
 def test_nights_of_the_real_job(night: Night) -> None:
     """One publishes, then nothing new, a dirty one, one without a model, one that drifted."""
     incoming = night.root / HOSTILE / "in"

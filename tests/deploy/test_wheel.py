@@ -65,6 +65,7 @@ def test_the_wheel_holds_the_shipped_model(wheel: Path) -> None:
             assert packed.read(f"penguin_model/{name}") == (PROJECT / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_installed_commands_find_it_in_an_empty_folder(
     environment: Path, tmp_path: Path
 ) -> None:

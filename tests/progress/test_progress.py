@@ -33,6 +33,8 @@ from tests.support.terminal import HIDE_CURSOR, SHOW_CURSOR, percents
 
 ROWS, BAD = 9_000_000, 40
 MODES = {"one worker": ONE_WORKER, "two workers": TWO_WORKERS}
+# Each of these takes a run of ten seconds, and `make test` has one of its kind.
+ALIKE = pytest.mark.slow
 FACTS = r"[\d.]+ [kM]? ?rows(, \d+:\d\d left)?(, [\d.]+ [kM]? ?rows/s)?, \d+ rejected"
 LINE = re.compile(
     rf"penguin-score: (planning \d+ % of .*B|(scoring|publishing) \d+ % of .*B, {FACTS})"
@@ -62,7 +64,7 @@ def flags(tmp_path: Path, night: Path, shipped_model: Path) -> list[object]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [pytest.param("one worker", marks=ALIKE), "two workers"])
 def test_a_bar_on_a_terminal(mode: str, flags: list[object]) -> None:
     with terminal.opened(100) as screen:
         started = screen.start(terminal.eager(*flags, *MODES[mode]))
@@ -82,7 +84,7 @@ def test_a_bar_on_a_terminal(mode: str, flags: list[object]) -> None:
     assert out.startswith("run ")
 
 
-@pytest.mark.parametrize("width", [50, 80, 200])
+@pytest.mark.parametrize("width", [50, *(pytest.param(each, marks=ALIKE) for each in (80, 200))])
 def test_a_bar_fits_its_terminal(width: int, flags: list[object]) -> None:
     with terminal.opened(width) as screen:
         started = screen.start(terminal.eager(*flags))
@@ -117,6 +119,7 @@ def test_a_short_run_shows_no_lines(tmp_path: Path, observations: Path, capfd: o
     assert capfd.readouterr().err == ""  # type: ignore[attr-defined]
 
 
+@ALIKE
 def test_a_dumb_terminal_gets_lines(flags: list[object]) -> None:
     with terminal.opened(100) as screen:
         started = screen.start(terminal.eager(*flags), TERM="dumb")
@@ -135,7 +138,7 @@ def test_a_failed_run_leaves_its_error_below_the_bar(flags: list[object], tmp_pa
     assert screen.text.index(SHOW_CURSOR) < screen.text.index("penguin-score: error")
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [pytest.param("one worker", marks=ALIKE), "two workers"])
 def test_ctrl_c_gives_the_cursor_back(mode: str, flags: list[object], tmp_path: Path) -> None:
     with terminal.opened(100) as screen:
         started = screen.start(terminal.eager(*flags, *MODES[mode]))
@@ -167,6 +170,7 @@ def test_a_pipe_that_nobody_reads_does_not_hold_the_run_up(
     assert manifest(tmp_path / "out")["totals"]["rows_read"] == ROWS + BAD
 
 
+@ALIKE
 def test_a_terminal_that_stands_still_does_not_hold_the_run_up(
     flags: list[object], tmp_path: Path
 ) -> None:
@@ -176,6 +180,7 @@ def test_a_terminal_that_stands_still_does_not_hold_the_run_up(
     assert (started.returncode, out[:4]) == (0, "run ")
 
 
+@ALIKE
 @pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full"])
 def test_nobody_has_to_see_it(flags: list[object], closed: str) -> None:
     ran = subprocess.run(

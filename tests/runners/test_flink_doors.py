@@ -243,6 +243,7 @@ def test_a_proxy_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch, 
     assert os.environ["no_proxy"].count("localhost") <= 1
 
 
+@pytest.mark.slow
 def test_grpc_reaches_this_machine_past_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only loopback is used: nobody listens on the port of the environment's proxy."""
     (port,) = running_flink.free_ports(1)

@@ -109,6 +109,7 @@ def start(server: Server, *more: str, run_id: str = "r") -> subprocess.Popen[str
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_of_two_jobs_at_once_one_publishes(server: Server, client: Any) -> None:
     if not server.honours_conditions:
         pytest.skip("this server ignores conditions")
@@ -180,6 +181,7 @@ class Watched(S3Objects):
         self.after(path)
 
 
+@pytest.mark.slow
 def test_a_crash_at_any_step_of_a_replacement_is_recovered_from(
     server: Server, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
