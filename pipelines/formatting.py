@@ -30,9 +30,9 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, space: str = NO_BREAK) -> str:
     """``1 row``, ``2 rows``."""
-    return f"{count(number)}{NO_BREAK}{noun}{'' if number == 1 else 's'}"
+    return f"{count(number)}{space}{noun}{'' if number == 1 else 's'}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from penguin_model import terminal
 from pipelines.errors import RejectsError
-from pipelines.formatting import count
+from pipelines.formatting import count, counted
 from pipelines.job.plan import prepare_check
 from pipelines.reading.checking import IN_PATH, UNCLEAR, ColumnUse, Findings, Group, check_files
 from pipelines.reading.column_names import ALIAS, CASE, RENAMED
@@ -95,7 +95,7 @@ def _paragraph(group: Group) -> Iterator[str]:
     kind = group.kind
     about = [kind.format or "unknown format"]
     about += [kind.details] if kind.details else []
-    about += [f"{count(group.rows)} rows"] if group.rows is not None else []
+    about += [counted(group.rows, "row", " ")] if group.rows is not None else []
     yield f"{_files(group.files)} ({', '.join(about)}): {group.example}"
     width = max((len(each.name) for each in kind.columns), default=0)
     for each in kind.columns:
@@ -120,4 +120,4 @@ def _source(each: ColumnUse) -> str:
 
 
 def _files(number: int) -> str:
-    return f"{count(number)} file{'' if number == 1 else 's'}"
+    return counted(number, "file", " ")

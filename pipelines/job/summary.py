@@ -11,7 +11,7 @@ from typing import Any
 
 from penguin_model import terminal
 from pipelines.counts import Metrics, Spread
-from pipelines.formatting import count, cut
+from pipelines.formatting import count, counted, cut
 from pipelines.runs.layout import DATASETS, PREDICTIONS, REJECTS, Layout
 from pipelines.runs.manifest import Manifest, Status, to_json
 
@@ -173,7 +173,9 @@ def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "", line
     yield from _quality(summary)
     if batches := summary["batches"]:
-        each = f"{count(round(batches['mean_rows']))} rows, {batches['mean_milliseconds']:.1f} ms"
+        each = (
+            f"{_counted(round(batches['mean_rows']), 'row')}, {batches['mean_milliseconds']:.1f} ms"
+        )
         loads = f"model loads {batches['model_loads']}"
         yield "batches", f"{count(batches['count'])}  ({each} each; {loads})"
     yield from _left_out(summary)
@@ -215,9 +217,9 @@ def _left_out(summary: Summary) -> Iterator[tuple[str, str]]:
     totals = summary["totals"]
     for name, meaning in _MEANING.items():
         if totals[f"files_{name}"]:
-            yield name, f"{count(totals[f'files_{name}'])} files{meaning}"
+            yield name, f"{_counted(totals[f'files_{name}'], 'file')}{meaning}"
     if ignored := summary.get("ignored"):
-        yield "ignored", f"{count(totals['files_ignored'])} files{_listed(ignored)}"
+        yield "ignored", f"{_counted(totals['files_ignored'], 'file')}{_listed(ignored)}"
     if totals["not_files"]:
         yield "not files", f"{count(totals['not_files'])} pipes, sockets, devices or broken links"
     for pattern in summary.get("unmatched", ()):
@@ -246,3 +248,7 @@ def _quality(summary: Summary) -> Iterator[tuple[str, str]]:
 def _listed(counts: Mapping[str, int]) -> str:
     shown = ", ".join(f"{name} {count(rows)}" for name, rows in counts.items())
     return f"  ({shown})" if shown else ""
+
+
+def _counted(number: int, noun: str) -> str:
+    return counted(number, noun, " ")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import os
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from pipelines import storage
 from pipelines.errors import ChangedFileError, InputError
+from pipelines.formatting import escape_bytes
 from pipelines.reading.format_table import find_format
 from pipelines.runs import ledger
 
@@ -147,9 +147,9 @@ def choose(matching: Matching, now: float) -> Matched:
         skipped=len(settled) - len(chosen),
         unsettled=[file for file, _ in named if file in waits],
         ignored=collections.Counter(ignored.values()),
-        not_files={_shown(path): kind for path, kind in not_files.items()},
-        unmatched=tuple(map(_shown, unmatched)),
-        notes=tuple(_shown(note) for each in matches.values() for note in each.notes),
+        not_files={escape_bytes(path): kind for path, kind in not_files.items()},
+        unmatched=tuple(map(escape_bytes, unmatched)),
+        notes=tuple(escape_bytes(note) for each in matches.values() for note in each.notes),
         found=found,
     )
 
@@ -196,7 +196,7 @@ def _name(
     files = list(files)
     taken = {file.path for file in files}
     for file in files:
-        path = _shown(file.path)
+        path = escape_bytes(file.path)
         known = format_override or find_format(path)
         if path != file.path:
             known = NO_NAME
@@ -212,7 +212,7 @@ def _find_done(
 ) -> set[InputFile]:
     """Finds which files the ledger has, under the path as matched or without links."""
     asked = {
-        file: (file.fingerprint, file._replace(path=_shown(match.real)).fingerprint)
+        file: (file.fingerprint, file._replace(path=escape_bytes(match.real)).fingerprint)
         for file, match in files
     }
     every = {name for names in asked.values() for name in names}
@@ -249,12 +249,3 @@ def check_unchanged(file: InputFile, *, gone_is_fine: bool = False) -> None:
             "it was matched); nothing is published: run again when it is complete, or leave files "
             "that may still change for the next run with --settle_seconds"
         )
-
-
-def _shown(path: str) -> str:
-    """A path, with bytes that aren't UTF-8 escaped."""
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        return os.fsencode(path).decode("utf-8", errors="backslashreplace")
-    return path
