@@ -18,7 +18,7 @@ test: ## Run the tests, but for what test-all runs: 8 minutes on two cores (ARGS
 	$(python) -m pytest --numprocesses 2 --dist worksteal -m '$(quick)' $(ARGS)
 
 # By file: what shares a cluster or an environment is in one file.
-test-all: ## Run the rest: on Flink, with a package registry, and what takes long: 15 minutes
+test-all: ## Run the rest: on Flink, with a package registry, and what takes long: 17 minutes
 	@sh scripts/setup_venv.sh dev
 	$(python) -m pytest --numprocesses 2 --dist loadfile -m 'not ($(quick))' $(ARGS)
 

@@ -141,9 +141,12 @@ def test_a_process_without_any_standard_stream_publishes_the_same(
     ran = subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *given], cwd=PROJECT, timeout=120)
     assert ran.returncode == 0
     assert run_here(tmp_path / "here", *arguments) == 0
-    assert published(tmp_path / "out", "predictions").equals(
-        published(tmp_path / "here", "predictions")
-    )
+    found, expected = (published(tmp_path / name, "predictions") for name in ("out", "here"))
+    exact = ["source_file", "source_row", "species"]
+    assert found.select(exact).equals(expected.select(exact))
+    # Two processes may have different numbers of threads, which round differently.
+    chances = found["probability"].to_pylist()
+    assert chances == pytest.approx(expected["probability"].to_pylist(), abs=1e-6)
 
 
 def test_a_full_disk_below_standard_output_as_a_shell_sees_it(night: Path) -> None:
