@@ -25,6 +25,7 @@ from pipelines.errors import ReconcileError
 BOM = b"\xef\xbb\xbf"
 COMMA = b","
 _LF, _CR, _QUOTE = b'\n\r"'
+_LINE_ENDS = re.compile(rb"[\r\n]*")
 # How many quotes to check together if some are stray; even.
 _RUN = 256
 # How many bytes of each record to check together for being blank.
@@ -146,10 +147,10 @@ def blank_records(
         ended.append(begun[begun_ends])
         begun = begun[~begun_ends & filler[found]]
     blank = np.zeros(len(starts), np.bool_)
-    is_blank = _blank_record(delimiter).match
     for position in np.concatenate([*ended, begun]).tolist():
-        record = is_blank(data, starts[position])
-        blank[position] = record is not None and record.end() - record.start() <= most
+        start = int(starts[position])
+        end = _blank_end(data, start, delimiter)
+        blank[position] = end is not None and end - start <= most
     return blank
 
 
@@ -166,8 +167,13 @@ def drop_blank(data: bytes, delimiter: bytes = COMMA) -> bytes:
 
 def skip_blank(data: bytes, delimiter: bytes = COMMA) -> bytes:
     """Returns complete CSV bytes from the first record that isn't blank on."""
-    found = _blank_beginning(delimiter).match(data)
-    return data[found.end() :] if found else data
+    start = _skip_line_ends(data, 0)
+    while start < len(data):
+        end = _blank_end(data, start, delimiter)
+        if end is None:
+            break
+        start = _skip_line_ends(data, end)
+    return data[start:]
 
 
 def filler_bytes(delimiter: bytes) -> bytes:
@@ -175,20 +181,34 @@ def filler_bytes(delimiter: bytes) -> bytes:
     return b' \t"\x1a' + delimiter
 
 
+def _blank_end(data: bytes, start: int, delimiter: bytes) -> int | None:
+    """Where a record ends, with its line end, if all its fields are empty; otherwise None."""
+    found = _filler_record(delimiter).match(data, start)
+    if found is None:
+        return None
+    fields: bytes = found[1]
+    if b'"' in fields:
+        # A quote that doesn't open a field is text, and stays.
+        fields = _quoted_blank(delimiter).sub(rb"\1", fields)
+    if fields == b"\x1a" or not fields.translate(None, b" \t" + delimiter):
+        return found.end()
+    return None
+
+
+# No possessive quantifiers: up to Python 3.11.4 they match too much.
 @functools.cache
-def _blank_record(delimiter: bytes) -> re.Pattern[bytes]:
-    return re.compile(_blank_pattern(delimiter) + rb"(?:\r?\n|\r|\Z)")
+def _filler_record(delimiter: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"([" + re.escape(filler_bytes(delimiter)) + rb"]*)(?:\r?\n|\r|\Z)")
 
 
 @functools.cache
-def _blank_beginning(delimiter: bytes) -> re.Pattern[bytes]:
-    return re.compile(rb"(?:" + _blank_pattern(delimiter) + rb"(?:[\r\n]++|\Z))*+")
+def _quoted_blank(delimiter: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"(^|" + re.escape(delimiter) + rb')"[ \t]*"')
 
 
-def _blank_pattern(delimiter: bytes) -> bytes:
-    space = rb"[ \t]*+" if delimiter != b"\t" else rb" *+"
-    field = rb'(?:"[ \t]*+")?+' + space
-    return rb"(?:\x1a|" + field + rb"(?:" + re.escape(delimiter) + field + rb")*+)"
+def _skip_line_ends(data: bytes, start: int) -> int:
+    found = _LINE_ENDS.match(data, start)
+    return found.end() if found else start
 
 
 @functools.cache
