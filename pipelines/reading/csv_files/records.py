@@ -195,7 +195,7 @@ def _blank_end(data: bytes, start: int, delimiter: bytes) -> int | None:
     return None
 
 
-# No possessive quantifiers: up to Python 3.11.4 they match too much.
+# No possessive quantifiers: in Python 3.11.2 they match too much.
 @functools.cache
 def _filler_record(delimiter: bytes) -> re.Pattern[bytes]:
     return re.compile(rb"([" + re.escape(filler_bytes(delimiter)) + rb"]*)(?:\r?\n|\r|\Z)")
