@@ -19,7 +19,7 @@ from pipelines.reading.arrow_files import messages, reader, sizes
 from pipelines.reading.formats import Part
 from pipelines.reading.settings import DEFAULT_SIZES, Sizes
 from pipelines.reading.unreadable import UnreadableFile
-from tests.support.reading import BAD_LENGTHS, WANTED, score_ready
+from tests.support.reading import BAD_LENGTHS, WANTED, observations, score_ready
 from tests.support.running import PLAIN, manifest, published, run_here, run_small_pieces
 from tests.support.toy import toy_bundle
 
@@ -42,17 +42,6 @@ def written(
             for batch in batches:
                 writer.write_batch(batch)
     return sink.getvalue()
-
-
-def observations(rows: int) -> pa.Table:
-    return pa.table(
-        {
-            "mass": pa.array(range(1000, 1000 + rows), pa.int32()),
-            "id": [f"bird-{n}" for n in range(rows)],
-            "length": [float(n % 200 + 1) for n in range(rows)],
-            "note": ["x"] * rows,
-        }
-    )
 
 
 def read_all(data: bytes, span_bytes: int = 1, batch_rows: int = 1000) -> Any:

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from pipelines.reading.parquet_files import reader
 from pipelines.reading.unreadable import UnreadableFile
-from tests.support.reading import BAD_LENGTHS, WANTED, in_a_pack, in_spans, score_ready
+from tests.support.reading import (
+    BAD_LENGTHS,
+    WANTED,
+    in_a_pack,
+    in_spans,
+    observations,
+    score_ready,
+)
 from tests.torture import fuzz
 
 
@@ -23,17 +30,6 @@ def file_of(table: pa.Table, row_group_size: int = 100) -> pq.ParquetFile:
     sink = io.BytesIO()
     pq.write_table(table, sink, row_group_size=row_group_size)
     return reader.open_file(pa.BufferReader(sink.getvalue()), WANTED)
-
-
-def observations(rows: int) -> pa.Table:
-    return pa.table(
-        {
-            "mass": pa.array(range(1000, 1000 + rows), pa.int32()),
-            "id": [f"bird-{n}" for n in range(rows)],
-            "length": [float(n % 200 + 1) for n in range(rows)],
-            "note": ["x"] * rows,
-        }
-    )
 
 
 def read_all(file: pq.ParquetFile, target_bytes: int = 1, batch_rows: int = 1000) -> Any:

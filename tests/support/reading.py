@@ -41,6 +41,18 @@ BAD_LENGTHS = [
 Row = tuple[int, str, float, float]
 
 
+def observations(rows: int) -> pa.Table:
+    """Good rows, of which each is different."""
+    return pa.table(
+        {
+            "mass": pa.array(range(1000, 1000 + rows), pa.int32()),
+            "id": [f"bird-{n}" for n in range(rows)],
+            "length": [float(n % 200 + 1) for n in range(rows)],
+            "note": ["x"] * rows,
+        }
+    )
+
+
 def score_ready(
     blocks: Iterable[ParsedRows], wanted: InputColumns = WANTED
 ) -> tuple[list[tuple[Any, ...]], list[Reject], int]:
