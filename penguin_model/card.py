@@ -14,13 +14,12 @@ import json
 import math
 import os
 import re
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from penguin_model import card_json
 from penguin_model.errors import CardError, ModelError
-from penguin_model.names import fold
+from penguin_model.names import find_control, fold
 
 FORMAT = 1
 CARD_SUFFIX = ".card.json"
@@ -29,9 +28,6 @@ MOST_CARD_BYTES = 10_000_000
 # Integers up to here are exact in every JSON reader (RFC 8259, section 6).
 MOST_COUNT = 2**53
 _MOST_FLOAT32 = 3.4e38
-# Categories of characters that break a line, hide, or can't be written: controls, line and
-# paragraph separators, surrogates.
-_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # Numbers that commands and reports show and compute with: object, name, kind, largest value.
 _KNOWN_NUMBERS: tuple[tuple[str, str, type, float], ...] = (
     ("metrics", "accuracy", float, 1),
@@ -334,9 +330,9 @@ def read_verified(model_path: str) -> ModelCard:
 
 def _check_text(field: str, text: str) -> None:
     """Refuses text that would break a line."""
-    for character in text:
-        if unicodedata.category(character) in _UNPRINTABLE:
-            raise CardError(f"{field}: {text!r} has the control character {character!a}")
+    character = find_control(text)
+    if character is not None:
+        raise CardError(f"{field}: {text!r} has the control character {character!a}")
 
 
 def _check_name(field: str, name: str) -> None:

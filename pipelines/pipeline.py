@@ -24,9 +24,7 @@ from pipelines.datasets.transforms import Listed, StagedDataSet, WriteShardsFn, 
 from pipelines.publishing import Publication, publish
 from pipelines.publishing.reconcile import Reconciled, ReconcileFn
 from pipelines.reading import (
-    DEFAULT_DIALECT,
     DEFAULT_SIZES,
-    Dialect,
     InputColumns,
     MatchedFiles,
     MatchFilesFn,
@@ -53,9 +51,7 @@ class ScoreObservations(beam.PTransform):
       matching: which files to read.
       card: the model card.
       model_path: the model file, where every worker can read it.
-      passthrough: columns carried into the predictions.
-      renames: columns of the files, and the names they are read by.
-      dialect: of CSV files that don't name their own delimiter.
+      columns: which columns to read, and those carried into the predictions.
       publication: what to publish where, and when to hold the run.
       sizes: of the pieces the job works in.
       progress: the folder where input steps report progress; None reports none.
@@ -64,10 +60,8 @@ class ScoreObservations(beam.PTransform):
     matching: Matching
     card: ModelCard
     model_path: str
-    passthrough: tuple[str, ...]
+    columns: InputColumns
     publication: Publication
-    renames: tuple[tuple[str, str], ...] = ()
-    dialect: Dialect = DEFAULT_DIALECT
     sizes: Sizes = DEFAULT_SIZES
     progress: str | None = None
 
@@ -77,10 +71,8 @@ class ScoreObservations(beam.PTransform):
     def expand(self, pipeline: Any) -> Any:
         """Wires the steps, and returns the last one's output, the run's manifest."""
         chunk.register_coder()
-        columns = InputColumns.of_card(
-            self.card, self.passthrough, renames=self.renames, dialect=self.dialect
-        )
-        sizes, progress = self.sizes, self.progress
+        columns, sizes, progress = self.columns, self.sizes, self.progress
+        dialect, passthrough = columns.dialect, columns.passthrough
         predictions, rejects, files = map(self._stage, data_sets.TABLE)
 
         matched: MatchedFiles = (
@@ -96,12 +88,12 @@ class ScoreObservations(beam.PTransform):
         surveyed: Surveyed = (
             planned.ranges
             | "Share ranges" >> beam.Reshuffle()
-            | "Survey large CSV" >> self._step(SurveyRangeFn(self.dialect, progress), Surveyed)
+            | "Survey large CSV" >> self._step(SurveyRangeFn(dialect, progress), Surveyed)
         )
         numbered: Numbered = (
             surveyed.surveys
             | "By file" >> beam.GroupByKey()
-            | "Number rows" >> self._step(NumberRowsFn(self.dialect, progress, rejects), Numbered)
+            | "Number rows" >> self._step(NumberRowsFn(dialect, progress, rejects), Numbered)
         )
         read: RowsRead = (
             (planned.spans, numbered.spans)
@@ -111,10 +103,10 @@ class ScoreObservations(beam.PTransform):
             >> self._step(ReadSpanFn(columns, sizes, progress, rejects), RowsRead)
         )
         normalized: Normalized = read.chunks | "Normalize" >> self._step(
-            NormalizeFn(self.card, self.passthrough), Normalized
+            NormalizeFn(self.card, passthrough), Normalized
         )
         scored: Scored = normalized.batches | "Predict" >> self._step(
-            PredictFn(self.card, self.model_path, self.passthrough), Scored
+            PredictFn(self.card, self.model_path, passthrough), Scored
         )
         written: Written = scored.predictions | "Write predictions" >> self._step(
             WriteShardsFn(predictions), Written
@@ -159,7 +151,7 @@ class ScoreObservations(beam.PTransform):
         return StagedDataSet(
             data_set=data_set,
             folder=paths.staged(data_set.name),
-            schema=data_set.schema(self.passthrough, self.card),
+            schema=data_set.schema(self.columns.passthrough, self.card),
             metadata={
                 "run_id": paths.run_id,
                 "model_sha256": self.card.sha256,

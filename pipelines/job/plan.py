@@ -11,7 +11,6 @@ import os
 import platform
 import re
 import sys
-import unicodedata
 import uuid
 from collections.abc import Sequence
 
@@ -19,9 +18,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model import command_line
 from penguin_model.card import ModelCard
-from penguin_model.names import fold
+from penguin_model.names import find_control, fold
 from pipelines import publishing, storage
-from pipelines.datasets import schemas
+from pipelines.datasets import data_sets, schemas
 from pipelines.errors import UsageError
 from pipelines.formatting import escape_bytes
 from pipelines.pipeline import ScoreObservations
@@ -79,9 +78,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     runner.check(options)
     submission = runner.make_submission(options)
     card = model_file.read_card(values.model)
-    passthrough = _passthrough(values.passthrough, card)
-    renames = _renames(values.rename, passthrough, card)
-    dialect = _dialect(values.delimiter, values.decimal)
+    columns = _columns(values, card)
     matching = _matching(values, card, paths)
     if submission.workers is Workers.THREADS:
         refuse(matching)
@@ -104,9 +101,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         matching=matching,
         card=card,
         model_path=storage.join(paths.staging, "model", os.path.basename(values.model)),
-        passthrough=passthrough,
-        renames=renames,
-        dialect=dialect,
+        columns=columns,
         publication=publishing.Publication(
             layout=paths,
             replace=values.replace,
@@ -144,17 +139,21 @@ def prepare_check(
         raise UsageError("--new_only with --check needs --output, where earlier runs are")
     storage.use_options(PipelineOptions(list(arguments)))
     card = model_file.read_card(values.model)
+    wanted = _columns(values, card)
+    paths = None
+    if values.output:
+        paths = Layout(output=storage.absolute(values.output), run_id="check", attempt="")
+    return _matching(values, card, paths), wanted
+
+
+def _columns(values: argparse.Namespace, card: ModelCard) -> InputColumns:
     passthrough = _passthrough(values.passthrough, card)
-    wanted = InputColumns.of_card(
+    return InputColumns.of_card(
         card,
         passthrough,
         renames=_renames(values.rename, passthrough, card),
         dialect=_dialect(values.delimiter, values.decimal),
     )
-    paths = None
-    if values.output:
-        paths = Layout(output=storage.absolute(values.output), run_id="check", attempt="")
-    return _matching(values, card, paths), wanted
 
 
 def _matching(values: argparse.Namespace, card: ModelCard, paths: Layout | None) -> Matching:
@@ -183,13 +182,14 @@ def _passthrough(flags: Sequence[str], card: ModelCard) -> tuple[str, ...]:
     Some readers can't tell names that differ only in case apart, and take the run's id from the
     folder over a column of the same name.
     """
-    taken = {fold(name): name for name in (*schemas.predictions((), card).names, "run_id")}
+    columns = (*schemas.predictions((), card).names, data_sets.PARTITION)
+    taken = {fold(name): name for name in columns}
     names: dict[str, str] = {}
     for name in [each.strip() for flag in flags for each in _fields(flag)]:
         flag, key = f"--passthrough {name!r}", fold(name)
         if not key:
             raise UsageError(f"{flag}: a column has no name")
-        if any(unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") for each in name):
+        if find_control(name) is not None:
             raise UsageError(f"{flag}: write a space for a line break or another control character")
         if key in taken:
             raise UsageError(f"{flag}: the predictions have a column {taken[key]} already")

@@ -4,7 +4,6 @@ In: input file patterns and the columns a model card asks for. Out: Arrow chunks
 their source file and row, shards of rejects, and counts. Never imports scoring or publishing.
 """
 
-from pipelines.reading.dialect import DEFAULT_DIALECT, Dialect
 from pipelines.reading.format_table import FORMATS
 from pipelines.reading.formats import Format
 from pipelines.reading.matching import InputFile, Matching
@@ -24,10 +23,8 @@ from pipelines.reading.transforms import (
 )
 
 __all__ = [
-    "DEFAULT_DIALECT",
     "DEFAULT_SIZES",
     "FORMATS",
-    "Dialect",
     "Format",
     "InputColumns",
     "InputFile",
