@@ -17,6 +17,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from penguin_model import card_json
 from penguin_model.errors import CardError, ModelError
 from penguin_model.names import find_control, fold
@@ -112,15 +114,72 @@ class Reference:
       features: a histogram of each feature in raw units, with bins between training quantiles.
       classes: rows by predicted class.
       probability: a histogram of the winning probability.
+      novelty: a histogram of the distance from the training data, see `Trust`; None without one.
     """
 
     features: Mapping[str, Histogram]
     classes: Mapping[str, int]
     probability: Histogram
+    novelty: Histogram | None = None
 
     def __post_init__(self) -> None:
         for name, count in self.classes.items():
             _check_range(card_json.join("classes", name), count, MOST_COUNT)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trust:
+    """What tells how far a single prediction can be trusted.
+
+    Attributes:
+      means: ``[classes][features]``, of the training rows of each class, normalized.
+      covariances: ``[classes][features][features]``, likewise, positive definite.
+      novelty_limit: the 99.5 % quantile of held-out rows' distances; a row beyond it is out of
+        distribution.
+      scores: the conformal scores of held-out rows, 1 less the probability of the true class,
+        ascending.
+    """
+
+    means: tuple[tuple[float, ...], ...]
+    covariances: tuple[tuple[tuple[float, ...], ...], ...]
+    novelty_limit: float
+    scores: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.novelty_limit) and self.novelty_limit > 0):
+            raise CardError(f"novelty_limit: {self.novelty_limit!r} must be finite and above 0")
+        for place, score in enumerate(self.scores):
+            _check_range(f"scores[{place}]", score, 1)
+        for place, (low, high) in enumerate(itertools.pairwise(self.scores), start=1):
+            if low > high:
+                raise CardError(f"scores[{place}]: {high!r} is less than {low!r}; scores ascend")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How often predictions are right, by their probability, on rows not trained on.
+
+    Attributes:
+      probability: ascending probabilities of the predicted class, from 0 to 1.
+      accuracy: the expected accuracy at each of them; in between, it is interpolated linearly.
+      rows: how many held-out predictions it was measured on.
+    """
+
+    probability: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    rows: int
+
+    def __post_init__(self) -> None:
+        if len(self.probability) != len(self.accuracy) or len(self.probability) < 2:
+            raise CardError("accuracy: there must be one for each probability, and at least two")
+        if self.probability[0] != 0 or self.probability[-1] != 1:
+            raise CardError("probability: they must range from 0 to 1")
+        for place, (low, high) in enumerate(itertools.pairwise(self.probability), start=1):
+            if not low < high:
+                raise CardError(f"probability[{place}]: {high!r} doesn't exceed {low!r}")
+        for place, share in enumerate(self.accuracy):
+            _check_range(f"accuracy[{place}]", share, 1)
+        _check_range("rows", self.rows, MOST_COUNT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,6 +197,10 @@ class ModelCard:
       class_aliases: other spellings of a class in it, by class.
       training, data, metrics, versions: how the model was made, for people (JSON values).
       reference: histograms of the training data, or None if the card has none.
+      trust: what tells how far a single prediction can be trusted, or None.
+      calibration: how often predictions are right, by their probability, or None.
+      intended_use, license: for people.
+      limits: what the model isn't for, one sentence each.
     """
 
     name: str
@@ -153,6 +216,11 @@ class ModelCard:
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     reference: Reference | None = None
+    trust: Trust | None = None
+    calibration: Calibration | None = None
+    intended_use: str = ""
+    license: str = ""
+    limits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_name("name", self.name)
@@ -169,6 +237,12 @@ class ModelCard:
         self._check_records()
         if self.reference is not None:
             self._check_reference(self.reference)
+        if self.trust is not None:
+            self._check_trust(self.trust)
+        for name in ("intended_use", "license"):
+            _check_text(name, getattr(self, name))
+        for place, limit in enumerate(self.limits):
+            _check_text(f"limits[{place}]", limit)
         self._check_aliases()
 
     def _check_aliases(self) -> None:
@@ -211,6 +285,20 @@ class ModelCard:
         _check_names("reference.classes", reference.classes, self.classes)
         for place, edge in enumerate(reference.probability.edges):
             _check_range(f"reference.probability.edges[{place}]", edge, 1)
+
+    def _check_trust(self, trust: Trust) -> None:
+        classes, features = len(self.classes), len(self.features)
+        if _shape(trust.means) != (classes, features):
+            raise CardError(f"trust.means: must have {classes} rows of {features} numbers")
+        if _shape(trust.covariances) != (classes, features, features):
+            raise CardError(
+                f"trust.covariances: must have {classes} matrices of {features} times {features}"
+            )
+        for place, matrix in enumerate(np.array(trust.covariances)):
+            if not (np.array_equal(matrix, matrix.T) and _is_positive(matrix)):
+                raise CardError(
+                    f"trust.covariances[{place}]: isn't a symmetric, positive definite matrix"
+                )
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -356,6 +444,23 @@ def _check_range(field: str, number: float | None, most: float) -> None:
     if number is not None and not 0 <= number <= most:
         limits = "0 or more" if number < 0 else f"{most:g} or less"
         raise CardError(f"{field}: {number!r} must be {limits}")
+
+
+def _shape(nested: Sequence[Any]) -> tuple[int, ...] | None:
+    """The shape of nested sequences; None if they are ragged."""
+    try:
+        return np.shape(nested)
+    except ValueError:
+        return None
+
+
+def _is_positive(matrix: Any) -> bool:
+    """Whether a symmetric matrix is positive definite."""
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def _refuse_repeats(field: str, names: Sequence[str], keys: Sequence[str]) -> None:

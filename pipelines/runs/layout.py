@@ -66,7 +66,8 @@ class Layout:
         """Every folder that runs or reports write below the output root."""
         others = (storage.join(self.output, name) for name in ("runs", "reports"))
         datasets = (storage.join(self.output, name) for name in DATASETS)
-        return (*datasets, *others, self.all_staging, self.all_held)
+        internal = (self.all_staging, self.all_held, self.all_closed, self.all_failed)
+        return (*datasets, *others, *internal)
 
     @property
     def all_staging(self) -> str:
@@ -122,6 +123,31 @@ class Layout:
     def held_manifest(self) -> str:
         """The draft of a held run's manifest."""
         return storage.join(self.held, "manifest.json")
+
+    @property
+    def all_closed(self) -> str:
+        """The folder for what is kept of all closed runs."""
+        return storage.join(self.output, "_closed")
+
+    @property
+    def closed(self) -> str:
+        """The folder for this run if it was rejected, retracted or pruned: no predictions."""
+        return storage.join(self.all_closed, self.run_id)
+
+    @property
+    def closed_manifest(self) -> str:
+        """The last manifest of a closed run."""
+        return storage.join(self.closed, "manifest.json")
+
+    @property
+    def all_failed(self) -> str:
+        """The folder for the records of failed runs."""
+        return storage.join(self.output, "_failed")
+
+    @property
+    def failed(self) -> str:
+        """The record of this run if it failed."""
+        return storage.join(self.all_failed, f"{self.run_id}.json")
 
     @property
     def manifest(self) -> str:

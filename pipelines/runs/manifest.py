@@ -30,17 +30,74 @@ _FIELD = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 
 
 class Status(enum.StrEnum):
-    """The outcome of a run."""
+    """The outcome of a run, or what a person decided about it later."""
 
     PUBLISHED = "published"
     HELD = "held"
+    REJECTED = "rejected"
+    RETRACTED = "retracted"
+    PRUNED = "pruned"
 
 
 class HeldBecause(enum.StrEnum):
-    """Why a run was held; REJECTS if it had too many rejects and its data also drifted."""
+    """Why a run was held; if there are several reasons, the first of this list."""
 
     REJECTS = "rejects"
+    UNREADABLE_FILES = "unreadable_files"
+    MIN_ROWS = "min_rows"
     DRIFT = "drift"
+    ACCURACY = "accuracy"
+
+
+class Review(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person decided about a run (`penguin-runs`).
+
+    Attributes:
+      status: what the run became by it; published, if a held run was accepted.
+      at: an ISO time, UTC.
+      by: who decided, such as ``user@host``.
+      why: in their own words; may be empty.
+      as_baseline: whether later nights are compared with an accepted run.
+      files_done: whether ``--new_only`` takes the run's files for done.
+    """
+
+    status: Status
+    at: str
+    by: str = ""
+    why: str = ""
+    as_baseline: bool = False
+    files_done: bool = True
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of a run's rows deserve a second look.
+
+    Attributes:
+      rows: rows scored.
+      out_of_distribution: rows further from the training data than the card's limit.
+      ambiguous: rows whose ``species_set`` has more than one class.
+      coverage: the share of rows whose ``species_set`` should hold the true class.
+    """
+
+    rows: int
+    out_of_distribution: int
+    ambiguous: int
+    coverage: float
+
+
+class AccuracyEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """The accuracy that a run's own probabilities imply, without labels.
+
+    Attributes:
+      accuracy: the estimate.
+      low, high: the ends of its 95 % interval.
+      rows: rows scored.
+    """
+
+    accuracy: float
+    low: float
+    high: float
+    rows: int
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +123,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
       versions: those of Python and the libraries.
       model: the model that scores the run.
       input: patterns as the user gave them.
+      new_only: whether files of earlier runs were left out; None in an early release's manifest.
+      flags: the job's own flags that affect what is read and how, if they weren't the defaults.
     """
 
     start: str
@@ -73,6 +132,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
     model: Model
     input: tuple[str, ...] = ()
+    new_only: bool | None = None
+    flags: dict[str, Any] = {}
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +143,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
       files: those that were read.
       files_unreadable: those among them with a reject for the whole file, or for its rest.
       files_skipped: those that earlier runs scored.
+      files_waiting: those of held runs, until these are accepted or rejected.
       files_unsettled: those that may still be written.
       files_ignored: those that aren't data, and those matched under another name.
       not_files: pipes, sockets, devices and links to nothing.
@@ -91,6 +153,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     files: int = 0
     files_unreadable: int = 0
     files_skipped: int = 0
+    files_waiting: int = 0
     files_unsettled: int = 0
     files_ignored: int = 0
     not_files: int = 0
@@ -116,12 +179,14 @@ class Shards(msgspec.Struct, frozen=True, kw_only=True):
       files: how many shards there are.
       rows, bytes: the totals of all shards; None if an early release didn't record them.
       names: file names, in order; None if an early release numbered them.
+      sha256: the files' hexadecimal hashes, in the same order; None if they weren't recorded.
     """
 
     files: int
     rows: int | None = None
     bytes: int | None = None
     names: tuple[_ShardName, ...] | None = None
+    sha256: tuple[str, ...] | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,22 +196,28 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
       format_version: the record's version.
-      status: PUBLISHED or HELD.
-      held_because: None for a published run.
+      status: what the run is now.
+      held_because: None for a run that was never held.
+      held_reason: the same as a sentence without a full stop; error, summary and report show it as
+        it is. Empty for a run that was never held.
+      reviews: what people decided about it, oldest first.
       run_id, attempt: the run, and the execution that produced it.
       start, end: ISO times, UTC.
-      runner, versions, model, input: how the run was started.
+      runner, versions, model, input, new_only, flags: how the run was started; see `RunInfo`.
       totals: counts of files and rows.
       unsettled: the first of the files left for the next run.
       ignored: files that weren't read, by the rule for their names.
       not_files: the first of the things that aren't files, and what they are.
       unmatched: the inputs, as the user gave them, in which no file was found.
+      waiting: the number of files left with each held run, by run id.
       reject_fraction: see `Totals.reject_fraction`.
       max_reject_fraction: the limit as given.
       rejects_by_reason, species: rows by reason and by predicted class.
       histograms: of features and winning probability; None without rows or without a reference.
       drift: what `monitoring.drift` measured.
       labels: what `monitoring.labels` reports.
+      trust: rows that deserve a second look; None if the card can't tell.
+      accuracy_estimate: None without rows, or if the card has no calibration.
       shards: by data set.
       notes: what else its operator should know, such as damaged files that it could do without.
     """
@@ -154,6 +225,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     format_version: int = FORMAT_VERSION
     status: Status
     held_because: HeldBecause | None = None
+    held_reason: str = ""
+    reviews: tuple[Review, ...] = ()
     run_id: _RunId
     attempt: str = ""
     start: str | None = None
@@ -161,12 +234,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
     model: Model
     input: tuple[str, ...] = ()
+    new_only: bool | None = None
+    flags: dict[str, Any] = {}
     end: str
     totals: Totals
     unsettled: tuple[str, ...] = ()
     ignored: dict[str, int] = {}
     not_files: dict[str, str] = {}
     unmatched: tuple[str, ...] = ()
+    waiting: dict[str, int] = {}
     reject_fraction: float
     max_reject_fraction: float | None = None
     rejects_by_reason: dict[str, int]
@@ -174,6 +250,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     histograms: Reference | None = None
     drift: dict[str, Any] | None = None
     labels: dict[str, Any] | None = None
+    trust: Trust | None = None
+    accuracy_estimate: AccuracyEstimate | None = None
     shards: dict[str, Shards]
     notes: tuple[str, ...] = ()
 
