@@ -26,6 +26,8 @@ _FILESYSTEM_FLAGS = (
     "hdfs_host", "hdfs_port", "hdfs_user", "hdfs_full_urls",
     "project", "impersonate_service_account",
 )  # fmt: skip
+_REVIEWS = ("accept", "reject")
+_MOST_REVIEWS = 3
 
 
 def after_run(
@@ -44,7 +46,22 @@ def after_run(
         found.append(_check(values))
     if manifest.totals.files and not has_page:
         found.append(_report(paths, values))
+    for commands in reviews(manifest, paths, values).values():
+        found += commands
     return found
+
+
+def reviews(manifest: Manifest, paths: Layout, values: argparse.Namespace) -> dict[str, list[str]]:
+    """The commands that accept or reject the held runs whose files wait, by their ids.
+
+    The first few of them: once those are decided on, the next run names others.
+    """
+    flags = _at_output(paths, values)
+    program = _program("penguin-runs", "pipelines.runs")
+    return {
+        run_id: [shlex.join([*program, way, run_id, *_flags(flags)]) for way in _REVIEWS]
+        for run_id in list(manifest.waiting)[:_MOST_REVIEWS]
+    }
 
 
 def _check(values: argparse.Namespace) -> str:
@@ -59,10 +76,16 @@ def _check(values: argparse.Namespace) -> str:
 
 def _report(paths: Layout, values: argparse.Namespace) -> str:
     """The command that writes the page on a run."""
-    flags = {"output": paths.output, "run_id": paths.run_id}
+    flags = {"output": paths.output, "run_id": paths.run_id} | _at_output(paths, values)
+    return shlex.join([*_program("penguin-report", "pipelines.report"), *_flags(flags)])
+
+
+def _at_output(paths: Layout, values: argparse.Namespace) -> dict[str, Any]:
+    """The flags that name the output root, and say how to reach it."""
+    flags = {"output": paths.output}
     if storage.local_path(paths.output) is None:
         flags |= _filesystem(values)
-    return shlex.join([*_program("penguin-report", "pipelines.report"), *_flags(flags)])
+    return flags
 
 
 def _filesystem(values: argparse.Namespace) -> dict[str, Any]:
