@@ -8,11 +8,11 @@ import hashlib
 from collections.abc import Iterator
 from importlib import resources
 
+from penguin_model.pages.markup import Markup, element, fill, tiles
 from pipelines import formatting
 from pipelines.formatting import count, percent, psi
 from pipelines.report import distributions, tables, trends
 from pipelines.report.data import Report
-from pipelines.report.markup import Markup, element, fill, tiles
 from pipelines.report.verdict import CAUTION, NO, YES, Verdict, judge
 
 _SIGNS = {YES: "\N{CHECK MARK}", CAUTION: "\N{WARNING SIGN}", NO: "\N{MULTIPLICATION X}"}
@@ -57,8 +57,8 @@ def render(report: Report) -> str:
 
 @functools.cache
 def _read_file(name: str) -> str:
-    """The text of a file of this package, wherever the package is installed."""
-    return (resources.files(__package__) / name).read_text(encoding="utf-8")
+    """The text of a file of the pages' package, wherever it is installed."""
+    return (resources.files("penguin_model.pages") / name).read_text(encoding="utf-8")
 
 
 def _policy(style: str) -> str:
