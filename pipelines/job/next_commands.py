@@ -53,19 +53,32 @@ def _check(values: argparse.Namespace) -> str:
     given = {name: getattr(values, name) for name in _INPUT_FLAGS}
     changed = {name: value for name, value in given.items() if value != getattr(default, name)}
     if any(storage.local_path(path) is None for path in (*values.input, values.model)):
-        changed |= _filesystem(values)
-    return shlex.join([*_program("penguin-score", "pipelines.score"), "--check", *_flags(changed)])
+        changed |= filesystem(values)
+    return spell("score", "--check", **changed)
 
 
 def _report(paths: Layout, values: argparse.Namespace) -> str:
     """The command that writes the page on a run."""
     flags = {"output": paths.output, "run_id": paths.run_id}
     if storage.local_path(paths.output) is None:
-        flags |= _filesystem(values)
-    return shlex.join([*_program("penguin-report", "pipelines.report"), *_flags(flags)])
+        flags |= filesystem(values)
+    return spell("report", **flags)
 
 
-def _filesystem(values: argparse.Namespace) -> dict[str, Any]:
+def spell(name: str, *words: str, **flags: Any) -> str:
+    """One of the project's commands, quoted for a shell.
+
+    Args:
+      name: the module's in `pipelines`, such as ``score``.
+      words: arguments as they are.
+      flags: values by name; a list is a flag that is repeated, True one without a value.
+    """
+    program = _program(f"penguin-{name}", f"pipelines.{name}")
+    return shlex.join([*program, *words, *_flags(flags)])
+
+
+def filesystem(values: argparse.Namespace) -> dict[str, Any]:
+    """The filesystems' flags that were given, but for secrets."""
     given = {name: getattr(values, name, None) for name in _FILESYSTEM_FLAGS}
     return {name: value for name, value in given.items() if value}
 
