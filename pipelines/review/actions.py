@@ -8,6 +8,8 @@ import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from penguin_model import terminal
 from pipelines import storage
 from pipelines.errors import PenguinError
@@ -67,7 +69,9 @@ def _show(values: argparse.Namespace) -> int:
     if found.status == DAMAGED:
         catalogue.manifest_of(found, (), to="shown")
     if values.json:
-        _print_json(to_json(found.manifest) if found.manifest else found.record)
+        _print_json(
+            to_json(found.manifest) if found.manifest else msgspec.to_builtins(found.record)
+        )
         return 0
     outcome, _, text = show.as_text(found, values.output, values).partition("\n")
     terminal.print_coloured(outcome, table.COLOURS.get(found.status), sys.stdout)

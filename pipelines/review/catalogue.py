@@ -1,20 +1,20 @@
-"""The runs below an output root, whatever became of them."""
+"""The runs below an output root, whatever became of them, and the one that a user means."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import os
+from collections.abc import Callable, Sequence
 
 from penguin_model import command_line
 from pipelines import storage
 from pipelines.errors import DamagedError, UsageError
-from pipelines.review.options import DAMAGED, FAILED
-from pipelines.runs import layout
+from pipelines.review.options import DAMAGED
+from pipelines.runs import history, layout
+from pipelines.runs.history import FailedRun, Run
 from pipelines.runs.layout import Layout
-from pipelines.runs.manifest import Manifest, Status, list_published, read_manifest
+from pipelines.runs.manifest import Manifest, Status, read_manifest
 
 # How many runs a message names.
 _SHOWN = 5
@@ -26,22 +26,36 @@ class Found:
     """A run, or what is left of it.
 
     Attributes:
-      run_id: from the path.
-      path: the manifest, or the record of a failed run.
-      status: the manifest's, FAILED or DAMAGED.
-      end: an ISO time as recorded; empty if unknown.
-      manifest: None if it failed or is damaged.
-      record: the record of a failed run.
-      error: why it failed, or what is damaged.
+      run_id: from the path of its record.
+      path: its record: a manifest, or that of a failed run.
+      record: what it says, or what is wrong with it.
     """
 
     run_id: str
     path: str
-    status: str
-    end: str = ""
-    manifest: Manifest | None = None
-    record: dict[str, Any] = dataclasses.field(default_factory=dict)
-    error: str = ""
+    record: Run | DamagedError
+
+    @property
+    def status(self) -> str:
+        """The manifest's, FAILED or DAMAGED."""
+        return DAMAGED if isinstance(self.record, DamagedError) else str(self.record.status)
+
+    @property
+    def end(self) -> str:
+        """The ISO time at which it ended, as recorded; empty if unknown."""
+        return "" if isinstance(self.record, DamagedError) else self.record.end
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """None if it failed or is damaged."""
+        return self.record if isinstance(self.record, Manifest) else None
+
+    @property
+    def error(self) -> str:
+        """Why it failed, or what is damaged."""
+        if isinstance(self.record, Manifest):
+            return ""
+        return self.record.error if isinstance(self.record, FailedRun) else str(self.record)
 
     @property
     def ended(self) -> datetime.datetime:
@@ -59,13 +73,16 @@ def read_time(text: str) -> datetime.datetime | None:
 
 
 def find_all(output: str) -> list[Found]:
-    """Reads what there is on each run, newest first; damaged manifests last.
+    """Reads what there is on each run, newest first; damaged records last.
 
     Raises:
       UsageError: the output root doesn't exist, or can't be read.
     """
     try:
-        found = [read(run_id, path) for run_id, path, read in _list(output)]
+        found = [
+            Found(run_id=_name(path), path=path, record=record)
+            for path, record in history.read_records(output)
+        ]
     except storage.ERRORS as error:
         raise _unreadable(output, error) from error
     if not found:
@@ -80,29 +97,33 @@ def find(output: str, run_id: str | None, statuses: Sequence[str] = (), *, to: s
       output: the output root.
       run_id: None means that the user gave none.
       statuses: those that it may have; none means any. A run with another status is only taken if
-        it is the only one of its name.
+        no run of its name has one of them.
       to: what is to be done with it, for an error: ``accept``.
 
     Raises:
       UsageError: there is no such run; the message names one that could be meant.
     """
+    if run_id is None:
+        raise UsageError(f"which run do you want to {to}? {_suggest(output, statuses)}")
+    _check_name(run_id)
+    paths = Layout(output=output, run_id=run_id, attempt="")
+    places: list[tuple[str, Callable[[str], Run]]] = [
+        (paths.held_manifest, read_manifest),
+        (paths.manifest, read_manifest),
+        (paths.closed_manifest, read_manifest),
+        (paths.failed, history.read_failed),
+    ]
     try:
-        if run_id is None:
-            raise UsageError(f"which run do you want to {to}? {_suggest(output, statuses)}")
-        layout.check_run_id(run_id)
-        paths = Layout(output=output, run_id=run_id, attempt="")
-        manifests = (paths.held_manifest, paths.manifest, paths.closed_manifest)
-        places = [*((path, _read_manifest) for path in manifests), (paths.failed, _read_failed)]
-        found = [read(run_id, path) for path, read in places if storage.exists(path)]
-        if not found:
-            known = [name for name, _, _ in _list(output)]
-            meant = command_line.did_you_mean(run_id, known)
-            raise UsageError(
-                f"{output}: no run is named {run_id}{meant or f'; {_suggest(output, statuses)}'}"
-            )
+        found = _without_leftovers(
+            [_read(run_id, path, read) for path, read in places if storage.exists(path)]
+        )
     except storage.ERRORS as error:
         raise _unreadable(output, error) from error
-    found = _without_leftovers(found)
+    if not found:
+        meant = command_line.did_you_mean(run_id, [run.run_id for run in find_all(output)])
+        raise UsageError(
+            f"{output}: no run is named {run_id}{meant or f'; {_suggest(output, statuses)}'}"
+        )
     fitting = [run for run in found if not statuses or run.status in statuses]
     return (fitting or found)[0]
 
@@ -121,42 +142,24 @@ def manifest_of(found: Found, statuses: Sequence[str], *, to: str) -> Manifest:
     raise UsageError(f"run {found.run_id} is {found.status}: only a {expected} run can be {to}")
 
 
-def _list(output: str) -> Iterator[tuple[str, str, Callable[[str, str], Found]]]:
-    """The name of each run, the file that says what became of it, and what reads that file."""
-    paths = Layout(output=output, run_id="any", attempt="")
-    for path in list_published(output):
-        yield path.rpartition("/")[2].removesuffix(".json"), path, _read_manifest
-    for folder in (paths.all_held, paths.all_closed):
-        for path in storage.list_files(folder):
-            name, _, rest = path.removeprefix(folder).lstrip("/").partition("/")
-            if rest == "manifest.json" and layout.is_run_id(name):
-                yield name, path, _read_manifest
-    for path in storage.list_files(paths.all_failed):
-        name = path.removeprefix(paths.all_failed).lstrip("/")
-        if name.endswith(".json") and layout.is_run_id(name.removesuffix(".json")):
-            yield name.removesuffix(".json"), path, _read_failed
-
-
-def _read_manifest(run_id: str, path: str) -> Found:
+def _read(run_id: str, path: str, read: Callable[[str], Run]) -> Found:
     try:
-        manifest = read_manifest(path)
+        return Found(run_id=run_id, path=path, record=read(path))
     except DamagedError as error:
-        return Found(run_id=run_id, path=path, status=DAMAGED, error=str(error))
-    return Found(
-        run_id=run_id, path=path, status=manifest.status, end=manifest.end, manifest=manifest
-    )
+        return Found(run_id=run_id, path=path, record=error)
 
 
-def _read_failed(run_id: str, path: str) -> Found:
-    try:
-        record = json.loads(storage.read_bytes(path))
-    except (*storage.ERRORS, ValueError, RecursionError):
-        record = None
-    if not isinstance(record, dict):
-        text = f"{path} is not the record of a failed run; delete it"
-        return Found(run_id=run_id, path=path, status=DAMAGED, error=text)
-    end, error = (str(record.get(name) or "") for name in ("end", "error"))
-    return Found(run_id=run_id, path=path, status=FAILED, end=end, record=record, error=error)
+def _name(path: str) -> str:
+    """The run that a record is about, by its path."""
+    folder, _, name = path.replace(os.sep, "/").rpartition("/")
+    return folder.rpartition("/")[2] if name == "manifest.json" else name.removesuffix(".json")
+
+
+def _check_name(run_id: str) -> None:
+    if not layout.is_run_id(run_id):
+        raise UsageError(
+            f"no run is named {run_id!r}: a name has letters, digits, '.', '_' and '-'"
+        )
 
 
 def _without_leftovers(runs: Sequence[Found]) -> list[Found]:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from penguin_model import cli, command_line
 
 PROGRAM = "penguin-runs"
-# What `list` calls a run, besides what a manifest calls it.
-FAILED, DAMAGED = "failed", "damaged"
-STATUSES = ("published", "held", "rejected", "retracted", "pruned", FAILED, DAMAGED)
+# What `list` calls a run whose record can't be read.
+DAMAGED = "damaged"
+# Spelled out: the module that has the others loads Beam, and help needs none.
+STATUSES = ("published", "held", "rejected", "retracted", "pruned", "failed", DAMAGED)
 _HOURS = {"h": 1, "d": 24, "w": 24 * 7}
 # 100 years; a longer time would be before the first of all calendars.
 _MOST_HOURS = 876_600

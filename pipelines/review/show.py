@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,17 +12,23 @@ from penguin_model import terminal
 from pipelines import formatting, storage
 from pipelines.formatting import count, counted, cut, number, percent, psi
 from pipelines.job import worst_rejects
-from pipelines.job.next_commands import filesystem, spell
 from pipelines.report import examples
 from pipelines.review import table
 from pipelines.review.catalogue import Found
-from pipelines.review.options import FAILED
+from pipelines.runs import commands
+from pipelines.runs.history import FailedRun
 from pipelines.runs.layout import DATASETS, FILES, Layout
 from pipelines.runs.manifest import Manifest, Review, Status
 
 # How many files, and drifted distributions, are shown.
 _MOST = 5
 _HASH_DIGITS = 12
+
+# The sub-commands that can follow, by status.
+_FOLLOWING: Mapping[str, Sequence[Sequence[str]]] = {
+    Status.HELD: (["accept"], ["reject"], ["reject", "--retry"]),
+    Status.PUBLISHED: (["verify"], ["retract"]),
+}
 
 Line = tuple[str, str]
 
@@ -45,18 +51,11 @@ def as_text(found: Found, output: str, values: argparse.Namespace) -> str:
 
 def next_commands(found: Found, output: str, values: argparse.Namespace) -> Iterator[str]:
     """The commands that can follow, quoted for a shell."""
-    flags = {"output": output}
-    if storage.local_path(output) is None:
-        flags |= filesystem(values)
+    reach = commands.reach_flags(values)
     if found.status in (Status.HELD, Status.PUBLISHED):
-        yield spell("report", **flags, run_id=found.run_id)
-    if found.status == Status.HELD:
-        yield spell("runs", "accept", found.run_id, **flags)
-        yield spell("runs", "reject", found.run_id, **flags)
-        yield spell("runs", "reject", found.run_id, **flags, retry=True)
-    if found.status == Status.PUBLISHED:
-        yield spell("runs", "verify", found.run_id, **flags)
-        yield spell("runs", "retract", found.run_id, **flags)
+        yield commands.report(output, found.run_id, reach)
+    for verb, *flags in _FOLLOWING.get(found.status, ()):
+        yield " ".join([commands.look_after(verb, output, found.run_id, reach), *flags])
 
 
 def places(manifest: Manifest, paths: Layout) -> Iterator[tuple[str, str]]:
@@ -122,8 +121,8 @@ def _describe_record(found: Found) -> Iterator[Line]:
     yield "run", f"{found.run_id} ({found.status})"
     if found.end:
         yield "ended", formatting.moment(found.end)
-    if found.status == FAILED and found.record.get("exit_code") is not None:
-        yield "exit code", str(found.record["exit_code"])
+    if isinstance(found.record, FailedRun):
+        yield "exit code", str(found.record.exit_code)
     yield "error", found.error or "not recorded"
     yield "record", found.path
 

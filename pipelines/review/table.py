@@ -9,7 +9,8 @@ from typing import Any
 from penguin_model import terminal
 from pipelines import formatting
 from pipelines.review.catalogue import Found, read_time
-from pipelines.review.options import DAMAGED, FAILED
+from pipelines.review.options import DAMAGED
+from pipelines.runs.history import FAILED
 from pipelines.runs.manifest import Manifest, Status, to_json
 
 WIDTH = 100

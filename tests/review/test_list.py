@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penguin_model import terminal
+from pipelines.errors import DamagedError
 from pipelines.review import catalogue, table
 from pipelines.review.catalogue import Found
 from pipelines.runs import manifest as manifests
-from tests.support.reports import file, labelled, made_up, manifest, measured, publish
-from tests.support.runs import HOSTILE, act, close, fail, hold, one_of_each, write_json
+from pipelines.runs.history import FailedRun
+from tests.support.reports import fail, file, labelled, made_up, manifest, measured, publish
+from tests.support.runs import HOSTILE, act, close, hold, one_of_each, write_json
 
 Captured = pytest.CaptureFixture[str]
 ESTIMATE = {"accuracy": 0.979, "low": 0.961, "high": 0.992, "rows": 342}
@@ -45,7 +47,7 @@ def test_a_damaged_manifest_is_named_and_not_fatal(tmp_path: Path, capsys: Captu
     out, err = capsys.readouterr()
     assert sorted(err.splitlines()) == [
         f"penguin-runs: note: {tmp_path}/_failed/torn.json is not the record of a failed run; "
-        "delete it",
+        "move it away or delete it, then run again",
         f"penguin-runs: note: {tmp_path}/runs/damaged.json is not JSON; move it away or delete it, "
         "then run again",
     ]
@@ -112,8 +114,9 @@ def test_the_table_fits_a_terminal(runs: list[tuple[str, int, str, str]]) -> Non
         known = manifest(run_id, status="held", held_because="drift", held_reason=why)
         known["totals"]["rows_read"] = rows
         held = manifests.from_json(known)
-        found.append(Found(run_id=run_id, path="", status=held.status, end=held.end, manifest=held))
-        found.append(Found(run_id=run_id, path="", status="failed", end=end, error=why))
+        failed = FailedRun(run_id=run_id, end=end, exit_code=1, error=why)
+        records = (held, failed, DamagedError(why))
+        found += [Found(run_id=run_id, path="", record=record) for record in records]
     lines = [line for line, _ in table.as_lines(found)]
     assert all(len(line) <= table.WIDTH for line in lines if len(line.split()) > 1)
     assert all(terminal.printable(line) == line for line in lines)
@@ -167,7 +170,7 @@ def test_control_sequences_never_reach_the_terminal(tmp_path: Path, capsys: Capt
     }  # fmt: skip
     hold(tmp_path, "h", **known)
     close(tmp_path, "c", "rejected", **{k: v for k, v in known.items() if k != "reviews"})
-    fail(tmp_path, "f", error=HOSTILE, end=HOSTILE, exit_code=HOSTILE)
+    fail(tmp_path, "f", error=HOSTILE)
     for arguments in (
         ["list"],
         ["show", "h"],
@@ -234,7 +237,7 @@ def test_the_commands_that_can_follow_are_quoted(tmp_path: Path, capsys: Capture
 
 def test_show_json_is_the_manifest(tmp_path: Path, capsys: Captured) -> None:
     written = hold(tmp_path, "r")
-    failed = fail(tmp_path, "f")
+    fail(tmp_path, "f", error="disk full")
     assert act(tmp_path, "show", "r", "--json") == 0
     shown = json.loads(capsys.readouterr().out)
     assert {name: shown[name] for name in ("run_id", "held_reason", "end", "totals")} == {
@@ -242,7 +245,7 @@ def test_show_json_is_the_manifest(tmp_path: Path, capsys: Captured) -> None:
         for name in ("run_id", "held_reason", "end", "totals")
     }
     assert act(tmp_path, "show", "f", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == failed
+    assert json.loads(capsys.readouterr().out)["error"] == "disk full"
 
 
 @pytest.mark.parametrize(
@@ -251,7 +254,7 @@ def test_show_json_is_the_manifest(tmp_path: Path, capsys: Captured) -> None:
         (["show"], "which run do you want to show? held: h1, h2"),
         (["show", "h"], "no run is named h; held: h1, h2"),
         (["show", "night_1"], "no run is named night_1; did you mean night-1?"),
-        (["show", "../x"], "use 1 to 128 letters"),
+        (["show", "../x"], "no run is named '../x': a name has letters"),
         (["show", "bad"], "runs/bad.json is not a manifest: "),
         (["show", "x", "y"], "unrecognized arguments: y"),
         (["show", "--jsn", "x"], "unrecognized arguments: --jsn"),

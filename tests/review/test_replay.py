@@ -68,7 +68,7 @@ def test_a_run_is_read_with_its_own_flags(nights: tuple[Path, Path], capsys: Cap
 @pytest.mark.parametrize(
     ("column", "change", "words"),
     [
-        ("probability", lambda old: pa.array(old.to_numpy() * np.float32(0.999)), "probability was"),
+        ("probability", lambda old: pa.array(old.to_numpy() * np.float32(0.9)), "probability was"),
         ("plain", lambda old: pa.array(["b9"] * len(old)), "plain was 'b9', and is now 'b1'"),
         ("source_row", lambda old: pa.array(old.to_numpy() + 1), "row 1: it was scored, but isn't"),
     ],

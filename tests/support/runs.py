@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.review import command
-from tests.support.reports import manifest, publish
+from tests.support.reports import fail, manifest, publish
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202ecsv.exe\r\n"
 REVIEW = {"status": "rejected", "at": "2026-11-03T08:00:00+00:00", "by": "ann@station"}
@@ -24,19 +24,8 @@ def hold(root: Path, run_id: str, **known: Any) -> dict[str, Any]:
 
 def close(root: Path, run_id: str, status: str, **known: Any) -> dict[str, Any]:
     """Writes what is kept of a closed run."""
-    found = manifest(run_id, status=status, reviews=[REVIEW | {"status": status}], **known)
-    write_json(root / "_closed" / run_id / "manifest.json", found)
-    return found
-
-
-def fail(root: Path, run_id: str, **known: Any) -> dict[str, Any]:
-    """Writes the record of a failed run."""
-    record = {
-        "run_id": run_id, "start": "2026-11-05T02:00:00+00:00", "exit_code": 1,
-        "end": "2026-11-05T02:01:00+00:00", "error": "cannot write /out: No space left on device",
-    } | known  # fmt: skip
-    write_json(root / "_failed" / f"{run_id}.json", record)
-    return record
+    reviews = {"reviews": [REVIEW | {"status": status}]}
+    return publish(root, manifest(run_id, **reviews | known, status=status))
 
 
 def write_json(path: Path, values: object) -> None:
@@ -50,6 +39,6 @@ def one_of_each(root: Path) -> list[str]:
     hold(root, "held", night=8)
     for night, status in enumerate(("pruned", "retracted", "rejected"), 5):
         close(root, status, status, night=night)
-    fail(root, "failed")
+    fail(root, "failed", night=4, error="cannot write /out: No space left on device")
     (root / "runs" / "damaged.json").write_text("{")
     return ["published", "held", "rejected", "retracted", "pruned", "failed", "damaged"]
