@@ -7,7 +7,7 @@ package never imports Beam itself, and publishes or deletes nothing.
 from __future__ import annotations
 
 from pipelines.runs.layout import DATASETS, FILES, PREDICTIONS, REJECTS, Layout
-from pipelines.runs.ledger import find_done, find_previous, published_runs
+from pipelines.runs.ledger import find_done, published_runs
 from pipelines.runs.manifest import (
     HeldBecause,
     Manifest,
@@ -33,7 +33,6 @@ __all__ = [
     "Status",
     "Totals",
     "find_done",
-    "find_previous",
     "published_runs",
     "read_manifest",
 ]

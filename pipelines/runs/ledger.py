@@ -51,25 +51,6 @@ def published_runs(
             damaged(error)
 
 
-def find_previous(runs: Iterable[Manifest], model_sha256: str, run_id: str) -> Manifest | None:
-    """Finds the last published run to compare with.
-
-    Args:
-      runs: the manifests of all published runs.
-      model_sha256: runs of other models don't count.
-      run_id: a run of this name doesn't count either, because it is being replaced.
-    """
-    fitting = (
-        run
-        for run in runs
-        if run.model.sha256 == model_sha256
-        and run.run_id != run_id
-        and run.histograms
-        and run.totals.rows_scored
-    )
-    return max(fitting, key=lambda run: run.end, default=None)
-
-
 def find_done(
     output: str, model_sha256: str, asked: Collection[Fingerprint], *, ended_after: str = ""
 ) -> dict[Fingerprint, str]:
