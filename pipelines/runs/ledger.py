@@ -52,7 +52,12 @@ def published_runs(
 
 
 def find_done(
-    output: str, model_sha256: str, asked: Collection[Fingerprint], *, ended_after: str = ""
+    output: str,
+    model_sha256: str,
+    asked: Collection[Fingerprint],
+    *,
+    ended_after: str = "",
+    besides: str = "",
 ) -> dict[Fingerprint, str]:
     """Finds which files are done, and in which run.
 
@@ -61,6 +66,7 @@ def find_done(
       model_sha256: runs of other models don't count.
       asked: the files asked about.
       ended_after: runs that ended before this ISO time don't count either.
+      besides: nor does the run of this id.
 
     Returns:
       The run id for each file that is done.
@@ -71,7 +77,9 @@ def find_done(
     done: dict[Fingerprint, str] = {}
     remaining = set(asked)
     for run in published_runs(output):
-        if not remaining or run.model.sha256 != model_sha256 or run.end < ended_after:
+        if not remaining or run.run_id == besides:
+            continue
+        if run.model.sha256 != model_sha256 or run.end < ended_after:
             continue
         found = _find_in_run(output, run, remaining)
         remaining -= found
