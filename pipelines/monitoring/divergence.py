@@ -143,11 +143,14 @@ def find_limit(simulated: npt.NDArray[np.float64], level: float) -> float:
     start, top = ordered[-_TAIL - 1], ordered[-_TAIL:]
     reach = math.log(_TAIL / (rounds + 1) / level)
     exponential = float(start + (top.mean() - start) * reach)
-    mean, variance = float(simulated.mean()), float(simulated.var())
+    return max(fit_limit(float(simulated.mean()), float(simulated.var()), level), exponential)
+
+
+def fit_limit(mean: float, variance: float, level: float) -> float:
+    """The value that a gamma distribution exceeds with a probability of `level`."""
     if not variance:
         return mean
-    gamma = float(special.gammainccinv(mean**2 / variance, level)) * variance / mean
-    return max(gamma, exponential)
+    return float(special.gammainccinv(mean**2 / variance, level)) * variance / mean
 
 
 def psi(counts: Bins, reference: Bins) -> npt.NDArray[np.float64]:

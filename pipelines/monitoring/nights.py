@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from pipelines.monitoring.divergence import Bins, psi, simulate_chance
+from pipelines.monitoring.divergence import Bins, fit_limit, psi, simulate_chance
 
 # With fewer nights the limit would be so high that it says little.
 ENOUGH = 5
-# Only the mean of these is used.
+# Only the mean and variance of these are used.
 _ROUNDS = 200
 
 
@@ -44,11 +44,12 @@ def pool(nights: Sequence[Bins]) -> Bins:
 def allow(nights: Sequence[Bins], level: float) -> float | None:
     """The PSI that one more night seldom exceeds, besides what chance explains.
 
-    The mean excess of the nights' PSI over chance, each against the others, is how much they
-    differ. A night's PSI divided by its expectation, chance and excess, has about the same
-    distribution for all nights, whatever their sizes, and its cube root is nearly normal
-    (E. Wilson and M. Hilferty, The distribution of chi-square, 1931). So Student's t gives the
-    limit for one more night (G. Hahn and W. Meeker, Statistical Intervals, 1991).
+    Each night is compared with the others; if the mean of their PSI exceeds that of chance, the
+    nights vary. A PSI divided by its expectation, chance and excess, has about the same
+    distribution for all nights, whatever their sizes, and its cube root is nearly normal (E. Wilson
+    and M. Hilferty, The distribution of chi-square, 1931). So Student's t gives the limit for one
+    more night (G. Hahn and W. Meeker, Statistical Intervals, 1991). What chance alone exceeds as
+    seldom is taken off it: the caller adds what fits that night's size.
 
     Args:
       nights: int64 ``[bins]`` each, no sum 0.
@@ -57,17 +58,19 @@ def allow(nights: Sequence[Bins], level: float) -> float | None:
     Returns:
       The limit, 0 if the nights differ by no more than chance; None for fewer than ENOUGH nights.
     """
-    if len(nights) < ENOUGH:
+    count = len(nights)
+    if count < ENOUGH:
         return None
-    others = [pool([*nights[:place], *nights[place + 1 :]]) for place in range(len(nights))]
+    others = [pool([*nights[:place], *nights[place + 1 :]]) for place in range(count)]
     pairs = list(zip(nights, others, strict=True))
-    chance = np.array([simulate_chance(*pair, _ROUNDS).mean() for pair in pairs])
     found = np.array([psi(*pair) for pair in pairs])
-    excess = max(0.0, float((found - chance).mean()))
-    if not excess:
+    simulated = np.array([simulate_chance(*pair, _ROUNDS) for pair in pairs])
+    chance, variance = simulated.mean(axis=1), simulated.var(axis=1)
+    mean, excess = float(chance.mean()), float((found - chance).mean())
+    if excess <= 0:
         return 0.0
     roots = np.cbrt(found / (chance + excess))
-    count = len(nights)
     spread = float(roots.std(ddof=1)) * math.sqrt(1 + 1 / count)
-    most = float(roots.mean()) + float(special.stdtrit(count - 1, 1 - level)) * spread
-    return excess * most**3
+    most = float(roots.mean() + special.stdtrit(count - 1, 1 - level) * spread) ** 3
+    by_chance = min(mean * most, fit_limit(mean, float(variance.mean()), level))
+    return (mean + excess) * most - by_chance
