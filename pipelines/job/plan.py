@@ -109,6 +109,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
             card=card,
             max_reject_fraction=values.max_reject_fraction,
             max_drift=values.max_drift,
+            baseline_nights=values.baseline_nights,
             new_only=values.new_only,
             waits_for_end=submission.waits_for_end,
             run_info=run_info,

@@ -13,6 +13,7 @@ from typing import Any
 from penguin_model import terminal
 from pipelines.counts import Metrics, Spread
 from pipelines.formatting import count, counted, cut
+from pipelines.monitoring.drift import name_rule
 from pipelines.runs.layout import DATASETS, PREDICTIONS, REJECTS, Layout
 from pipelines.runs.manifest import Manifest, Status, to_json
 
@@ -137,7 +138,7 @@ def _drift(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     # Nothing is compared if the run has no rows.
     if not found or not found["training"]:
         return None
-    return {key: found[key] for key in ("score", "drifted", "max_drift")}
+    return {key: found[key] for key in ("score", "drifted", "max_drift", "rule", "baseline_runs")}
 
 
 def _labels(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -246,10 +247,11 @@ def _quality(summary: Summary) -> Iterator[tuple[str, str]]:
     """What drifted, and how the predictions compare with the labels, if either is known."""
     drift, labels = summary["drift"], summary["labels"]
     if drift:
-        found = "none beyond chance"
+        found, rule = "none", name_rule(drift)
         if drift["score"]:
-            names = ", ".join(drift["drifted"]) or "too little to matter"
-            found = f"PSI {drift['score']:.2f}  ({names})"
+            found = f"PSI {drift['score']:.2f}"
+            rule += f"  ({', '.join(drift['drifted']) or 'too little to matter'})"
+        found += f" beyond {rule}"
         yield "drift", found
     if labels:
         found = count(labels["rows"])

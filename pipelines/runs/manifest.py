@@ -18,6 +18,7 @@ import msgspec
 from penguin_model.card import Reference
 from pipelines import storage
 from pipelines.errors import DamagedError
+from pipelines.monitoring import drift
 from pipelines.runs import layout
 
 # Increased when an older release could no longer read what this one writes; a manifest without a
@@ -266,6 +267,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             over = most is not None and self.totals.reject_fraction > most
             reason = HeldBecause.REJECTS if over else HeldBecause.DRIFT
             msgspec.structs.force_setattr(self, "held_because", reason)
+        if self.drift is not None:
+            msgspec.structs.force_setattr(self, "drift", drift.upgrade(self.drift))
 
     @property
     def decided(self) -> str:
