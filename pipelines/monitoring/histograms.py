@@ -1,8 +1,8 @@
 """Histograms of a run's data, counted chunk by chunk and added up like all other counts of a run.
 
 A histogram travels as a single tuple of counts under its feature's name, so a chunk costs a handful
-of small elements, however many rows it has. A card that calls a feature `species` or `probability`
-is refused (`model_file.read_card`), so all histograms share one flat set of names.
+of small elements, however many rows it has. A card that calls a feature `species`, `probability` or
+`novelty` is refused (`model_file.read_card`), so all histograms share one flat set of names.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pipelines.counts.figures import Counts, Figures
 GROUP = "histogram"
 SPECIES = "species"
 PROBABILITY = "probability"
+NOVELTY = "novelty"
 
 
 def count_values(values: npt.NDArray[np.floating[Any]], edges: Sequence[float]) -> Counts:
@@ -79,6 +80,7 @@ def of_run(figures: Figures, card: ModelCard) -> Reference | None:
         },
         classes={name: n for name, n in species.items() if isinstance(n, int)},
         probability=_look_up(figures, PROBABILITY, card.reference.probability),
+        novelty=card.reference.novelty and _look_up(figures, NOVELTY, card.reference.novelty),
     )
 
 
@@ -88,6 +90,7 @@ def from_json(fields: Mapping[str, Any]) -> Reference:
         features={name: _histogram(each) for name, each in fields["features"].items()},
         classes=dict(fields["classes"]),
         probability=_histogram(fields["probability"]),
+        novelty=_histogram(fields["novelty"]) if fields.get("novelty") else None,
     )
 
 
