@@ -128,9 +128,7 @@ def print_costs() -> None:
     print(f"all predictions written in {seconds['without'] / BATCHES:.1f} ns a row without them")
 
 
-def write_all(
-    card: ModelCard, batches: list[pa.RecordBatch], folder: str
-) -> Callable[[], object]:
+def write_all(card: ModelCard, batches: list[pa.RecordBatch], folder: str) -> Callable[[], object]:
     """Writes batches of predictions as the job does."""
 
     def work() -> object:
@@ -144,6 +142,7 @@ def write_all(
         return writer.finish()
 
     return work
+
 
 if __name__ == "__main__":
     print_costs()

@@ -143,7 +143,7 @@ def parse_value(flag: str, text: str, feature: Feature) -> float:
 
 
 def render(prediction: Prediction) -> str:
-    """Formats the prediction as text: the species, each class's probability, how far to trust it."""
+    """Formats the prediction as text: species, probabilities, and how far to trust it."""
     shown = {terminal.printable(name): p for name, p in prediction.probabilities.items()}
     width = max(map(len, shown))
     lines = [f"  {name:{width}} {100 * p:8.3f} %" for name, p in shown.items()]
