@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model import command_line
 from penguin_model.card import DEFAULT_MODEL_HELP, default_model
+from penguin_model.trust import DEFAULT_COVERAGE
 from pipelines.publishing import DEFAULT_BASELINE_NIGHTS
 from pipelines.reading import FORMATS
 from pipelines.reading.dialect import DEFAULT_DIALECT, read_delimiter
@@ -140,6 +141,13 @@ class ScoreOptions(PipelineOptions):
             "the training data only (default: %(default)s)",
         )
         group.add_argument(
+            "--coverage",
+            type=_coverage,
+            metavar="SHARE",
+            help="the share of rows whose species_set should hold the true species, above 0 and "
+            f"below 1; the larger, the larger the sets (default: {DEFAULT_COVERAGE})",
+        )
+        group.add_argument(
             "--replace",
             action="store_true",
             help="publish over an existing run with the same id",
@@ -183,6 +191,14 @@ def _seconds(text: str) -> float:
 
 def _fraction(text: str) -> float:
     return _number(text, "a fraction from 0 to 1", most=1)
+
+
+def _coverage(text: str) -> float:
+    what = "a share above 0 and below 1, such as 0.95"
+    share = _number(text, what, most=1)
+    if share in (0, 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return share
 
 
 def _index(text: str) -> float:

@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from penguin_model import command_line
 from penguin_model.card import ModelCard
 from penguin_model.names import find_control, fold
+from penguin_model.trust import DEFAULT_COVERAGE
 from pipelines import publishing, storage
 from pipelines.datasets import data_sets, schemas
 from pipelines.errors import UsageError
@@ -87,6 +88,11 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
             f"--max_drift: the card of {values.model} has no reference to compare with; train the "
             "model again"
         )
+    if values.coverage is not None and card.trust is None:
+        raise UsageError(
+            f"--coverage: the card of {values.model} has no trust to make prediction sets with; "
+            "train the model again"
+        )
     run_info = RunInfo(
         start=start.isoformat(timespec="milliseconds"),
         runner=values.runner or DEFAULT_RUNNER,
@@ -110,6 +116,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
             max_reject_fraction=values.max_reject_fraction,
             max_drift=values.max_drift,
             baseline_nights=values.baseline_nights,
+            coverage=DEFAULT_COVERAGE if values.coverage is None else values.coverage,
             new_only=values.new_only,
             waits_for_end=submission.waits_for_end,
             run_info=run_info,

@@ -54,9 +54,9 @@ def of_run(
 
     Returns:
       JSON values: the manifest's ``status``, ``held_because``, ``run_id``, ``start``, ``end``,
-      ``totals``, ``rejects_by_reason`` and ``species``; ``worst_rejects``; ``drift``, ``labels``
-      and ``batches``, None if unknown; under ``paths`` those that exist, by name; the ``next``
-      commands; and if there are any, the manifest's ``waiting``, ``ignored``, ``not_files``,
+      ``totals``, ``rejects_by_reason`` and ``species``; ``worst_rejects``; ``drift``, ``labels``,
+      ``trust`` and ``batches``, None if unknown; under ``paths`` those that exist, by name; the
+      ``next`` commands; and if there are any, the manifest's ``waiting``, ``ignored``, ``not_files``,
       ``unmatched`` and ``notes``.
     """
     same = ("status", "held_because", "run_id", "start", "end", "totals")
@@ -66,6 +66,7 @@ def of_run(
         "worst_rejects": list(worst),
         "drift": _drift(manifest.drift),
         "labels": _labels(manifest.labels),
+        "trust": known["trust"],
         "batches": _batches(metrics),
         "paths": dict(_paths(manifest, paths, report)),
         "next": list(next_commands),
@@ -261,6 +262,13 @@ def _quality(summary: Summary) -> Iterator[tuple[str, str]]:
                 f"calibration error {labels['calibration_error']:.3f})"
             )
         yield "labelled", found
+    trust = summary["trust"]
+    if trust and trust["rows"]:
+        yield (
+            "trust",
+            f"{count(trust['out_of_distribution'])} out of distribution, "
+            f"{count(trust['ambiguous'])} ambiguous  (coverage {trust['coverage']})",
+        )
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from penguin_model.card import ModelCard, Reference
+from penguin_model.trust import DEFAULT_COVERAGE
 from pipelines.counts.figures import Figures
-from pipelines.monitoring import drift, histograms, labels
+from pipelines.monitoring import drift, histograms, labels, trust
 from pipelines.publishing import proof
 from pipelines.publishing.commit import Decision, PlacedShard, describe
 from pipelines.runs.layout import Layout
-from pipelines.runs.manifest import HeldBecause, Manifest, RunInfo, Status, Totals
+from pipelines.runs.manifest import HeldBecause, Manifest, RunInfo, Status, Totals, Trust
 
 DEFAULT_BASELINE_NIGHTS = 7
 # Keeps the manifest from growing with the input.
@@ -34,6 +35,7 @@ class Publication:
       max_reject_fraction: the run is held above this fraction of rejected rows.
       max_drift: the run is held above this score of `drift.Drift`; None means never.
       baseline_nights: the most published runs that the run is compared with.
+      coverage: of the prediction sets, if the card has `trust`.
       new_only: whether the run fails if another run has meanwhile published one of its files.
       waits_for_end: whether the submitter waits for the pipeline and then removes the staging.
       run_info: how the run was started, for the manifest.
@@ -45,6 +47,7 @@ class Publication:
     max_reject_fraction: float
     max_drift: float | None = None
     baseline_nights: int = DEFAULT_BASELINE_NIGHTS
+    coverage: float = DEFAULT_COVERAGE
     new_only: bool = False
     waits_for_end: bool = True
     run_info: RunInfo
@@ -98,6 +101,7 @@ def decide(
     proof.check(figures, totals, {name: each.rows or 0 for name, each in described.items()})
     drifted = comparison.measure(publication.max_drift) if comparison else None
     held_because = _why_held(publication, totals, drifted)
+    second_looks = trust.summarize(figures, totals.rows_scored, publication.coverage)
     manifest = Manifest(
         status=Status.HELD if held_because else Status.PUBLISHED,
         held_because=held_because,
@@ -118,6 +122,7 @@ def decide(
         histograms=histograms.of_run(figures, publication.card),
         drift=drifted.to_json() if drifted else None,
         labels=labels.summarize(figures, publication.card.classes, totals.rows_scored),
+        trust=Trust(**second_looks) if publication.card.trust else None,
         shards=described,
         notes=(*_group(figures, "notes"), *(comparison.notes if comparison else ())),
     )
