@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from penguin_model import bundle, cli, command_line, describe, terminal
 from penguin_model.card import Feature, ModelCard, card_path
@@ -23,9 +23,7 @@ from penguin_model.training import (
     purpose,
 )
 from penguin_model.training.fitting import Say, TrainConfig, fit, library_versions, matrix
-
-if TYPE_CHECKING:
-    import keras
+from penguin_model.training.trusting import add_trust
 
 PROGRAM = "penguin-train"
 
@@ -149,6 +147,7 @@ def train(
         license=purpose.LICENSE,
         limits=purpose.LIMITS,
     )
+    card = add_trust(card, birds, test, unseen.probabilities)
     drawn = _draw(config, history, {"Training": found_seen, "Held out": found})
     card = bundle.save(model, config.model, card, beside=drawn)
     if weights:
@@ -162,34 +161,6 @@ def train(
     for path in (config.model, card_path(config.model), *drawn):
         say(f"  {path}")
     return card
-
-
-def _doubts(
-    config: TrainConfig,
-    model: keras.Model,
-    answers: Mapping[str, gate.Answers],
-    plain: gate.Answers,
-) -> list[str]:
-    """Passes the network through the gate; what is wrong with one that goes through by force.
-
-    Raises:
-      GateError: it isn't sound.
-    """
-    everywhere = [each.probabilities for each in answers.values()]
-    if gate.diverged([*everywhere, *model.get_weights()]):
-        raise GateError(
-            f"model {config.model}: training diverged, so nothing is installed; try a smaller "
-            f"--learning_rate than {config.learning_rate:g}, or another --seed"
-        )
-    found = gate.problems(
-        answers["test"], plain, answers["training"], dataset.CLASSES, name=baseline.NAME
-    )
-    if found and not config.force:
-        raise GateError(
-            f"model {config.model}: the new one isn't sound, so nothing is installed: "
-            f"{'; '.join(found)}; try another --seed, or --force to install it anyway"
-        )
-    return found
 
 
 def _cross_validate(
