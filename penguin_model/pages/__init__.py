@@ -4,4 +4,4 @@ Values go in; escaped HTML and inline SVG come out, without scripts, fonts or li
 A model's page and the reports of runs are made of them. Never imports Keras or the pipeline.
 """
 
-__all__ = ["charts", "markup", "svg"]
+__all__ = ["charts", "frame", "markup", "svg"]

@@ -7,6 +7,7 @@ import json
 import operator
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from penguin_model import terminal
@@ -24,9 +25,11 @@ _COLOURS = {Status.HELD: terminal.Colour.YELLOW, Status.PUBLISHED: terminal.Colo
 _MEANING = {
     "unreadable": "",
     "skipped": " (scored by an earlier run)",
+    "waiting": " (of held runs, until these are accepted or rejected)",
     "unsettled": " (may still be written; left for the next run)",
 }
 _MOST_NAMED = 5
+_IF_ANY = ("waiting", "ignored", "not_files", "unmatched", "notes")
 
 
 def of_run(
@@ -52,8 +55,8 @@ def of_run(
       JSON values: the manifest's ``status``, ``held_because``, ``run_id``, ``start``, ``end``,
       ``totals``, ``rejects_by_reason`` and ``species``; ``worst_rejects``; ``drift``, ``labels``
       and ``batches``, None if unknown; under ``paths`` those that exist, by name; the ``next``
-      commands; and if there are any, the manifest's ``ignored``, ``not_files``, ``unmatched`` and
-      ``notes``.
+      commands; and if there are any, the manifest's ``waiting``, ``ignored``, ``not_files``,
+      ``unmatched`` and ``notes``.
     """
     same = ("status", "held_because", "run_id", "start", "end", "totals")
     known = to_json(manifest)
@@ -65,12 +68,25 @@ def of_run(
         "batches": _batches(metrics),
         "paths": dict(_paths(manifest, paths, report)),
         "next": list(next_commands),
-        **{key: known[key] for key in ("ignored", "not_files", "unmatched", "notes") if known[key]},
+        **{key: known[key] for key in _IF_ANY if known[key]},
     }
 
 
-def input_notes(manifest: Manifest) -> Iterator[str]:
-    """Yields what an operator should know about the input though the run succeeded."""
+def input_notes(
+    manifest: Manifest, reviews: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Iterator[str]:
+    """Yields what an operator should know about the input though the run succeeded.
+
+    Args:
+      manifest: the run's.
+      reviews: the commands that decide on a held run whose files wait, by its id.
+    """
+    for run_id, files in list(manifest.waiting.items())[:_MOST_NAMED]:
+        commands = " or: ".join(reviews.get(run_id, ()))
+        yield (
+            f"{counted(files, 'file', ' ')} left out, until the held run {run_id} is decided on"
+            + (f": {commands}" if commands else "")
+        )
     for pattern in manifest.unmatched:
         yield f"no file matches {pattern}"
     others = list(manifest.not_files.items())

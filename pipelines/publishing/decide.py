@@ -107,6 +107,7 @@ def decide(
         ignored=_group(figures, "ignored"),
         not_files=dict(map(_kind_by_path, list(_group(figures, "not_files"))[:_MOST_LISTED])),
         unmatched=tuple(_group(figures, "unmatched")),
+        waiting=_group(figures, "waiting"),
         reject_fraction=totals.reject_fraction,
         max_reject_fraction=publication.max_reject_fraction,
         rejects_by_reason=_group(figures, "rejects"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -55,30 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         build_parser().parse_known_args(arguments)
         cli.require_docstrings()
         cli.quiet_libraries(verbose)
-        options = _parse_with_filesystems(arguments)
+        from pipelines.storage import flags
+
+        options, _ = flags.parse_with_filesystems(build_parser(), arguments)
         path = write(options.output, options.run_id, to=options.to, model=options.model)
         with terminal.telling(PROGRAM, "page's name"):
             print(terminal.printable(path))
         return 0
 
     return cli.run(PROGRAM, body, verbose=verbose)
-
-
-def _parse_with_filesystems(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parses all flags, and applies those of Beam's filesystems."""
-    from apache_beam.options import pipeline_options as beam
-
-    from pipelines import storage
-
-    parser = build_parser()
-    kinds = (
-        beam.S3Options, beam.GoogleCloudOptions, beam.AzureOptions, beam.HadoopFileSystemOptions
-    )  # fmt: skip
-    for kind in kinds:
-        kind._add_argparse_args(parser)
-    options: argparse.Namespace = parser.parse_args(arguments)
-    storage.use_options(beam.PipelineOptions(parser.normalize(arguments)))
-    return options
 
 
 def console() -> None:

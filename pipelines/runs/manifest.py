@@ -39,6 +39,10 @@ class Status(enum.StrEnum):
     PRUNED = "pruned"
 
 
+# What a run becomes when it is neither published nor waits for a decision any more.
+CLOSED = (Status.REJECTED, Status.RETRACTED, Status.PRUNED)
+
+
 class HeldBecause(enum.StrEnum):
     """Why a run was held; if there are several reasons, the first of this list."""
 
@@ -264,6 +268,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "held_because", reason)
 
     @property
+    def decided(self) -> str:
+        """The ISO time since when the run is what it is now: its end, or its last review."""
+        return max(self.end, *(review.at for review in self.reviews), "")
+
+    @property
+    def files_done(self) -> bool:
+        """Whether ``--new_only`` takes its files for done, unless it is held."""
+        return self.status is Status.PUBLISHED or not self.reviews or self.reviews[-1].files_done
+
+    @property
     def is_held(self) -> bool:
         """Whether the run was held instead of published."""
         return self.status is Status.HELD
@@ -363,6 +377,18 @@ def manifest_owner(content: bytes) -> str:
         return _read_header(json.loads(content)).attempt
     except (ValueError, RecursionError):
         return ""
+
+
+def list_kept(folder: str) -> Iterator[str]:
+    """The paths of the manifests of all held or closed runs.
+
+    Args:
+      folder: `Layout.all_held` or `Layout.all_closed`.
+    """
+    for path in storage.list_files(folder):
+        run_id, _, rest = path.removeprefix(folder).lstrip("/").partition("/")
+        if rest == "manifest.json" and layout.is_run_id(run_id):
+            yield path
 
 
 def list_published(output: str) -> Iterator[str]:
