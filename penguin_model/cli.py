@@ -96,8 +96,6 @@ def quiet_libraries(verbose: bool) -> None:
         logging.basicConfig(level=logging.INFO)
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # oneDNN prints a message at any log level; networks of this size gain nothing from it.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     logging.basicConfig(level=logging.CRITICAL)
     logging.getLogger("absl").setLevel(logging.CRITICAL)

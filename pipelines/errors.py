@@ -3,6 +3,7 @@
 The root and the errors of model, arguments and output come from `penguin_model.errors`::
 
     PenguinError          1  failed     the job could not do its work
+    ├── GateError         1  gate       a trained network is not sound, so it is not installed
     ├── OutputError       1  output     the output cannot be written
     ├── DamagedError      1  damaged    a file of an earlier run is damaged
     ├── ConflictError     1  conflict   another run published the same input file meanwhile
