@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines import storage
-from pipelines.job.options import parse_arguments
+from pipelines.job.options import changed_flags
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import Manifest
 
@@ -49,9 +49,7 @@ def after_run(
 
 def _check(values: argparse.Namespace) -> str:
     """The command that says how each of the input files would be read."""
-    default = parse_arguments("", [])
-    given = {name: getattr(values, name) for name in _INPUT_FLAGS}
-    changed = {name: value for name, value in given.items() if value != getattr(default, name)}
+    changed = changed_flags(values, _INPUT_FLAGS)
     if any(storage.local_path(path) is None for path in (*values.input, values.model)):
         changed |= _filesystem(values)
     return shlex.join([*_program("penguin-score", "pipelines.score"), "--check", *_flags(changed)])

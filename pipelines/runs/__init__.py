@@ -6,10 +6,10 @@ package never imports Beam itself, and publishes or deletes nothing.
 
 from __future__ import annotations
 
+from pipelines.runs.gates import HeldBecause
 from pipelines.runs.layout import DATASETS, FILES, PREDICTIONS, REJECTS, Layout
 from pipelines.runs.ledger import find_done, find_previous, published_runs
 from pipelines.runs.manifest import (
-    HeldBecause,
     Manifest,
     Model,
     RunInfo,
