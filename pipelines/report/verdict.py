@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from pipelines.formatting import count, counted, percent, psi
+from pipelines.monitoring.intervals import SIGMAS, wilson
 from pipelines.report.data import Report
-from pipelines.runs.manifest import HeldBecause, Manifest, Totals
+from pipelines.runs.manifest import Manifest, Totals
 
 YES = "yes"
 CAUTION = "caution"
@@ -42,7 +42,7 @@ def judge(report: Report) -> Verdict:
     labels_reason, labels_doubt = _labels(report)
     doubts = [doubt for doubt in (drift_doubt, labels_doubt) if doubt]
     if report.is_held:
-        level, answer = NO, f"No: {_why_held(manifest)}."
+        level, answer = NO, f"No: {manifest.held_reason}. Nothing was published."
     elif not manifest.totals.rows_scored:
         level, answer = CAUTION, "There are no predictions to trust: no rows were scored."
     elif doubts:
@@ -56,21 +56,15 @@ def judge(report: Report) -> Verdict:
     return Verdict(level=level, answer=answer, reasons=(*reasons, labels_reason))
 
 
-def interval(hits: int, rows: int, sigmas: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval for a share (E. Wilson, Probable inference, 1927).
+def interval(hits: int, rows: int, sigmas: float = SIGMAS) -> tuple[float, float]:
+    """Wilson's interval for a share; see `intervals.wilson`.
 
     Args:
       hits: the number of rows that count, out of `rows`.
       rows: at least 1.
-      sigmas: the half-width in standard errors; 1.96 gives a 95% interval.
-
-    Returns:
-      The ends of the interval, within 0 and 1.
+      sigmas: the half-width in standard errors; the default gives a 95% interval.
     """
-    share, square = hits / rows, sigmas**2 / rows
-    middle = share + square / 2
-    reach = sigmas * math.sqrt(share * (1 - share) / rows + square / rows / 4)
-    return max(0.0, (middle - reach) / (1 + square)), min(1.0, (middle + reach) / (1 + square))
+    return wilson(hits / rows, rows, sigmas=sigmas)
 
 
 def name_drifted(found: Mapping[str, Any]) -> str:
@@ -97,15 +91,6 @@ def _publication(report: Report) -> str:
     if report.replaced:
         return "It is held: readers still see the earlier run of the same name."
     return "It is held: readers don't see any of it."
-
-
-def _why_held(manifest: Manifest) -> str:
-    if manifest.held_because is HeldBecause.REJECTS:
-        share = percent(manifest.reject_fraction)
-        return f"{share} of the rows were rejected, so nothing was published"
-    found = manifest.drift
-    names = name_drifted(found) if found else ""
-    return f"the data have drifted{names and f' in {names}'}, so nothing was published"
 
 
 def _rejects(manifest: Manifest) -> str:

@@ -35,11 +35,11 @@ def answer(found: dict[str, Any]) -> verdict.Verdict:
         ),
         (
             manifest("r", status="held", rejects_by_reason={"missing_value": 400}), "no",
-            "No: 53.9% of the rows were rejected, so nothing was published.",
+            "No: 53.9% of the rows were rejected, more than --max_reject_fraction 0.1. Nothing was",
         ),
         (
             measured(manifest("r", status="held"), shift=2, max_drift=0.2), "no",
-            "No: the data have drifted in CulmenLength (PSI ",
+            "No: the data have drifted: PSI CulmenLength ",
         ),
         (labelled(measured(manifest("r")), wrong=2), "yes", "Yes, these"),
         (
