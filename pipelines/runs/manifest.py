@@ -39,6 +39,10 @@ class Status(enum.StrEnum):
     PRUNED = "pruned"
 
 
+# What a run becomes when it is neither published nor waits for a decision any more.
+CLOSED = (Status.REJECTED, Status.RETRACTED, Status.PRUNED)
+
+
 class HeldBecause(enum.StrEnum):
     """Why a run was held; if there are several reasons, the first of this list."""
 
