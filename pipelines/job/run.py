@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ from pipelines.job.plan import Plan, prepare
 from pipelines.progress import display
 from pipelines.runners import beam_private, signals
 from pipelines.runners.submission import Workers, as_penguin_error
+from pipelines.runs import commands
 from pipelines.runs.gates import HeldBecause
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import Manifest
@@ -69,7 +71,7 @@ def _run(
         progress_display = display.shown(program, plan.transform.progress, verbose=verbose)
     manifest, metrics = execute(plan, progress_display)
     ending.manifest = manifest
-    page = _report(program, paths, values.model) if values.report else None
+    page = _report(program, paths, values) if values.report else None
     worst = _worst_rejects(program, manifest, paths)
     following = next_commands.after_run(manifest, paths, values, has_page=page is not None)
     ended = summary.of_run(manifest, paths, metrics, page, worst=worst, next_commands=following)
@@ -101,12 +103,13 @@ def _worst_rejects(program: str, manifest: Manifest, paths: Layout) -> list[dict
         return []
 
 
-def _report(program: str, paths: Layout, model: str) -> str | None:
+def _report(program: str, paths: Layout, values: argparse.Namespace) -> str | None:
     """Writes the run's page, without affecting the run's outcome."""
     from pipelines import report
 
     try:
-        return report.write(paths.output, paths.run_id, model=model)
+        reach = commands.reach_flags(values)
+        return report.write(paths.output, paths.run_id, model=values.model, reach=reach)
     except (PenguinError, *storage.ERRORS, pa.ArrowException) as error:
         terminal.note(program, f"no report: {error}")
         return None

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from penguin_model.card import Calibration, Histogram
 from pipelines.counts.figures import Counts, Figures
-from pipelines.monitoring.intervals import SIGMAS, wilson
+from pipelines.monitoring.proportions import SIGMAS, wilson
 
 GROUP = "estimate"
 _ROWS, _PROBABILITIES = "rows", "probabilities"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipelines.formatting import count, counted
 from pipelines.monitoring import drift
-from pipelines.monitoring.intervals import wilson
+from pipelines.monitoring.proportions import wilson
 
 if TYPE_CHECKING:
     from pipelines.runs.manifest import Manifest

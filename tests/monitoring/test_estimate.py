@@ -12,7 +12,7 @@ from benchmarks import estimates
 from penguin_model.card import Calibration
 from pipelines.counts.figures import add_up
 from pipelines.monitoring import estimate
-from pipelines.monitoring.intervals import wilson
+from pipelines.monitoring.proportions import wilson
 
 
 @st.composite

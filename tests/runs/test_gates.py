@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from pipelines.errors import HeldError, of_code
 from pipelines.job import metrics_file, run, summary
+from pipelines.monitoring.proportions import wilson
 from pipelines.report import verdict
-from pipelines.report.data import Report
+from pipelines.report.doubts import Evidence
 from pipelines.runs import gates
 from pipelines.runs.gates import HeldBecause, find_reason
 from pipelines.runs.layout import DATASETS, Layout
@@ -120,8 +121,7 @@ def is_inaccurate(found: Manifest) -> bool:
         return False
     if found.labels and found.labels["rows"] >= gates.MIN_LABELLED:
         rows = found.labels["rows"]
-        hits = round(found.labels["accuracy"] * rows)
-        return bool(verdict.interval(hits, rows)[1] < found.min_accuracy)
+        return wilson(found.labels["accuracy"], rows)[1] < found.min_accuracy
     estimate = found.accuracy_estimate
     return estimate is not None and estimate.high < found.min_accuracy
 
@@ -150,7 +150,7 @@ def test_every_place_says_the_same(found: Manifest) -> None:
     assert error.code == because
     assert str(error).startswith(f"{found.held_reason}; nothing is published, ")
     assert found.held_reason in text
-    assert found.held_reason in verdict.judge(Report(manifest=found, card=None)).answer
+    assert found.held_reason in verdict.judge(Evidence(manifest=found)).answer
     # Read again, by this release and, without the newer fields, from an earlier one's manifest.
     written = to_json(found)
     assert from_json(written) == found
