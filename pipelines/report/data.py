@@ -102,7 +102,7 @@ def gather(output: str, run_id: str | None = None, model: str | None = None) -> 
 
     wanted = {name: min(n, MOST_EXAMPLES) for name, n in manifest.rejects_by_reason.items()}
     shards = functools.partial(examples.shards, paths, manifest)
-    find_card = functools.partial(_find_card, manifest.model, model)
+    find_card = functools.partial(card_of, manifest.model, model)
     return Report(
         manifest=manifest,
         card=find_card() if model else trying("card", find_card, None),
@@ -163,7 +163,16 @@ def _end(manifest: Manifest) -> str:
     return manifest.end
 
 
-def _find_card(about: Model, model: str | None) -> ModelCard:
+def card_of(about: Model, model: str | None) -> ModelCard:
+    """Reads the card of the model that scored a run.
+
+    Args:
+      about: the model.
+      model: the path of a model; None means the one that `about` names.
+
+    Raises:
+      CardError: there is none, or it belongs to another model.
+    """
     path = model or about.path
     if not path:
         raise CardError("the manifest names no model")

@@ -98,6 +98,11 @@ class LocalStore(Store):
             file.write(content)
         os.replace(unfinished, path)
 
+    def delete(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
     def make_folder(self, folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
 
