@@ -12,9 +12,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model import command_line
 from penguin_model.card import DEFAULT_MODEL_HELP, default_model
+from pipelines.publishing import DEFAULT_BASELINE_NIGHTS
 from pipelines.reading import FORMATS
 from pipelines.reading.dialect import DEFAULT_DIALECT, read_delimiter
 from pipelines.runners.beam_private import BeamArgumentParser
+
+_MOST_NIGHTS = 1000
 
 
 class ScoreOptions(PipelineOptions):
@@ -126,7 +129,15 @@ class ScoreOptions(PipelineOptions):
             type=_index,
             metavar="PSI",
             help="hold the run (exit 4) if a feature, the species mix or the probability has "
-            "drifted by more than this (PSI) and beyond chance (default: measure only)",
+            "drifted by more than this (PSI) and beyond what is usual (default: measure only)",
+        )
+        group.add_argument(
+            "--baseline_nights",
+            type=_nights,
+            default=DEFAULT_BASELINE_NIGHTS,
+            metavar="K",
+            help="compare the data with the last K published runs of this model too; 0 means with "
+            "the training data only (default: %(default)s)",
         )
         group.add_argument(
             "--replace",
@@ -176,6 +187,14 @@ def _fraction(text: str) -> float:
 
 def _index(text: str) -> float:
     return _number(text, "a number of 0 or more, such as 0.2")
+
+
+def _nights(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= _MOST_NIGHTS):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of nights from 0 to {_MOST_NIGHTS}"
+        )
+    return int(text)
 
 
 def _number(text: str, what: str, most: float = sys.float_info.max) -> float:

@@ -93,6 +93,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         versions=_versions(),
         model=Model(path=values.model, name=card.name, sha256=card.sha256),
         input=tuple(map(escape_bytes, values.input)),
+        new_only=values.new_only,
     )
     # One worker gains nothing from ranges, whose first pass reads a large CSV twice.
     divides = runner.count_workers(options) != 1
@@ -108,6 +109,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
             card=card,
             max_reject_fraction=values.max_reject_fraction,
             max_drift=values.max_drift,
+            baseline_nights=values.baseline_nights,
             new_only=values.new_only,
             waits_for_end=submission.waits_for_end,
             run_info=run_info,
@@ -167,6 +169,7 @@ def _matching(values: argparse.Namespace, card: ModelCard, paths: Layout | None)
         output=paths.output if paths else "",
         own_folders=paths.own_folders if paths else (),
         model_sha256=card.sha256,
+        run_id=paths.run_id if paths else "",
     )
 
 

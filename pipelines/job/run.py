@@ -65,7 +65,8 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     ended = summary.of_run(manifest, paths, metrics, page, worst=worst, next_commands=following)
     with terminal.telling(program, "summary"):
         summary.show(ended, values.summary)
-    for note in summary.input_notes(manifest):
+    reviews = next_commands.reviews(manifest, paths, values)
+    for note in summary.input_notes(manifest, reviews):
         terminal.note(program, note)
     if manifest.is_held:
         raise _held_error(manifest, paths)

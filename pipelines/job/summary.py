@@ -7,11 +7,13 @@ import json
 import operator
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from penguin_model import terminal
 from pipelines.counts import Metrics, Spread
 from pipelines.formatting import count, counted, cut
+from pipelines.monitoring.drift import name_rule
 from pipelines.runs.layout import DATASETS, PREDICTIONS, REJECTS, Layout
 from pipelines.runs.manifest import Manifest, Status, to_json
 
@@ -24,9 +26,11 @@ _COLOURS = {Status.HELD: terminal.Colour.YELLOW, Status.PUBLISHED: terminal.Colo
 _MEANING = {
     "unreadable": "",
     "skipped": " (scored by an earlier run)",
+    "waiting": " (of held runs, until these are accepted or rejected)",
     "unsettled": " (may still be written; left for the next run)",
 }
 _MOST_NAMED = 5
+_IF_ANY = ("waiting", "ignored", "not_files", "unmatched", "notes")
 
 
 def of_run(
@@ -52,8 +56,8 @@ def of_run(
       JSON values: the manifest's ``status``, ``held_because``, ``run_id``, ``start``, ``end``,
       ``totals``, ``rejects_by_reason`` and ``species``; ``worst_rejects``; ``drift``, ``labels``
       and ``batches``, None if unknown; under ``paths`` those that exist, by name; the ``next``
-      commands; and if there are any, the manifest's ``ignored``, ``not_files``, ``unmatched`` and
-      ``notes``.
+      commands; and if there are any, the manifest's ``waiting``, ``ignored``, ``not_files``,
+      ``unmatched`` and ``notes``.
     """
     same = ("status", "held_because", "run_id", "start", "end", "totals")
     known = to_json(manifest)
@@ -65,12 +69,25 @@ def of_run(
         "batches": _batches(metrics),
         "paths": dict(_paths(manifest, paths, report)),
         "next": list(next_commands),
-        **{key: known[key] for key in ("ignored", "not_files", "unmatched", "notes") if known[key]},
+        **{key: known[key] for key in _IF_ANY if known[key]},
     }
 
 
-def input_notes(manifest: Manifest) -> Iterator[str]:
-    """Yields what an operator should know about the input though the run succeeded."""
+def input_notes(
+    manifest: Manifest, reviews: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Iterator[str]:
+    """Yields what an operator should know about the input though the run succeeded.
+
+    Args:
+      manifest: the run's.
+      reviews: the commands that decide on a held run whose files wait, by its id.
+    """
+    for run_id, files in list(manifest.waiting.items())[:_MOST_NAMED]:
+        commands = " or: ".join(reviews.get(run_id, ()))
+        yield (
+            f"{counted(files, 'file', ' ')} left out, until the held run {run_id} is decided on"
+            + (f": {commands}" if commands else "")
+        )
     for pattern in manifest.unmatched:
         yield f"no file matches {pattern}"
     others = list(manifest.not_files.items())
@@ -121,7 +138,7 @@ def _drift(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     # Nothing is compared if the run has no rows.
     if not found or not found["training"]:
         return None
-    return {key: found[key] for key in ("score", "drifted", "max_drift")}
+    return {key: found[key] for key in ("score", "drifted", "max_drift", "rule", "baseline_runs")}
 
 
 def _labels(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -230,10 +247,11 @@ def _quality(summary: Summary) -> Iterator[tuple[str, str]]:
     """What drifted, and how the predictions compare with the labels, if either is known."""
     drift, labels = summary["drift"], summary["labels"]
     if drift:
-        found = "none beyond chance"
+        found, rule = "none", name_rule(drift)
         if drift["score"]:
-            names = ", ".join(drift["drifted"]) or "too little to matter"
-            found = f"PSI {drift['score']:.2f}  ({names})"
+            found = f"PSI {drift['score']:.2f}"
+            rule += f"  ({', '.join(drift['drifted']) or 'too little to matter'})"
+        found += f" beyond {rule}"
         yield "drift", found
     if labels:
         found = count(labels["rows"])

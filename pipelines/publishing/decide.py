@@ -18,6 +18,7 @@ from pipelines.publishing.commit import Decision, PlacedShard, describe
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import HeldBecause, Manifest, RunInfo, Status, Totals
 
+DEFAULT_BASELINE_NIGHTS = 7
 # Keeps the manifest from growing with the input.
 _MOST_LISTED = 1000
 
@@ -32,6 +33,7 @@ class Publication:
       card: the model's card, with the histograms that the run is compared with.
       max_reject_fraction: the run is held above this fraction of rejected rows.
       max_drift: the run is held above this score of `drift.Drift`; None means never.
+      baseline_nights: the most published runs that the run is compared with.
       new_only: whether the run fails if another run has meanwhile published one of its files.
       waits_for_end: whether the submitter waits for the pipeline and then removes the staging.
       run_info: how the run was started, for the manifest.
@@ -42,6 +44,7 @@ class Publication:
     card: ModelCard
     max_reject_fraction: float
     max_drift: float | None = None
+    baseline_nights: int = DEFAULT_BASELINE_NIGHTS
     new_only: bool = False
     waits_for_end: bool = True
     run_info: RunInfo
@@ -54,20 +57,20 @@ class Comparison:
     Attributes:
       this_run: its histograms.
       training: the model's.
-      previous: those of the last published run of the same model.
+      baseline: those of the nights before, by run id, oldest first; see `runs.baseline`.
       notes: why an earlier run was left out.
     """
 
     this_run: Reference
     training: Reference
-    previous: Manifest | None = None
+    baseline: Mapping[str, Reference]
     notes: tuple[str, ...] = ()
 
     def measure(self, max_drift: float | None) -> drift.Drift:
         """Measures the run's drift."""
-        previous = self.previous
-        known = (previous.run_id, previous.histograms) if previous and previous.histograms else None
-        return drift.measure(self.this_run, self.training, previous=known, max_drift=max_drift)
+        return drift.measure(
+            self.this_run, self.training, baseline=self.baseline, max_drift=max_drift
+        )
 
 
 def decide(
@@ -107,6 +110,7 @@ def decide(
         ignored=_group(figures, "ignored"),
         not_files=dict(map(_kind_by_path, list(_group(figures, "not_files"))[:_MOST_LISTED])),
         unmatched=tuple(_group(figures, "unmatched")),
+        waiting=_group(figures, "waiting"),
         reject_fraction=totals.reject_fraction,
         max_reject_fraction=publication.max_reject_fraction,
         rejects_by_reason=_group(figures, "rejects"),

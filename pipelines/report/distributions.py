@@ -12,6 +12,8 @@ from penguin_model.pages.markup import Content, Markup, element, figure
 from penguin_model.pages.svg import Series
 from pipelines import formatting
 from pipelines.formatting import number, percent, psi
+from pipelines.monitoring.divergence import Rule
+from pipelines.monitoring.drift import name_baseline, name_rule
 from pipelines.monitoring.histograms import PROBABILITY, SPECIES
 from pipelines.report.data import Report
 
@@ -19,17 +21,22 @@ NOW, TRAINING = "this run", "training"
 
 
 def drift(report: Report) -> Content:
-    """Drift from the training data and from the previous run."""
+    """Drift from the training data and from the nights before."""
     found = report.manifest.drift
     if not found or not found["training"]:
         return element("p", "Drift wasn't measured in this run.")
     sides = {TRAINING: found["training"]}
-    if found.get("previous"):
-        sides[f"the previous run, {found['previous_run']}"] = found["previous"]
+    if found["baseline"]:
+        sides[name_baseline(found["baseline_runs"])] = found["baseline"]
     intro = (
         "Each distribution is compared with a reference by its population stability index (PSI). "
         "Two samples of the same population never agree exactly: the mark on each bar is the "
-        "largest PSI that chance alone is likely to give samples of these sizes. "
+        "largest PSI that is likely without drift, by chance"
+    )
+    intro += (
+        f" and by {name_rule(found)}. "
+        if found["rule"] == Rule.BETWEEN_NIGHTS
+        else " alone: there are too few nights before this one to know how much nights vary. "
     )
     most, flag = found.get("max_drift"), element("code", "--max_drift")
     rule: Content = (
@@ -58,7 +65,7 @@ def _side(label: str, shifts: Mapping[str, Mapping[str, Any]]) -> Markup:
     ]
     numbers = markup.table(
         title,
-        ("quantity", "verdict", "PSI", "chance threshold", "JS distance", "rows", "reference rows"),
+        ("quantity", "verdict", "PSI", "threshold", "JS distance", "rows", "reference rows"),
         [
             (
                 name, meaning(shift), psi(shift["psi"]), psi(shift["threshold"]), psi(shift["js"]),
@@ -169,7 +176,7 @@ def _finding(report: Report, name: str) -> str:
     shift = ((report.manifest.drift or {}).get("training") or {}).get(name)
     if shift is None:
         return ""
-    return f"PSI {psi(shift['psi'])}, {meaning(shift)} (chance threshold {psi(shift['threshold'])})"
+    return f"PSI {psi(shift['psi'])}, {meaning(shift)} (threshold {psi(shift['threshold'])})"
 
 
 def _without_training(report: Report) -> str:

@@ -57,6 +57,7 @@ def files(report: Report) -> Content:
     words = {
         "files_unreadable": "couldn't be read in full",
         "files_skipped": "skipped because an earlier run scored them",
+        "files_waiting": "left with a held run until it is accepted or rejected",
         "files_unsettled": "left for the next run because they may still be growing",
         "files_ignored": "ignored (markers, temporary and hidden files, the job's own output, "
         "other names of the same file)",

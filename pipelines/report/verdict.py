@@ -74,13 +74,13 @@ def interval(hits: int, rows: int, sigmas: float = 1.96) -> tuple[float, float]:
 
 
 def name_drifted(found: Mapping[str, Any]) -> str:
-    """Names what has drifted from training or from the previous run, worst first.
+    """Names what has drifted from training or from the nights before, worst first.
 
     Args:
       found: a manifest's ``drift``.
     """
     worst: dict[str, float] = {}
-    for side in ("training", "previous"):
+    for side in ("training", "baseline"):
         for name, shift in (found.get(side) or {}).items():
             if shift["drifted"]:
                 worst[name] = max(worst.get(name, 0.0), shift["psi"])

@@ -18,6 +18,7 @@ import msgspec
 from penguin_model.card import Reference
 from pipelines import storage
 from pipelines.errors import DamagedError
+from pipelines.monitoring import drift
 from pipelines.runs import layout
 
 # Increased when an older release could no longer read what this one writes; a manifest without a
@@ -266,6 +267,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             over = most is not None and self.totals.reject_fraction > most
             reason = HeldBecause.REJECTS if over else HeldBecause.DRIFT
             msgspec.structs.force_setattr(self, "held_because", reason)
+        if self.drift is not None:
+            msgspec.structs.force_setattr(self, "drift", drift.upgrade(self.drift))
+
+    @property
+    def decided(self) -> str:
+        """The ISO time since when the run is what it is now: its end, or its last review."""
+        return max(self.end, *(review.at for review in self.reviews), "")
+
+    @property
+    def files_done(self) -> bool:
+        """Whether ``--new_only`` takes its files for done, unless it is held."""
+        return self.status is Status.PUBLISHED or not self.reviews or self.reviews[-1].files_done
 
     @property
     def is_held(self) -> bool:
@@ -367,6 +380,18 @@ def manifest_owner(content: bytes) -> str:
         return _read_header(json.loads(content)).attempt
     except (ValueError, RecursionError):
         return ""
+
+
+def list_kept(folder: str) -> Iterator[str]:
+    """The paths of the manifests of all held or closed runs.
+
+    Args:
+      folder: `Layout.all_held` or `Layout.all_closed`.
+    """
+    for path in storage.list_files(folder):
+        run_id, _, rest = path.removeprefix(folder).lstrip("/").partition("/")
+        if rest == "manifest.json" and layout.is_run_id(run_id):
+            yield path
 
 
 def list_published(output: str) -> Iterator[str]:

@@ -67,7 +67,7 @@ def test_reasons_say_what_was_checked_and_do_not_repeat_the_answer() -> None:
 def test_what_drifted_is_named_worst_first() -> None:
     def named(*indices: float) -> str:
         shifts = {f"f{n}": {"psi": psi, "drifted": True} for n, psi in enumerate(indices)}
-        return verdict.name_drifted({"training": shifts, "previous": None})
+        return verdict.name_drifted({"training": shifts, "baseline": None})
 
     assert named() == ""
     assert named(0.2) == "f0 (PSI 0.20)"
