@@ -85,7 +85,7 @@ def _describe(manifest: Manifest, output: str) -> Iterator[Line]:
     totals = manifest.totals
     yield "run", f"{manifest.run_id} ({manifest.status})"
     if manifest.held_because:
-        yield "held", table.held_reason(manifest)
+        yield "held", manifest.held_reason
     for review in manifest.reviews:
         yield "review", review_text(review)
     took = f"took {formatting.duration(manifest.start, manifest.end)}" if manifest.start else ""
