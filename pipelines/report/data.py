@@ -120,7 +120,7 @@ def gather(
 
     wanted = {name: min(n, MOST_EXAMPLES) for name, n in manifest.rejects_by_reason.items()}
     shards = functools.partial(examples.shards, paths, manifest)
-    find_card = functools.partial(_find_card, manifest.model, model)
+    find_card = functools.partial(card_of, manifest.model, model)
     return Report(
         manifest=manifest,
         output=output,
@@ -184,7 +184,16 @@ def _end(manifest: Manifest) -> str:
     return manifest.end
 
 
-def _find_card(about: Model, model: str | None) -> ModelCard:
+def card_of(about: Model, model: str | None) -> ModelCard:
+    """Reads the card of the model that scored a run.
+
+    Args:
+      about: the model.
+      model: the path of a model; None means the one that `about` names.
+
+    Raises:
+      CardError: there is none, or it belongs to another model.
+    """
     path = model or about.path
     if not path:
         raise CardError("the manifest names no model")

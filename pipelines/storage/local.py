@@ -103,6 +103,11 @@ class LocalStore(Store):
                 os.unlink(unfinished)
             raise
 
+    def delete(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
     def make_folder(self, folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
 
