@@ -14,7 +14,7 @@ from pipelines.runs.manifest import Manifest
 _INPUT_FLAGS = (
     "input", "format", "include_hidden", "delimiter", "decimal", "passthrough", "rename", "model",
 )  # fmt: skip
-_REVIEWS = ("accept", "reject")
+_REVIEWS = ("show", "accept", "reject")
 _MOST_REVIEWS = 3
 
 
@@ -30,26 +30,16 @@ def after_run(
       has_page: whether the report on it is written already.
     """
     found = []
+    reach = commands.reach_flags(values)
     if manifest.totals.files_unreadable or manifest.unmatched:
         found.append(_check(values))
     if manifest.totals.files and not has_page:
-        reach = commands.reach_flags(values)
         found.append(commands.report(paths.output, paths.run_id, reach))
-    for ways in reviews(manifest, paths, values).values():
-        found += ways
+    # Once these are decided on, the next run names others.
+    held = [paths.run_id] if manifest.is_held else []
+    for run_id in [*held, *manifest.waiting][:_MOST_REVIEWS]:
+        found += [commands.look_after(verb, paths.output, run_id, reach) for verb in _REVIEWS]
     return found
-
-
-def reviews(manifest: Manifest, paths: Layout, values: argparse.Namespace) -> dict[str, list[str]]:
-    """The commands that accept or reject the held runs whose files wait, by their ids.
-
-    The first few of them: once those are decided on, the next run names others.
-    """
-    reach = commands.reach_flags(values)
-    return {
-        run_id: [commands.look_after(verb, paths.output, run_id, reach) for verb in _REVIEWS]
-        for run_id in list(manifest.waiting)[:_MOST_REVIEWS]
-    }
 
 
 def _check(values: argparse.Namespace) -> str:

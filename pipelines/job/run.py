@@ -77,8 +77,7 @@ def _run(
     ended = summary.of_run(manifest, paths, metrics, page, worst=worst, next_commands=following)
     with terminal.telling(program, "summary"):
         summary.show(ended, values.summary)
-    reviews = next_commands.reviews(manifest, paths, values)
-    for note in summary.input_notes(manifest, reviews):
+    for note in summary.input_notes(manifest):
         terminal.note(program, note)
     if manifest.is_held:
         raise _held_error(manifest, paths)

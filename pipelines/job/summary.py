@@ -7,7 +7,6 @@ import json
 import operator
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from penguin_model import terminal
@@ -75,20 +74,16 @@ def of_run(
     }
 
 
-def input_notes(
-    manifest: Manifest, reviews: Mapping[str, Sequence[str]] = MappingProxyType({})
-) -> Iterator[str]:
+def input_notes(manifest: Manifest) -> Iterator[str]:
     """Yields what an operator should know about the input though the run succeeded.
 
     Args:
       manifest: the run's.
-      reviews: the commands that decide on a held run whose files wait, by its id.
     """
     for run_id, files in list(manifest.waiting.items())[:_MOST_NAMED]:
-        commands = " or: ".join(reviews.get(run_id, ()))
         yield (
-            f"{counted(files, 'file', ' ')} left out, until the held run {run_id} is decided on"
-            + (f": {commands}" if commands else "")
+            f"{counted(files, 'file', ' ')} left out until the held run {run_id} is accepted or "
+            "rejected"
         )
     for pattern in manifest.unmatched:
         yield f"no file matches {pattern}"
