@@ -1,4 +1,7 @@
-"""docs/nightly.md: its week happens as told. ``python -m tests.docs.test_nightly_page`` retells it."""
+"""docs/nightly.md: its week happens as it is told.
+
+``python -m tests.docs.test_nightly_page`` tells it anew.
+"""
 
 import contextlib
 import io
@@ -30,9 +33,8 @@ _CHANGING = re.compile(
 
 def transcript() -> str:
     """The page's block of the week."""
-    (found,) = re.findall(
-        r"^```console\n(\$ python -m scripts.sample_week .*?)^```$", PAGE.read_text(), re.M | re.S
-    )
+    pattern = r"^```console\n(\$ python -m scripts.sample_week .*?)^```$"
+    (found,) = re.findall(pattern, PAGE.read_text(), re.M | re.S)
     return str(found)
 
 
@@ -54,6 +56,7 @@ def play(commands: list[str], folder: Path) -> Iterator[tuple[str, list[str]]]:
                 else:
                     code = _PROGRAMS[program](words)
         text = out.getvalue().replace(str(folder), STATION)
+        text = re.sub(r"(?<=by )\w+@[\w.-]+", "penguin@station1", text)
         for name in ("report", "runs", "score"):
             text = text.replace(f"{sys.executable} -m pipelines.{name}", f"penguin-{name}")
         yield command, text.splitlines()
