@@ -1,4 +1,4 @@
-"""docs/runs.md names each sub-command, flag, status and exit code, and its commands can be typed."""
+"""docs/runs.md names each sub-command, flag, status and exit code; its commands can be typed."""
 
 import re
 from pathlib import Path
