@@ -30,7 +30,7 @@ from pipelines.counts.figures import Counts
 Bins = npt.NDArray[np.int64]
 
 FALSE_ALARMS = 0.01
-# The PSI that counts as drift without --max_drift: where Siddiqi's "small change" begins.
+# The PSI that counts as drift: where Siddiqi's "small change" begins.
 NOTABLE = 0.1
 
 # An exact threshold is the third largest simulated value: a higher rank is smoother, but slower.

@@ -89,7 +89,9 @@ def measure(
       this_run: the run's histograms (`histograms.of_run`).
       training: the card's reference.
       baseline: the histograms of the nights before, by run id, oldest first.
-      max_drift: the PSI that counts as drift; None means NOTABLE, and holds no run back.
+      max_drift: the score above which the run is held; None holds no run back. What counts as
+        drift is NOTABLE, or this if it is less: a night that is published thanks to a high limit
+        has drifted all the same.
 
     Returns:
       The shifts. Histograms without rows, or with different bins, aren't compared.
@@ -102,6 +104,7 @@ def measure(
     known = _counts(training, this_run, classes)
     comparisons = len(ours.keys() & known.keys()) + len(pooled)
     level = FALSE_ALARMS / max(comparisons, 1)
+    limit = NOTABLE if max_drift is None else min(NOTABLE, max_drift)
     allowed = {name: nights.allow(found, level) for name, found in by_name.items()}
 
     def compared(references: _Counts) -> dict[str, Shift]:
@@ -111,7 +114,7 @@ def measure(
                 tuple(references[name].tolist()),
                 level=level,
                 variation=allowed[name],
-                limit=NOTABLE if max_drift is None else max_drift,
+                limit=limit,
             )
             for name, counts in ours.items()
             if name in references
@@ -164,7 +167,7 @@ def name_rule(found: Mapping[str, Any]) -> str:
 
 
 def explain(found: Mapping[str, Any]) -> str:
-    """Names what has drifted, worst first, for the one-line error.
+    """Names what has drifted further than allowed, worst first, for the one-line error.
 
     Args:
       found: a manifest's ``drift`` whose score exceeds its ``max_drift``.
@@ -177,7 +180,7 @@ def explain(found: Mapping[str, Any]) -> str:
         (-shift["psi"], f"{name} {shift['psi']:.2f} against {label}")
         for label, shifts in sides.items()
         for name, shift in (shifts or {}).items()
-        if shift["drifted"]
+        if shift["drifted"] and shift["psi"] > found["max_drift"]
     ]
     named = [text for _, text in sorted(drifted)]
     more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""

@@ -71,6 +71,27 @@ def test_the_nights_before_may_be_what_a_night_differs_from() -> None:
     assert drift.explain(two.to_json()).count(" against the last 2 nights") == 2
 
 
+def test_what_a_high_limit_lets_pass_has_drifted_all_the_same() -> None:
+    found = drift.measure(HEAVY, night(), max_drift=99)
+    assert not found.is_over
+    assert found.to_json()["drifted"] == ["Mass"]
+
+
+def test_a_low_limit_is_what_matters() -> None:
+    tonight, training = (night((10**6 + n, *(10**6,) * 9), rows=10**7) for n in (120_000, 0))
+    assert not drift.measure(tonight, training).training["Mass"].drifted
+    found = drift.measure(tonight, training, max_drift=0.0001)
+    assert found.is_over
+    assert drift.explain(found.to_json()).startswith("Mass 0.00 against training")
+
+
+def test_the_error_names_what_is_over_the_limit() -> None:
+    odd = dataclasses.replace(HEAVY, classes={"Adelie": 100, "Gentoo": 108, "Chinstrap": 1})
+    found = drift.measure(odd, night(), max_drift=1.5)
+    assert found.to_json()["drifted"] == ["Mass", "species"]
+    assert "species" not in drift.explain(found.to_json())
+
+
 def test_a_giant_night_does_not_drown_the_others() -> None:
     """Summed up as they are, tonight would differ from a baseline that is nearly all one night."""
     giant = night(counts=tuple(10**4 * n for n in HEAVY.features["Mass"].counts))
