@@ -234,3 +234,17 @@ def test_faults_are_counted_beyond_the_first(published: Path, capsys: Captured) 
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"{RUN}: 30 faults; ")
     assert (len(lines), lines[-1]) == (22, f"{RUN}: and 10 more")
+
+
+def test_a_night_without_files_is_good_and_has_nothing_to_label(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    (tmp_path / "in").mkdir()
+    flags = ("--input", tmp_path / "in", "--run_id", "empty", "--no-progress")
+    assert run_here(tmp_path / "out", *flags) == 0
+    for arguments in (["verify", "empty", "--replay", "3"], ["show", "empty"], ["list"]):
+        assert act(tmp_path / "out", *arguments) == 0
+    assert "empty: good; 0 predictions, 0 rejects, 0 files; " in capsys.readouterr().out
+    (tmp_path / "x.csv").write_text("source_file,source_row,Species\na,0,Adelie\n")
+    assert act(tmp_path / "out", "labels", "empty", "--labels", tmp_path / "x.csv") == 2
+    assert "the run has no predictions" in capsys.readouterr().err
