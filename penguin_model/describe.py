@@ -69,12 +69,12 @@ def card_lines(card: ModelCard) -> Iterator[str]:
     yield ""
     yield terminal.printable(f"Classes ({card.label})")
     recall = card.metrics.get("recall") or {}
-    trained = card.reference.classes if card.reference else {}
+    predicted = card.reference.classes if card.reference else {}
     rows_of_classes = [
-        (index, name, _percent(recall.get(name)), trained.get(name, "-"))
+        (index, name, _percent(recall.get(name)), predicted.get(name, "-"))
         for index, name in enumerate(card.classes)
     ]
-    header = ("index", "name", "recall on held-out rows", "training rows predicted so")
+    header = ("index", "name", "recall on held-out rows", "held-out rows predicted so")
     yield from table(header, rows_of_classes, left=2)
     for title, values in (
         ("Metrics", {k: v for k, v in card.metrics.items() if k not in ("recall", "confusion")}),

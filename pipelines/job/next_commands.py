@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pipelines import storage
-from pipelines.job.options import parse_arguments
+from pipelines.job.options import changed_flags
 from pipelines.runs import commands
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import Manifest
@@ -14,6 +14,8 @@ from pipelines.runs.manifest import Manifest
 _INPUT_FLAGS = (
     "input", "format", "include_hidden", "delimiter", "decimal", "passthrough", "rename", "model",
 )  # fmt: skip
+_REVIEWS = ("accept", "reject")
+_MOST_REVIEWS = 3
 
 
 def after_run(
@@ -33,14 +35,26 @@ def after_run(
     if manifest.totals.files and not has_page:
         reach = commands.reach_flags(values)
         found.append(commands.report(paths.output, paths.run_id, reach))
+    for ways in reviews(manifest, paths, values).values():
+        found += ways
     return found
+
+
+def reviews(manifest: Manifest, paths: Layout, values: argparse.Namespace) -> dict[str, list[str]]:
+    """The commands that accept or reject the held runs whose files wait, by their ids.
+
+    The first few of them: once those are decided on, the next run names others.
+    """
+    reach = commands.reach_flags(values)
+    return {
+        run_id: [commands.look_after(verb, paths.output, run_id, reach) for verb in _REVIEWS]
+        for run_id in list(manifest.waiting)[:_MOST_REVIEWS]
+    }
 
 
 def _check(values: argparse.Namespace) -> str:
     """The command that says how each of the input files would be read."""
-    default = parse_arguments("", [])
-    given = {name: getattr(values, name) for name in _INPUT_FLAGS}
-    changed = {name: value for name, value in given.items() if value != getattr(default, name)}
+    changed = changed_flags(values, _INPUT_FLAGS)
     if any(storage.local_path(path) is None for path in (*values.input, values.model)):
         changed |= commands.reach_flags(values)
     return commands.spell("penguin-score", "pipelines.score", flags={"check": True, **changed})

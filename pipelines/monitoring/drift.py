@@ -132,6 +132,9 @@ def upgrade(found: Mapping[str, Any]) -> dict[str, Any]:
     """Gives a manifest's ``drift`` today's form.
 
     Early releases compared a run with the one before it, by chance alone.
+
+    Raises:
+      TypeError: it isn't a manifest's ``drift``.
     """
     upgraded = {"baseline_runs": [], "rule": str(Rule.CHANCE), **found}
     previous, run_id = upgraded.pop("previous", None), upgraded.pop("previous_run", None)
@@ -140,6 +143,8 @@ def upgrade(found: Mapping[str, Any]) -> dict[str, Any]:
     upgraded.setdefault("baseline", previous)
     for side in ("training", "baseline"):
         if shifts := upgraded.get(side):
+            if not isinstance(shifts, Mapping):
+                raise TypeError(f"drift.{side} isn't an object")
             known = {name: {"rule": str(Rule.CHANCE), **each} for name, each in shifts.items()}
             upgraded[side] = known
     return upgraded

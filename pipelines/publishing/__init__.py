@@ -9,6 +9,7 @@ from __future__ import annotations
 from pipelines.publishing.choose import of
 from pipelines.publishing.commit import Commit, Decision, PlacedShard
 from pipelines.publishing.decide import DEFAULT_BASELINE_NIGHTS, Publication
+from pipelines.publishing.failed import recorded
 from pipelines.publishing.publisher import publish, read_outcome
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "of",
     "publish",
     "read_outcome",
+    "recorded",
 ]

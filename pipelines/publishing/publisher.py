@@ -113,7 +113,7 @@ def _refuse_done(publication: Publication, manifest: Manifest, shards: Sequence[
     start = datetime.datetime.fromisoformat(str(manifest.start)) - datetime.timedelta(days=1)
     mine = ledger.read_fingerprints(shards)
     sha256 = str(manifest.model.sha256)
-    done = ledger.find_done(paths.output, sha256, mine, ended_after=start.isoformat())
+    done = ledger.find_done(paths.output, sha256, mine, decided_after=start.isoformat())
     if done:
         (path, _, _), run_id = min(done.items())
         raise ConflictError(

@@ -12,9 +12,9 @@ from penguin_model.pages.markup import Content, Markup, element, figure
 from penguin_model.pages.svg import Series
 from pipelines import formatting
 from pipelines.formatting import number, percent, psi
-from pipelines.monitoring.divergence import Rule
-from pipelines.monitoring.drift import name_baseline, name_rule
+from pipelines.monitoring.drift import name_rule
 from pipelines.monitoring.histograms import PROBABILITY, SPECIES
+from pipelines.report import comparisons
 from pipelines.report.data import Report
 
 NOW, TRAINING = "this run", "training"
@@ -24,19 +24,12 @@ def drift(report: Report) -> Content:
     """Drift from the training data and from the nights before."""
     found = report.manifest.drift
     if not found or not found["training"]:
-        return element("p", "Drift wasn't measured in this run.")
-    sides = {TRAINING: found["training"]}
-    if found["baseline"]:
-        sides[name_baseline(found["baseline_runs"])] = found["baseline"]
+        return "Not measured in this run."
+    sides = dict(comparisons.sides(found))
     intro = (
         "Each distribution is compared with a reference by its population stability index (PSI). "
         "Two samples of the same population never agree exactly: the mark on each bar is the "
-        "largest PSI that is likely without drift, by chance"
-    )
-    intro += (
-        f" and by {name_rule(found)}. "
-        if found["rule"] == Rule.BETWEEN_NIGHTS
-        else " alone: there are too few nights before this one to know how much nights vary. "
+        f"largest PSI that is likely by {name_rule(found)} alone. "
     )
     most, flag = found.get("max_drift"), element("code", "--max_drift")
     rule: Content = (
@@ -55,12 +48,14 @@ def drift(report: Report) -> Content:
 
 
 def _side(label: str, shifts: Mapping[str, Mapping[str, Any]]) -> Markup:
-    worst = dict(sorted(shifts.items(), key=lambda each: (-each[1]["drifted"], -each[1]["psi"])))
-    names = [name for name, shift in worst.items() if shift["drifted"]]
+    worst = dict(
+        sorted(shifts.items(), key=lambda each: (-comparisons.is_large(each[1]), -each[1]["psi"]))
+    )
+    names = [name for name, shift in worst.items() if comparisons.is_large(shift)]
     title = f"Drift: {NOW} vs. {label}"
-    finding = f"{len(names)} of {len(worst)} drifted" if names else "no drift beyond chance"
+    finding = f"{len(names)} of {len(worst)} drifted" if names else "nothing drifted"
     rows = [
-        (name, shift["psi"], shift["threshold"], meaning(shift), shift["drifted"])
+        (name, shift["psi"], shift["threshold"], meaning(shift), comparisons.is_large(shift))
         for name, shift in worst.items()
     ]
     numbers = markup.table(
@@ -80,16 +75,16 @@ def _side(label: str, shifts: Mapping[str, Mapping[str, Any]]) -> Markup:
 
 def meaning(shift: Mapping[str, Any]) -> str:
     """A shift's verdict in a word or two."""
-    if shift["drifted"]:
+    if comparisons.is_large(shift):
         return "drifted"
-    return "within chance" if shift["psi"] <= shift["threshold"] else "beyond chance, small"
+    return "as expected" if shift["psi"] <= shift["threshold"] else "small"
 
 
 def features(report: Report) -> Content:
     """Each feature's histogram beside that of the training data."""
     this_run, training = report.measured, report.training
     if this_run is None:
-        return element("p", "This run's manifest has no histograms.")
+        return "This run's manifest has no histograms."
     units = {each.name: each.unit for each in report.card.features} if report.card else {}
     intro = "Each bin holds about the same number of training rows and is drawn equally wide."
     return [

@@ -98,7 +98,7 @@ def test_all_say_the_same_of_why_a_run_was_held(
     assert held["held_because"] == "rejects"
     assert held["reject_fraction"] == 1 / 3
     assert (held["drift"]["score"] > 0.2) == drifts
-    answer = verdict.judge(gather(str(tmp_path / "out"), "test")).answer
+    answer = verdict.judge(gather(str(tmp_path / "out"), "test").evidence).answer
     assert "rejected" in answer
     assert "drifted" not in answer
 

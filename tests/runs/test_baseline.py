@@ -6,8 +6,9 @@ import pytest
 
 from penguin_model.card import Histogram, Reference
 from pipelines.runs import baseline
+from pipelines.runs.gates import HeldBecause
 from pipelines.runs.layout import Layout
-from pipelines.runs.manifest import HeldBecause, Manifest, Model, Review, Status, Totals
+from pipelines.runs.manifest import Manifest, Model, Review, Status, Totals
 from tests.support.publication import manifest_of
 
 MEASURED = Reference(features={}, classes={}, probability=Histogram(edges=(), counts=(1,)))

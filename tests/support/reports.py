@@ -31,8 +31,8 @@ HOSTILE = (
 )
 
 SECTIONS = [
-    "Drift", "Accuracy", "Predictions", "Features", "Rejects", "Files", "Recent runs", "Model",
-    "Run",
+    "Drift", "Accuracy", "Single predictions", "Predictions", "Features", "Rejects", "Files",
+    "Recent runs", "Model", "Run",
 ]  # fmt: skip
 
 
