@@ -195,8 +195,19 @@ def power(birds: Birds, shifted: dict[float, Birds], count: int) -> None:
                 cells += rates(count, make, (0,))
         table.append(cells)
     kinds = ("equal", "vary (200)", "vary (40)", "for 8 nights")
-    print(f"\nPower: {SHIFTED} shifted, beyond the threshold")
+    usual = 1000 * birds.members[SHIFTED].sum(axis=0)
+    sizes = [
+        float(divergence.psi(1000 * moved.members[SHIFTED].sum(axis=0), usual))
+        for moved in shifted.values()
+    ]
+    print(
+        f"\nPower: {SHIFTED} shifted, beyond the threshold; PSI of all birds:", *map(_short, sizes)
+    )
     print_table(["rows", *(f"{shift} sd, {kind}" for shift in shifted for kind in kinds)], table)
+
+
+def _short(index: float) -> str:
+    return f"{index:.2f}"
 
 
 def seconds(features: int = 100, rows: int = 100_000) -> float:

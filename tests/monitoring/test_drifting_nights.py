@@ -34,6 +34,7 @@ from tests.support.running import (
     run_small_pieces,
 )
 from tests.support.toy import toy_bundle
+from tests.support.trusted import copy_model, trusted_card
 
 NIGHT_ROWS = 342
 ROW = st.integers(1, 40)
@@ -83,7 +84,7 @@ def test_the_samples_have_histograms_and_drift(
     assert counted.classes == found["species"]
     assert found["labels"] is None
     drift = found["drift"]
-    names = {*card().feature_names, "species", "probability"}
+    names = {*histograms.by_name(reference), "species"}
     assert (drift["score"], drift["max_drift"], drift["drifted"]) == (0, 0.2, [])
     assert (set(drift["training"]), drift["baseline"], drift["baseline_runs"]) == (names, None, [])
     assert drift["rule"] == "chance"
@@ -200,6 +201,26 @@ def test_an_early_manifest_counts_and_is_shown(tmp_path: Path) -> None:
     assert "run n0" in page.render(gather(str(output), "n1"))
     assert run_night(output, everybody, "n2", "--max_drift", "0.2") == 0
     assert baseline_of(output, "n2") == ["n1"]
+
+
+def test_lengths_shuffled_between_birds_hold_the_night(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A join gone wrong: no feature by itself has changed, but the birds are far from all known."""
+    model = copy_model(tmp_path, trusted_card())
+    night = write_birds(tmp_path / "birds.csv")
+    birds = pd.read_csv(night)
+    random = np.random.default_rng(0)
+    birds["FlipperLength"] = random.permutation(birds["FlipperLength"].to_numpy())
+    birds.to_csv(tmp_path / "shuffled.csv", index=False)
+    output, flags = tmp_path / "out", ("--model", model, "--max_drift", "0.2")
+    assert run_here(output, *flags, "--input", night, "--run_id", "n1") == 0
+    shuffled = ("--input", tmp_path / "shuffled.csv", "--run_id", "n2")
+    assert run_here(output, *flags, *shuffled) == 4
+    assert "PSI novelty" in capsys.readouterr().err
+    held = json.loads((output / "_held/n2/manifest.json").read_text())["drift"]
+    assert "novelty" in held["drifted"]
+    assert not {*card().feature_names} & {*held["drifted"]}
 
 
 @pytest.mark.parametrize("value", ["-1", "1.5", "1001", "seven", ""])
