@@ -184,7 +184,7 @@ class TrustScorer:
         self._coverage = coverage
         # Both are rounded so that comparing in float32 is the same as in float64.
         self._limit = _round_down(card.trust.novelty_limit)
-        self._least = _least_probability(card.trust.scores, coverage)
+        self._least = least_probability(card.trust.scores, coverage)
         # With so large a probability a row's set has one class: the others sum to too little.
         self._clear = _round_up(max(coverage, 1 + TOLERANCE - float(self._least)))
         self._set_whitening(card, card.trust)
@@ -280,7 +280,7 @@ class TrustScorer:
         return Sets(codes, sets, ambiguous)
 
 
-def _least_probability(scores: Sequence[float], coverage: float) -> np.float32:
+def least_probability(scores: Sequence[float], coverage: float) -> np.float32:
     """The probability from which a class belongs to a prediction set.
 
     It is that of the held-out row whose score is the ``ceil((n + 1) * coverage)``-th smallest, so
