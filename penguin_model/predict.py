@@ -10,16 +10,44 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from penguin_model import cli, command_line, terminal
 from penguin_model.bundle import Classifier, load_with_card
-from penguin_model.card import DEFAULT_MODEL_HELP, Feature, ModelCard, default_model, read_verified
+from penguin_model.card import (
+    DEFAULT_MODEL_HELP,
+    Feature,
+    ModelCard,
+    Trust,
+    default_model,
+    read_verified,
+)
 from penguin_model.errors import ModelError, PenguinError, UsageError
 from penguin_model.features import normalize
 from penguin_model.model_checks import PROBABILITIES, find_improper, show_answer
+from penguin_model.trust import DEFAULT_COVERAGE, TrustScorer
 
 PROGRAM = "penguin-predict"
 _OWN_FLAGS = frozenset({"help", "version", "model", "json", "verbose"})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowTrust:
+    """How far to trust one prediction: the columns that the batch job adds, see `trust`.
+
+    Attributes:
+      novelty: the distance from the known observations, in standard deviations.
+      novelty_limit: the card's.
+      out_of_distribution: whether the distance exceeds it.
+      species_set: the classes that can't be ruled out, the most probable first.
+      coverage: the share of observations whose set should hold the true class.
+    """
+
+    novelty: float
+    novelty_limit: float
+    out_of_distribution: bool
+    species_set: tuple[str, ...]
+    coverage: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,10 +57,12 @@ class Prediction:
     Attributes:
       species: the most probable class.
       probabilities: of each class, in the card's order; they sum to 1.
+      trust: how far to trust it; None if the card can't tell.
     """
 
     species: str
     probabilities: Mapping[str, float]
+    trust: RowTrust | None = None
 
 
 def predict_one(classifier: Classifier, values: Sequence[float]) -> Prediction:
@@ -51,7 +81,27 @@ def predict_one(classifier: Classifier, values: Sequence[float]) -> Prediction:
     if find_improper(list(row[:, np.newaxis])) is not None:
         raise ModelError(f"model {card.name} answered {show_answer(card, row)}; {PROBABILITIES}")
     probabilities = dict(zip(card.classes, map(float, row), strict=True))
-    return Prediction(species=card.classes[int(row.argmax())], probabilities=probabilities)
+    return Prediction(
+        species=card.classes[int(row.argmax())],
+        probabilities=probabilities,
+        trust=None if card.trust is None else _judge(card, card.trust, matrix, row),
+    )
+
+
+def _judge(
+    card: ModelCard, known: Trust, matrix: npt.NDArray[np.float32], row: npt.NDArray[np.float32]
+) -> RowTrust:
+    scorer = TrustScorer(card, DEFAULT_COVERAGE)
+    novelty = scorer.measure(matrix)
+    winner = np.array([row.argmax()], np.int32)
+    found = scorer.find_sets(winner, row[winner], list(row[:, np.newaxis]))
+    return RowTrust(
+        novelty=float(novelty[0]),
+        novelty_limit=known.novelty_limit,
+        out_of_distribution=bool(scorer.is_far(novelty)[0]),
+        species_set=tuple(card.classes[index] for index in found.sets[found.codes[0]]),
+        coverage=DEFAULT_COVERAGE,
+    )
 
 
 def flag_names(features: Sequence[Feature]) -> tuple[str, ...]:
@@ -93,11 +143,20 @@ def parse_value(flag: str, text: str, feature: Feature) -> float:
 
 
 def render(prediction: Prediction) -> str:
-    """Formats the prediction as text: the species, then a line for each class."""
+    """Formats the prediction as text: species, probabilities, and how far to trust it."""
     shown = {terminal.printable(name): p for name, p in prediction.probabilities.items()}
     width = max(map(len, shown))
     lines = [f"  {name:{width}} {100 * p:8.3f} %" for name, p in shown.items()]
-    return "\n".join([terminal.printable(prediction.species), *lines])
+    return "\n".join([terminal.printable(prediction.species), *lines, *_trust_lines(prediction)])
+
+
+def _trust_lines(prediction: Prediction) -> Iterator[str]:
+    if (found := prediction.trust) is None:
+        return
+    far = "OUT OF DISTRIBUTION, " if found.out_of_distribution else ""
+    yield f"novelty      {found.novelty:.2f}  ({far}the limit is {found.novelty_limit:.2f})"
+    names = ", ".join(map(terminal.printable, found.species_set))
+    yield f"species set  {names}  (coverage {found.coverage})"
 
 
 def to_json(prediction: Prediction, card: ModelCard, values: Sequence[float]) -> str:
@@ -108,6 +167,7 @@ def to_json(prediction: Prediction, card: ModelCard, values: Sequence[float]) ->
         "probabilities": dict(prediction.probabilities),
         "observation": dict(zip(card.feature_names, values, strict=True)),
         "model_sha256": card.sha256,
+        **(dataclasses.asdict(prediction.trust) if prediction.trust else {}),
     }
     return json.dumps(answer, indent=2)
 

@@ -263,19 +263,20 @@ class TrustScorer:
         ambiguous = 0
         # Each round adds the next class to the sets that aren't complete yet.
         for size in range(1, self._classes):
-            following, probability = left.argmax(axis=0), left.max(axis=0)
-            more = (probability >= self._least) | (totals < self._coverage)
-            rows, following = rows[more], following[more]
-            if not len(rows):
+            probability = left.max(axis=0)
+            more = np.flatnonzero((probability >= self._least) | (totals < self._coverage))
+            if not len(more):
                 break
+            rows, left = rows[more], left.take(more, axis=1)
+            totals = totals[more] + probability[more]
+            following = left.argmax(axis=0)
+            left[following, np.arange(len(rows))] = -1
             ambiguous = len(rows) if size == 1 else ambiguous
             keys = codes[rows].astype(np.int64) * self._classes + following
             pairs, places = np.unique(keys, return_inverse=True)
             codes[rows] = len(sets) + places
             divided = (divmod(pair, self._classes) for pair in pairs.tolist())
             sets += [(*sets[before], added) for before, added in divided]
-            totals, left = totals[more] + probability[more], left[:, more]
-            left[following, np.arange(len(rows))] = -1
         return Sets(codes, sets, ambiguous)
 
 

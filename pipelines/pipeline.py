@@ -106,7 +106,7 @@ class ScoreObservations(beam.PTransform):
             NormalizeFn(self.card, passthrough), Normalized
         )
         scored: Scored = normalized.batches | "Predict" >> self._step(
-            PredictFn(self.card, self.model_path, passthrough), Scored
+            PredictFn(self.card, self.model_path, passthrough, self.publication.coverage), Scored
         )
         written: Written = scored.predictions | "Write predictions" >> self._step(
             WriteShardsFn(predictions), Written

@@ -15,8 +15,19 @@ import pyarrow as pa
 from penguin_model.card import Feature, ModelCard
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
-# Output columns for every card; `model_file.read_card` refuses features with these names.
-RESERVED_COLUMNS = frozenset({"source_file", "source_row", "species", "probability"})
+SPECIES, PROBABILITY = "species", "probability"
+NOVELTY, OUT_OF_DISTRIBUTION, SPECIES_SET = "novelty", "out_of_distribution", "species_set"
+# How far a prediction can be trusted, if the card can tell.
+_TRUST = (
+    pa.field(NOVELTY, pa.float32()),
+    pa.field(OUT_OF_DISTRIBUTION, pa.bool_()),
+    pa.field(SPECIES_SET, _DICTIONARY),
+)
+# Output columns that don't depend on the card's names; `model_file.read_card` refuses features with
+# these names.
+RESERVED_COLUMNS = frozenset(
+    {"source_file", "source_row", SPECIES, PROBABILITY, NOVELTY, OUT_OF_DISTRIBUTION, SPECIES_SET}
+)
 LABEL, MATRIX = "label", "matrix"
 _LABEL = (pa.field(LABEL, pa.int32()),)
 LOCATION = (pa.field("source_file", _DICTIONARY), pa.field("source_row", pa.int64()))
@@ -70,11 +81,17 @@ def batches(
 
 
 def predictions(passthrough: Sequence[str], card: ModelCard) -> pa.Schema:
-    """Scored rows, as published; dictionary columns are plain strings in the files."""
+    """Scored rows, as published; dictionary columns are plain strings in the files.
+
+    Only passthrough columns may be null. Parquet writes the others in two thirds of the time if it
+    knows.
+    """
     carried = [pa.field(name, pa.string()) for name in passthrough]
-    answers = [pa.field("species", _DICTIONARY), pa.field("probability", pa.float32())]
+    answers = [pa.field(SPECIES, _DICTIONARY), pa.field(PROBABILITY, pa.float32())]
     probabilities = [pa.field(name, pa.float32()) for name in card.probability_columns]
-    return pa.schema([*LOCATION, *carried, *answers, *probabilities])
+    trust = _TRUST if card.trust is not None else ()
+    answers = [each.with_nullable(False) for each in (*answers, *probabilities, *trust)]
+    return pa.schema([*(each.with_nullable(False) for each in LOCATION), *carried, *answers])
 
 
 def passthrough_columns(passthrough: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pipelines import storage
-from pipelines.job.options import parse_arguments
+from pipelines.job.options import changed_flags
 from pipelines.runs import commands
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import Manifest
@@ -54,9 +54,7 @@ def reviews(manifest: Manifest, paths: Layout, values: argparse.Namespace) -> di
 
 def _check(values: argparse.Namespace) -> str:
     """The command that says how each of the input files would be read."""
-    default = parse_arguments("", [])
-    given = {name: getattr(values, name) for name in _INPUT_FLAGS}
-    changed = {name: value for name, value in given.items() if value != getattr(default, name)}
+    changed = changed_flags(values, _INPUT_FLAGS)
     if any(storage.local_path(path) is None for path in (*values.input, values.model)):
         changed |= commands.reach_flags(values)
     return commands.spell("penguin-score", "pipelines.score", flags={"check": True, **changed})

@@ -17,7 +17,7 @@ def rejects(report: Report) -> Content:
     """Rejects by reason, with a few examples."""
     reasons = report.manifest.rejects_by_reason
     if not any(reasons.values()):
-        return element("p", "No rows were rejected.")
+        return "No rows were rejected."
     whole = sum(reasons.values())
     worst = sorted(reasons, key=lambda reason: (-reasons[reason], reason))
     rows = [(reason, count(reasons[reason]), percent(reasons[reason] / whole)) for reason in worst]

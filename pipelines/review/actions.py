@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import secrets
 import sys
@@ -11,14 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from penguin_model import terminal
-from pipelines import storage
+from pipelines import formatting, storage
 from pipelines.errors import PenguinError
 from pipelines.formatting import counted
-from pipelines.review import catalogue, replay, show, table, verify
+from pipelines.publishing import review
+from pipelines.report.data import card_of
+from pipelines.review import catalogue, deciding, late_labels, prune, replay, show, table, verify
 from pipelines.review.catalogue import Found
 from pipelines.review.options import DAMAGED, PROGRAM, build_parser
 from pipelines.review.verify import RunData
-from pipelines.runs.manifest import Status, to_json
+from pipelines.runs import commands
+from pipelines.runs.layout import PREDICTIONS
+from pipelines.runs.manifest import Manifest, Status, to_json
 from pipelines.storage.flags import parse_with_filesystems
 
 _CHECKABLE = (Status.PUBLISHED, Status.HELD)
@@ -76,6 +81,108 @@ def _show(values: argparse.Namespace) -> int:
     outcome, _, text = show.as_text(found, values.output, values).partition("\n")
     terminal.print_coloured(outcome, table.COLOURS.get(found.status), sys.stdout)
     print(text)
+    return 0
+
+
+def _accept(values: argparse.Namespace) -> int:
+    _choose(values, (Status.HELD,), to="accept", done="accepted")
+    manifest = deciding.accept(
+        values.output,
+        values.run,
+        by=values.by,
+        why=values.why,
+        as_baseline=values.as_baseline,
+    )
+    return _tell(values, manifest)
+
+
+def _reject(values: argparse.Namespace) -> int:
+    _choose(values, (Status.HELD,), to="reject", done="rejected")
+    return _close(values, Status.REJECTED, files_done=not values.retry)
+
+
+def _retract(values: argparse.Namespace) -> int:
+    _choose(values, (Status.PUBLISHED,), to="retract", done="retracted")
+    return _close(values, Status.RETRACTED, files_done=values.keep_done)
+
+
+def _close(values: argparse.Namespace, status: Status, *, files_done: bool) -> int:
+    manifest = deciding.close(
+        values.output, values.run, status, by=values.by, why=values.why, files_done=files_done
+    )
+    return _tell(values, manifest)
+
+
+def _choose(
+    values: argparse.Namespace, statuses: Sequence[Status], *, to: str, done: str
+) -> Manifest:
+    """The run that a command is about, if it has one of some statuses."""
+    found = catalogue.find(values.output, values.run, statuses, to=to)
+    return catalogue.manifest_of(found, statuses, to=done)
+
+
+def _tell(values: argparse.Namespace, manifest: Manifest) -> int:
+    """Prints what is now true of a run, and the command that comes next."""
+    reach = commands.reach_flags(values)
+    following = commands.look_after("show", values.output, manifest.run_id, reach)
+    if manifest.status is Status.PUBLISHED:
+        following = commands.report(values.output, manifest.run_id, reach)
+    with terminal.telling(PROGRAM, "outcome"):
+        print(terminal.printable(deciding.outcome(manifest, values.output)))
+        print(terminal.printable(f"next  {following}"))
+    return 0
+
+
+def _prune(values: argparse.Namespace) -> int:
+    keep = datetime.timedelta(hours=values.keep)
+    old = prune.find_old(catalogue.find_all(values.output), deciding.now() - keep)
+    freed = failed = 0
+    would = "would be " if values.dry_run else ""
+    for each in old:
+        run = each.found
+        try:
+            if not values.dry_run:
+                prune.remove(values.output, each, f"older than {values.keep // 24} days")
+        except PenguinError as error:
+            failed += 1
+            terminal.note(PROGRAM, f"run {run.run_id} isn't pruned: {error}")
+            continue
+        freed += each.frees
+        what = "the record of failed run" if each.is_record else "the data of run"
+        size = formatting.size(each.frees)
+        ended = table.minute(run.end)
+        print(f"{what} {run.run_id} (ended {ended} UTC) {would}removed: {size}")
+    done = _some(len(old) - failed, "run")
+    print(f"{done} {would}pruned, {formatting.size(freed)} {would}freed")
+    if failed:
+        raise PenguinError(f"{_some(failed, 'run')} couldn't be pruned; see above")
+    return 0
+
+
+def _labels(values: argparse.Namespace) -> int:
+    manifest = _choose(values, _CHECKABLE, to="label", done="labelled")
+    run, path = RunData.of(values.output, manifest), storage.absolute(values.labels)
+    card = card_of(manifest.model, values.model)
+    found = late_labels.measure(
+        run.shards(PREDICTIONS),
+        path,
+        card,
+        rows_scored=manifest.totals.rows_scored,
+        key=values.key,
+        label_column=values.label_column,
+    )
+    at = deciding.now().isoformat(timespec="seconds")
+    note = f"labels from {formatting.escape_bytes(path)}, {at} by {deciding.whoever()}"
+    changed = msgspec.structs.replace(manifest, labels=found.labels, notes=(*manifest.notes, note))
+    review.rewrite(values.output, changed)
+    with terminal.telling(PROGRAM, "outcome"):
+        print(terminal.printable(f"run {manifest.run_id}: {show.labels_text(found.labels)}"))
+        if found.unmatched:
+            print(f"{_some(found.unmatched, 'label')} of the file without a prediction")
+        for line in show.accuracy_lines(changed):
+            print(terminal.printable(f"accuracy {line}"))
+        reach = commands.reach_flags(values)
+        print(f"next  {commands.report(values.output, manifest.run_id, reach)}")
     return 0
 
 
@@ -153,5 +260,10 @@ def _print_json(values: object) -> None:
 _ACTIONS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "list": _list,
     "show": _show,
+    "accept": _accept,
+    "reject": _reject,
+    "retract": _retract,
     "verify": _verify,
+    "prune": _prune,
+    "labels": _labels,
 }

@@ -85,7 +85,7 @@ def _describe(manifest: Manifest, output: str) -> Iterator[Line]:
     totals = manifest.totals
     yield "run", f"{manifest.run_id} ({manifest.status})"
     if manifest.held_because:
-        yield "held", table.held_reason(manifest)
+        yield "held", manifest.held_reason
     for review in manifest.reviews:
         yield "review", review_text(review)
     took = f"took {formatting.duration(manifest.start, manifest.end)}" if manifest.start else ""
@@ -184,12 +184,10 @@ def _drifted(shift: Mapping[str, Any]) -> str:
 
 
 def _accuracy(manifest: Manifest) -> Iterator[Line]:
-    labels, estimate = manifest.labels, manifest.accuracy_estimate
-    if labels:
-        yield "labelled", labels_text(labels)
-    yield "accuracy", accuracy_text(manifest)
-    if estimate and table.number_in(labels, "accuracy") is not None:
-        yield "", "estimated without the labels: " + _estimate_text(manifest)
+    if manifest.labels:
+        yield "labelled", labels_text(manifest.labels)
+    for line in accuracy_lines(manifest):
+        yield "accuracy", line
 
 
 def labels_text(labels: Mapping[str, Any]) -> str:
@@ -200,20 +198,23 @@ def labels_text(labels: Mapping[str, Any]) -> str:
     return f"{rows}{_listed({text: n for text, n in rest.items() if n})}"
 
 
-def accuracy_text(manifest: Manifest) -> str:
-    """A run's accuracy in words: measured, estimated or unknown."""
-    labels = manifest.labels
+def accuracy_lines(manifest: Manifest) -> Iterator[str]:
+    """A run's accuracy in words: measured, estimated, both or unknown."""
+    labels, estimate = manifest.labels, _estimate_text(manifest)
     measured = table.number_in(labels, "accuracy")
-    if measured is None:
-        return _estimate_text(manifest) or "unknown: the rows have no labels"
-    recall = (labels or {}).get("recall")
-    by_class = {
-        name: percent(table.number_in(recall, name), 0)
-        for name in (recall if isinstance(recall, dict) else {})
-    }
-    recalls = f", recall {', '.join(f'{n} {each}' for n, each in by_class.items())}"
-    loss = number(table.number_in(labels, "log_loss"))
-    return f"{percent(measured)} measured, log-loss {loss}{recalls if by_class else ''}"
+    if measured is not None:
+        recall = (labels or {}).get("recall")
+        by_class = {
+            name: percent(table.number_in(recall, name), 0)
+            for name in (recall if isinstance(recall, dict) else {})
+        }
+        recalls = f", recall {', '.join(f'{n} {each}' for n, each in by_class.items())}"
+        loss = number(table.number_in(labels, "log_loss"))
+        yield f"{percent(measured)} measured, log-loss {loss}{recalls if by_class else ''}"
+    if estimate:
+        yield estimate
+    elif measured is None:
+        yield "unknown: the rows have no labels"
 
 
 def _estimate_text(manifest: Manifest) -> str:

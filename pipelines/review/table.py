@@ -130,7 +130,7 @@ def _reason(run: Found) -> list[str]:
     """Why a run was held, closed or failed, in lines below its own."""
     text = run.error
     if run.manifest is not None:
-        said = [held_reason(run.manifest)] if run.manifest.held_because else []
+        said = [run.manifest.held_reason] if run.manifest.held_because else []
         said += [f"{each.status} by {each.by or 'nobody named'}" + _why(each.why)
                  for each in run.manifest.reviews]  # fmt: skip
         text = "; ".join(said)
@@ -139,11 +139,6 @@ def _reason(run: Found) -> list[str]:
     text = terminal.printable(formatting.cut(text))
     indent = " " * _INDENT
     return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent)
-
-
-def held_reason(manifest: Manifest) -> str:
-    """Why a run was held, in words; also for early releases, which recorded less."""
-    return manifest.held_reason or str(manifest.held_because)
 
 
 def _why(text: str) -> str:

@@ -5,4 +5,4 @@ package publishes and deletes nothing. Import its modules: this file stays free 
 `python -m pipelines.runs` starts here.
 """
 
-__all__ = ["layout", "ledger", "manifest"]
+__all__ = ["baseline", "commands", "gates", "history", "layout", "ledger", "manifest"]

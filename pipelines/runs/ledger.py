@@ -49,25 +49,6 @@ def published_runs(
         yield run
 
 
-def find_previous(runs: Iterable[Manifest], model_sha256: str, run_id: str) -> Manifest | None:
-    """Finds the last published run to compare with.
-
-    Args:
-      runs: the manifests of all published runs.
-      model_sha256: runs of other models don't count.
-      run_id: a run of this name doesn't count either, because it is being replaced.
-    """
-    fitting = (
-        run
-        for run in runs
-        if run.model.sha256 == model_sha256
-        and run.run_id != run_id
-        and run.histograms
-        and run.totals.rows_scored
-    )
-    return max(fitting, key=lambda run: run.end, default=None)
-
-
 class Known(NamedTuple):
     """What the ledger knows about some files, by the run that lists them.
 

@@ -17,12 +17,13 @@ from penguin_model.bundle import Classifier
 from penguin_model.card import ModelCard
 from penguin_model.features import normalize
 from penguin_model.model_checks import PROBABILITIES, find_improper, show_answer
+from penguin_model.trust import DEFAULT_COVERAGE, TrustScorer
 from pipelines.counts import NAMESPACE
 from pipelines.counts.emit import emit_counts
 from pipelines.counts.figures import COUNTED, NORMALIZED, PREDICTED, Counts, Figures, figures
 from pipelines.datasets import schemas
 from pipelines.errors import ModelError
-from pipelines.monitoring import histograms, labels
+from pipelines.monitoring import estimate, histograms, labels, trust
 from pipelines.scoring import model_file
 
 
@@ -96,10 +97,24 @@ def find_winners(
 
 
 class PredictFn(beam.DoFn):
-    """Scores whole batches with a model loaded once per process and shared by its threads."""
+    """Scores whole batches with a model loaded once per process and shared by its threads.
 
-    def __init__(self, card: ModelCard, model_path: str, passthrough: tuple[str, ...]) -> None:
+    Args:
+      card: the model's card; if it has `trust`, the predictions have its columns.
+      model_path: the model file.
+      passthrough: the columns to carry.
+      coverage: of the prediction sets.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        model_path: str,
+        passthrough: tuple[str, ...],
+        coverage: float = DEFAULT_COVERAGE,
+    ) -> None:
         self._card = card
+        self._trust = TrustScorer(card, coverage) if card.trust is not None else None
         self._model_path = model_path
         self._kept = [*schemas.LOCATION_NAMES, *schemas.passthrough_columns(passthrough)]
         self._schema = schemas.predictions(passthrough, card)
@@ -115,9 +130,9 @@ class PredictFn(beam.DoFn):
             self._classifier = model_file.load_shared(self._model_path, self._card)
         if loads := model_file.take_loads():
             self._loads.inc(loads)
-        matrix = batch.column(schemas.MATRIX).flatten().to_numpy()
+        matrix = batch.column(schemas.MATRIX).flatten().to_numpy().reshape(batch.num_rows, -1)
         started = time.perf_counter()
-        probabilities = self._classifier.predict(matrix.reshape(batch.num_rows, -1))
+        probabilities = self._classifier.predict(matrix)
         self._milliseconds.update(round((time.perf_counter() - started) * 1000))
         self._batch_rows.update(batch.num_rows)
         by_class = [np.ascontiguousarray(column) for column in probabilities.T]
@@ -131,10 +146,18 @@ class PredictFn(beam.DoFn):
         winners, best = find_winners(by_class)
         species = pa.DictionaryArray.from_arrays(winners, pa.array(self._card.classes))
         answers = [species, pa.array(best), *map(pa.array, by_class)]
+        counts = list(self._count(batch, winners, best, probabilities))
+        if self._trust is not None:
+            novelty = self._trust.measure(matrix)
+            is_far = self._trust.is_far(novelty)
+            sets = self._trust.find_sets(winners, best, by_class)
+            answers += [pa.array(novelty), pa.array(is_far)]
+            answers.append(trust.write_sets(sets, self._card.classes))
+            counts += [trust.count(is_far, sets), *self._count_novelty(novelty)]
         yield pa.RecordBatch.from_arrays(
             [*map(batch.column, self._kept), *answers], schema=self._schema
         )
-        yield emit_counts(*self._count(batch, winners, best, probabilities))
+        yield emit_counts(*counts)
 
     def _count(
         self,
@@ -150,7 +173,16 @@ class PredictFn(beam.DoFn):
             edges = self._card.reference.probability.edges
             counted = {histograms.PROBABILITY: histograms.count_values(best, edges)}
             yield figures(histograms.GROUP, counted)
+        if self._card.calibration is not None:
+            found = estimate.count_probabilities(best, self._card.calibration)
+            yield figures(estimate.GROUP, found)
         for codes in schemas.find_labels(batch):
             yield figures(
                 labels.GROUP, labels.count_hits(codes.to_numpy(), winners, best, probabilities)
             )
+
+    def _count_novelty(self, novelty: npt.NDArray[np.float32]) -> Iterator[Figures]:
+        reference = self._card.reference
+        if reference is not None and reference.novelty is not None:
+            counted = histograms.count_values(novelty, reference.novelty.edges)
+            yield figures(histograms.GROUP, {histograms.NOVELTY: counted})

@@ -35,7 +35,7 @@ def actions() -> dict[str, argparse.Action]:
     options.ScoreOptions._add_argparse_args(parser)
     found = {action.option_strings[0].removeprefix("--"): action for action in parser._actions}
     # The launcher ends before there is a run to watch, to sum up or to report on, and checks none.
-    for name in ("progress", "no-progress", "summary", "report", "check"):
+    for name in ("progress", "no-progress", "summary", "report", "check", "metrics_file"):
         del found[name]
     return found
 
@@ -86,6 +86,7 @@ def test_parameter_is_like_its_flag(name: str) -> None:
         ("output", ["gs://b/scored"], ["/scored", "gs://"]),
         ("model", ["gs://b/m.keras", "/template/models/m.h5"], ["gs://b/m.onnx", "m.keras"]),
         ("max_reject_fraction", ["0", "0.25", "1", "1.0"], ["1.5", "2", "10%"]),
+        ("coverage", ["0.95", "0.5", ".9"], ["0", "1", "0.0", "1.5", "95%", "-0.5"]),
         ("max_drift", ["0", "0.2", "1.5"], ["inf", "-0.2", ".2", "20%"]),
         ("sdk_container_image", ["a.dev/p/r/i:1", "r.io/i@sha256:0a"], ["scoring", "r.io/i"]),
     ],

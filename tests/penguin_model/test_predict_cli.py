@@ -11,6 +11,7 @@ from penguin_model import predict
 from penguin_model.card import Feature
 from penguin_model.errors import UsageError
 from tests.support.toy import toy_bundle
+from tests.support.trusted import copy_model, trusted_card, untrusted_card
 
 PROJECT = Path(__file__).parents[2]
 GENTOO = {
@@ -40,7 +41,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_gentoo() -> None:
     ran = run(*flags())
     assert (ran.returncode, ran.stderr) == (0, "")
-    species, *lines = ran.stdout.splitlines()
+    species, *lines = ran.stdout.splitlines()[:4]
     assert species == "Gentoo"
     assert [line.split()[0] for line in lines] == ["Adelie", "Gentoo", "Chinstrap"]
     assert len({len(line) for line in lines}) == 1
@@ -57,6 +58,35 @@ def test_json(shipped_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-6)
     assert answer["observation"]["BodyMass"] == 5000
     assert len(answer["model_sha256"]) == 64
+
+
+# A Gentoo with the flippers of an Adelie is further off than 99.5 % of the birds.
+@pytest.mark.parametrize(("flipper", "far"), [("220", False), ("200", True)])
+def test_it_says_how_far_to_trust(
+    flipper: str, far: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = copy_model(tmp_path, trusted_card())
+    given = [*flags(flipper_length=flipper), "--model", str(model)]
+    assert predict.main([*given, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["novelty"] > answer["novelty_limit"]) == answer["out_of_distribution"] == far
+    assert answer["species_set"][0] == answer["species"]
+    assert answer["coverage"] == 0.95
+    assert predict.main(given) == 0
+    *_, novelty, names = capsys.readouterr().out.splitlines()
+    assert novelty.startswith(f"novelty      {answer['novelty']:.2f}  (")
+    assert ("OUT OF DISTRIBUTION" in novelty) == far
+    assert names == f"species set  {', '.join(answer['species_set'])}  (coverage 0.95)"
+
+
+def test_a_card_without_trust_says_nothing_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = copy_model(tmp_path, untrusted_card())
+    assert predict.main([*flags(), "--model", str(model)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert predict.main([*flags(), "--model", str(model), "--json"]) == 0
+    assert "novelty" not in json.loads(capsys.readouterr().out)
 
 
 def test_another_model_has_other_flags(toy: str, capsys: pytest.CaptureFixture[str]) -> None:

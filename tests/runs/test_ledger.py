@@ -1,4 +1,4 @@
-"""The ledger: which files are done or wait, and which run tonight's data is compared with."""
+"""The ledger: which files are done, and which wait."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,45 +6,19 @@ from typing import Any
 
 import pytest
 
-from penguin_model.card import Histogram, Reference
 from pipelines.errors import DamagedError
 from pipelines.runs import ledger
 from pipelines.runs.layout import Layout
 from pipelines.runs.ledger import Known
-from pipelines.runs.manifest import Manifest, Model, Totals, read_manifest
+from pipelines.runs.manifest import read_manifest
 from tests.support.publication import (
     FILES,
     decide_on,
     hold_new,
-    manifest_of,
     new,
     publish_new,
     stage,
 )
-
-MEASURED = Reference(features={}, classes={}, probability=Histogram(edges=(), counts=(1,)))
-
-
-def manifest(run_id: str, end: str, **changes: Any) -> Manifest:
-    known = {"end": end, "model": Model(sha256="a"), "totals": Totals(rows_scored=5)}
-    paths = Layout(output="", run_id=run_id, attempt="")
-    return manifest_of(paths, **known | {"histograms": MEASURED} | changes)
-
-
-def test_the_previous_run_is_the_last_that_can_be_compared() -> None:
-    good = manifest("b", "2026-05-02")
-    runs = [
-        manifest("a", "2026-05-01"),
-        good,
-        manifest("empty", "2026-05-03", totals=Totals(rows_scored=0)),
-        manifest("other model", "2026-05-04", model=Model(sha256="b")),
-        manifest("without", "2026-05-05", histograms=None),
-        manifest("mine", "2026-05-06"),
-    ]
-    assert ledger.find_previous(runs, "a", "mine") == good
-    assert ledger.find_previous(reversed(runs), "a", "mine") == good
-    assert ledger.find_previous([], "a", "mine") is None
-
 
 A, B = ("a", 1, 0), ("b", 1, 0)
 ASKED = [A, B, ("c", 1, 0)]

@@ -32,7 +32,7 @@ def write_golden() -> None:
         assert run_here(Path(folder), *samples.FLAGS, *ONE_WORKER) == 0
         found = samples.describe(Path(folder))
     for row in found["predictions"]["rows"]:
-        row[4:] = [round(value, 6) for value in row[4:]]
+        row[4:] = [round(each, 6) if isinstance(each, float) else each for each in row[4:]]
     text = json.dumps(found, indent=1)
     for dataset in ("predictions", "rejects", "files"):
         block = json.dumps(found[dataset]["rows"], indent=1)

@@ -33,7 +33,7 @@ def describe(output: Path) -> dict[str, Any]:
             row.pop("modified", None)
         tables[dataset] = {"columns": table.column_names, "rows": [list(r.values()) for r in rows]}
     found = manifest(output, RUN_ID)
-    kept = ("totals", "rejects_by_reason", "species", "histograms", "labels", "shards")
+    kept = ("totals", "rejects_by_reason", "species", "histograms", "labels", "trust", "shards")
     known = {key: found[key] for key in kept}
     for described in known["shards"].values():
         # Other versions of the libraries compress otherwise.
@@ -70,7 +70,8 @@ def assert_golden(output: Path) -> None:
     ):
         assert row[:4] == expected[:4]
         # Rounded in the file, as other machines may sum a product in a different order.
-        assert row[4:] == pytest.approx(expected[4:], abs=1e-5)
+        # Texts and truth values must be equal.
+        assert row[4:] == pytest.approx(expected[4:], abs=1e-5, rel=1e-5)
 
 
 def assert_equals_keras(output: Path) -> None:
