@@ -79,12 +79,16 @@ def save(
         content = canonical.archive(content)
     sha256 = hashlib.sha256(content).hexdigest()
     card = dataclasses.replace(card, model_file=os.path.basename(path), sha256=sha256)
-    _replace({**beside, path: content, card_path(path): card.to_json().encode()})
+    replace({**beside, path: content, card_path(path): card.to_json().encode()})
     return card
 
 
-def _replace(files: Mapping[str, bytes]) -> None:
-    """Replaces files, in this order, once all of them are written in full."""
+def replace(files: Mapping[str, bytes]) -> None:
+    """Replaces files, in this order, once all of them are written in full.
+
+    Raises:
+      OutputError: one of them can't be written; then nothing has changed.
+    """
     unfinished = {path: f"{path}.unfinished" for path in files}
     for path in files:
         if os.path.isdir(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,23 @@ def reliability(rows: Counts, hits: Counts, sums: npt.NDArray[np.floating]) -> d
             for index in range(BINS)
         ],
     }
+
+
+def interval(hits: int, rows: int, sigmas: float = 1.96) -> tuple[float, float]:
+    """Wilson's interval for a share (E. Wilson, Probable inference, 1927).
+
+    Args:
+      hits: the number of rows that count, out of `rows`.
+      rows: at least 1.
+      sigmas: the half-width in standard errors; 1.96 gives a 95% interval.
+
+    Returns:
+      The ends of the interval, within 0 and 1.
+    """
+    share, square = hits / rows, sigmas**2 / rows
+    middle = share + square / 2
+    reach = sigmas * math.sqrt(share * (1 - share) / rows + square / rows / 4)
+    return max(0.0, (middle - reach) / (1 + square)), min(1.0, (middle + reach) / (1 + square))
 
 
 def ratio(part: Any, whole: Any) -> float | None:

@@ -13,7 +13,7 @@ LIMITS = (
     "Its mistakes are between Adelies and Chinstraps, which only the culmen tells apart.",
     "It trusts the measurements: lengths in mm and masses in g, of the same bird.",
     "So few birds say little about rare mistakes: none among 103 is still likely, at one time in "
-    "20, with an error rate of 2.8 %.",
+    "20, with an error rate of 2.8%.",
     "Its probabilities are right on average at best; don't decide about a single bird by them "
     "alone.",
 )
