@@ -1,6 +1,7 @@
 """The job on a real second filesystem: Beam's S3 against a local S3 server, input and output."""
 
 import argparse
+import hashlib
 import inspect
 import json
 import re
@@ -20,9 +21,11 @@ from pyarrow import fs
 
 from penguin_model.card import card_path
 from pipelines import score, storage
+from pipelines.publishing import review
 from pipelines.report import __main__ as report
 from pipelines.runs.layout import DATASETS
 from pipelines.storage import s3
+from tests.support.publication import reviewed
 from tests.support.running import ONE_WORKER, beside_progress, published, run_here
 from tests.support.stores import servers
 
@@ -260,3 +263,38 @@ def test_the_reader_of_the_docs_sees_what_is_published(
     found: dict[str, Any] = {"here": (store, "results")}
     exec(code.replace(places, "here"), found)
     assert found["predictions"].num_rows == 342
+
+
+def test_runs_are_reviewed_on_a_store(client: Any, flags: list[str]) -> None:
+    """Held, accepted, retracted, scored again on demand, rejected: each leaves nothing else."""
+    output = "s3://results/root"
+    storage.use_options(PipelineOptions(flags))
+    night = [*INPUT, *flags, "--run_id", "n", "--max_reject_fraction", "0", "--new_only"]
+    assert score.main(["--output", output, *night]) == 3
+    held = list(objects(client, "results"))
+    assert all(key.startswith("root/_held/n/") for key in held)
+    accepted = review.accept(output, "n", reviewed("published"))
+    kept = objects(client, "results")
+    assert len(kept) == len(held)
+    assert "root/runs/n.json" in kept
+    for dataset in DATASETS:
+        for name, sha256 in zip(
+            accepted.shard_names(dataset), accepted.shards[dataset].sha256 or (), strict=True
+        ):
+            key = f"root/{dataset}/run_id=n/{name}"
+            body = client.get_object(Bucket="results", Key=key)["Body"]
+            assert hashlib.sha256(body.read()).hexdigest() == sha256
+    review.close(output, "n", reviewed("retracted", files_done=False))
+    names = accepted.shard_names("files")
+    record = ["root/_closed/n/manifest.json", *(f"root/_closed/n/files/{name}" for name in names)]
+    assert sorted(objects(client, "results")) == sorted(record)
+    assert score.main(["--output", output, *night]) == 2
+    assert score.main(["--output", output, *night, "--replace"]) == 3
+    assert all(key.startswith("root/_held/n/") for key in objects(client, "results"))
+    review.close(output, "n", reviewed("rejected"))
+    assert "root/_closed/n/manifest.json" in objects(client, "results")
+    assert score.main(["--output", output, *INPUT, *flags, "--run_id", "m", "--new_only"]) == 0
+    with storage.open_input(f"{output}/runs/m.json") as file:
+        totals = json.loads(file.read())["totals"]
+    assert (totals["files"], totals["rows_read"]) == (0, 0)
+    assert totals["files_skipped"] > 1

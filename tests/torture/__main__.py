@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.torture import bombs, faults, fuzz, kills, nights, power, readers, rights, units
+from tests.torture import bombs, faults, fuzz, kills, nights, power, readers, reviews, rights, units
 from tests.torture.cases import HEADER, Case
 
 
@@ -33,6 +33,7 @@ def main() -> int:
         lambda folder: kills.kill_and_repeat(folder, kill - 2 * (kill // 4), rows, seed),
         lambda folder: kills.kill_and_next_night(folder, kill // 4, rows, seed),
         lambda folder: kills.kill_and_replace(folder, kill // 4, rows, seed),
+        lambda folder: reviews.killed_reviews(folder, 15 * kill, seed),
         lambda folder: power.power_cuts(folder, 1, rows // 10, 4),
         lambda folder: readers.read_while_jobs_replace(folder, 3, rows // 5),
         lambda folder: readers.read_while_exchanged(folder, 500),
