@@ -10,20 +10,22 @@ import re
 import tempfile
 import textwrap
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from penguin_model import model_checks
+from penguin_model import canonical, model_checks
 from penguin_model.card import ModelCard, card_path, read_verified, read_verified_model
-from penguin_model.errors import ModelError
+from penguin_model.errors import ModelError, OutputError
 from penguin_model.keras_settings import import_keras
 
 if TYPE_CHECKING:
     import keras
 
 MODEL_SUFFIXES = (".keras", ".h5")
+_NOTHING: Mapping[str, bytes] = {}
 _BOLD = re.compile(r"\x1b\[1m(.+?)\x1b\[0m", re.DOTALL)
 
 _shared: dict[str, Classifier] = {}
@@ -47,34 +49,62 @@ class Classifier:
     predict: model_checks.Predict
 
 
-def save(model: keras.Model, path: str, card: ModelCard) -> ModelCard:
-    """Writes a model and its card, the card last.
+def save(
+    model: keras.Model, path: str, card: ModelCard, *, beside: Mapping[str, bytes] = _NOTHING
+) -> ModelCard:
+    """Writes a model and its card, the card last; the same network gives the same bytes.
 
     Args:
       model: the trained network.
       path: the file to write; its suffix, ``.keras`` or ``.h5``, sets the format.
       card: the card; its ``model_file`` and ``sha256`` are filled in here.
+      beside: other files to write with them, such as plots, by path.
 
     Returns:
       The card as written.
 
     Raises:
       ModelError: an unknown suffix.
+      OutputError: a file can't be written; then nothing has changed.
     """
-    stem, suffix = os.path.splitext(path)
+    suffix = os.path.splitext(path)[1]
     if suffix not in MODEL_SUFFIXES:
         raise ModelError(f"model {path}: the name must end in {' or '.join(MODEL_SUFFIXES)}")
-    # Keras picks the format by suffix, so the unfinished file has the same.
-    unfinished = f"{stem}.unfinished{suffix}"
-    model.save(unfinished)
-    with open(unfinished, "rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    with tempfile.TemporaryDirectory(prefix="penguin-") as folder:
+        saved = os.path.join(folder, f"model{suffix}")  # Keras picks the format by suffix
+        model.save(saved)
+        with open(saved, "rb") as file:
+            content = file.read()
+    if suffix == ".keras":
+        content = canonical.archive(content)
+    sha256 = hashlib.sha256(content).hexdigest()
     card = dataclasses.replace(card, model_file=os.path.basename(path), sha256=sha256)
-    with open(f"{unfinished}.card", "w", encoding="utf-8") as file:
-        file.write(card.to_json())
-    os.replace(unfinished, path)
-    os.replace(f"{unfinished}.card", card_path(path))
+    replace({**beside, path: content, card_path(path): card.to_json().encode()})
     return card
+
+
+def replace(files: Mapping[str, bytes]) -> None:
+    """Replaces files, in this order, once all of them are written in full.
+
+    Raises:
+      OutputError: one of them can't be written; then nothing has changed.
+    """
+    unfinished = {path: f"{path}.unfinished" for path in files}
+    for path in files:
+        if os.path.isdir(path):
+            raise OutputError(f"{path}: is a folder")
+    try:
+        for path, content in files.items():
+            with open(unfinished[path], "wb") as file:
+                file.write(content)
+        for path in files:
+            os.replace(unfinished[path], path)
+    except OSError as error:
+        raise OutputError(f"{error.filename}: {error.strerror}") from error
+    finally:
+        for path in unfinished.values():
+            with contextlib.suppress(OSError):
+                os.remove(path)
 
 
 def load(model_path: str) -> Classifier:

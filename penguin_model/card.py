@@ -108,12 +108,12 @@ class Histogram:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reference:
-    """The training data and the model's answers to it, for comparison with new data.
+    """The training data and the model's answers to rows held out, for comparison with new data.
 
     Attributes:
       features: a histogram of each feature in raw units, with bins between training quantiles.
-      classes: rows by predicted class.
-      probability: a histogram of the winning probability.
+      classes: held-out rows by predicted class.
+      probability: a histogram of the winning probability on held-out rows.
       novelty: a histogram of the distance from the training data, see `Trust`; None without one.
     """
 

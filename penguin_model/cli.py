@@ -39,7 +39,7 @@ def run(program: str, body: Callable[[], int], *, verbose: bool = False) -> int:
             code = body()
         except SystemExit as end:
             # Raised by the argument parser, which has already printed why.
-            code = end.code if isinstance(end.code, int) else 0
+            code = exit_code_of(end)
         sys.stdout.flush()
         return code
 
@@ -63,18 +63,33 @@ def _run(program: str, body: Callable[[], int], verbose: bool) -> int:
             return 1
         message, code = f"cannot write to standard output: {reason_of(error)}", 1
         colour = Colour.RED
-    except PenguinError as error:
-        message, code = str(error), error.exit_code
-        colour = Colour.RED if error.is_failure else Colour.YELLOW
-        _report(verbose)
     except Exception as error:
-        lines = str(error).strip().splitlines() or [repr(error)]
-        message, code, colour = f"{type(error).__name__}: {lines[0]}", 1, Colour.RED
-        if not verbose:
+        message, code = message_of(error), exit_code_of(error)
+        colour = Colour.RED
+        if isinstance(error, PenguinError):
+            colour = Colour.RED if error.is_failure else Colour.YELLOW
+        elif not verbose:
             message += " (--verbose shows where)"
         _report(verbose)
     print_error(program, message.strip(), colour)
     return code
+
+
+def exit_code_of(error: BaseException) -> int:
+    """The exit code of a command that ends with an error."""
+    if isinstance(error, PenguinError):
+        return error.exit_code
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 0
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says: its own text, or a line for one that nobody expected."""
+    if isinstance(error, PenguinError):
+        return str(error)
+    lines = str(error).strip().splitlines() or [repr(error)]
+    return f"{type(error).__name__}: {lines[0]}"
 
 
 def require_docstrings() -> None:
@@ -96,8 +111,6 @@ def quiet_libraries(verbose: bool) -> None:
         logging.basicConfig(level=logging.INFO)
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # oneDNN prints a message at any log level; networks of this size gain nothing from it.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     logging.basicConfig(level=logging.CRITICAL)
     logging.getLogger("absl").setLevel(logging.CRITICAL)

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from penguin_model import cli, command_line, terminal
+from penguin_model import bundle, cli, command_line, terminal
 from penguin_model.bundle import load
-from penguin_model.card import DEFAULT_MODEL_HELP, ModelCard, default_model
+from penguin_model.card import DEFAULT_MODEL_HELP, ModelCard, default_model, read_verified
 
 if TYPE_CHECKING:
     import keras
@@ -69,15 +69,16 @@ def card_lines(card: ModelCard) -> Iterator[str]:
     yield ""
     yield terminal.printable(f"Classes ({card.label})")
     recall = card.metrics.get("recall") or {}
-    trained = card.reference.classes if card.reference else {}
+    predicted = card.reference.classes if card.reference else {}
     rows_of_classes = [
-        (index, name, _percent(recall.get(name)), trained.get(name, "-"))
+        (index, name, _percent(recall.get(name)), predicted.get(name, "-"))
         for index, name in enumerate(card.classes)
     ]
-    header = ("index", "name", "recall on held-out rows", "training rows predicted so")
+    header = ("index", "name", "recall on held-out rows", "held-out rows predicted so")
     yield from table(header, rows_of_classes, left=2)
+    metrics = {k: v for k, v in card.metrics.items() if not isinstance(v, Mapping | list)}
     for title, values in (
-        ("Metrics", {k: v for k, v in card.metrics.items() if k not in ("recall", "confusion")}),
+        ("Metrics", metrics),
         ("Training", card.training),
         ("Data", card.data),
         ("Versions", card.versions),
@@ -148,12 +149,22 @@ def _shape(shape: Sequence[int | None]) -> str:
     return " × ".join("n" if size is None else str(size) for size in shape) or "scalar"
 
 
+def _write_page(path: str, card: ModelCard) -> None:
+    from penguin_model import card_page
+
+    bundle.replace({path: card_page.render(card).encode()})
+
+
 def build_parser() -> command_line.ArgumentParser:
     """Builds the command's flags."""
     parser = command_line.ArgumentParser(
         prog=PROGRAM,
         description="Shows a saved model: its card, its layers and their weights.",
-        examples=[PROGRAM, f"{PROGRAM} --model my/other.keras --weights", f"{PROGRAM} --json"],
+        examples=[
+            PROGRAM,
+            f"{PROGRAM} --model my/other.keras --weights",
+            f"{PROGRAM} --html card.html",
+        ],
         exit_codes=cli.EXIT_CODES,
     )
     parser.add_argument(
@@ -161,6 +172,9 @@ def build_parser() -> command_line.ArgumentParser:
     )
     parser.add_argument("--weights", action="store_true", help="print the weights' values as well")
     parser.add_argument("--json", action="store_true", help="print card and layers as JSON")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write the card as a self-contained page instead"
+    )
     parser.add_argument(
         "--verbose", action="store_true", help="show the libraries' logs and tracebacks"
     )
@@ -173,6 +187,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def body() -> int:
         options = build_parser().parse_args(arguments)
+        if options.html:
+            _write_page(options.html, read_verified(options.model))
+            print(terminal.printable(options.html))
+            return 0
         cli.quiet_libraries(options.verbose)
         classifier = load(options.model)
         described = layers(classifier.model, values=options.weights)

@@ -3,6 +3,7 @@
 Each class carries the exit code of a command that ends with it, and a code for machines::
 
     PenguinError          1  failed     the command could not do its work
+    ├── GateError         1  gate       a trained network is not sound, so it is not installed
     ├── OutputError       1  output     the output cannot be written
     └── UsageError        2  usage      the arguments cannot be used
         ├── CardError     2  card       the model card is missing or malformed
@@ -28,6 +29,12 @@ class PenguinError(Exception):
     exit_code: int = 1
     code: ClassVar[str] = "failed"
     is_failure: ClassVar[bool] = True
+
+
+class GateError(PenguinError):
+    """A trained network loses a class, is worse than the baseline or has diverged."""
+
+    code = "gate"
 
 
 class OutputError(PenguinError):

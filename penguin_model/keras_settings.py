@@ -8,6 +8,13 @@ import threading
 from penguin_model.errors import PenguinError
 
 _BACKEND = "tensorflow"
+_OURS = {
+    "KERAS_BACKEND": _BACKEND,
+    "KERAS_HOME": os.devnull,  # nothing is below it, and nothing can be created there
+    # oneDNN adds in another order. Networks of this size gain nothing from it.
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+}
+_OTHERS = {"TF_ENABLE_ONEDNN_OPTS", "TF_USE_LEGACY_KERAS"}
 _lock = threading.Lock()
 
 
@@ -23,16 +30,16 @@ def import_keras() -> None:
     """
     with _lock:
         theirs = {name: os.environ.pop(name) for name in list(os.environ) if _is_setting(name)}
-        # Nothing is below this home, and nothing can be created there.
-        os.environ |= {"KERAS_BACKEND": _BACKEND, "KERAS_HOME": os.devnull}
+        os.environ |= _OURS
         try:
             import keras
         finally:
-            del os.environ["KERAS_BACKEND"], os.environ["KERAS_HOME"]
+            for name in _OURS:
+                del os.environ[name]
             os.environ |= theirs
     if (found := keras.config.backend()) != _BACKEND:
         raise PenguinError(f"Keras was started with the backend {found}, not {_BACKEND}")
 
 
 def _is_setting(name: str) -> bool:
-    return name.startswith("KERAS_") or name == "TF_USE_LEGACY_KERAS"
+    return name.startswith("KERAS_") or name in _OTHERS

@@ -3,6 +3,7 @@
 The root and the errors of model, arguments and output come from `penguin_model.errors`::
 
     PenguinError          1  failed     the job could not do its work
+    ├── GateError         1  gate       a trained network is not sound, so it is not installed
     ├── OutputError       1  output     the output cannot be written
     ├── DamagedError      1  damaged    a file of an earlier run is damaged
     ├── ConflictError     1  conflict   another run published the same input file meanwhile
@@ -14,8 +15,14 @@ The root and the errors of model, arguments and output come from `penguin_model.
     │   ├── ModelError    2  model      the model is missing or does not fit its card
     │   └── RunExistsError 2 run_exists the run id is taken
     ├── InterruptedRunError 130 interrupted a signal ended the run (SIGTERM: 143)
-    ├── RejectsError      3  rejects    more rows rejected than allowed; the run is held
-    └── DriftError        4  drift      the data drifted further than allowed; the run is held
+    └── HeldError         3  held       the run did its work, and is held for people to look at
+        ├── RejectsError  3  rejects    more rows rejected than allowed
+        ├── UnreadableFilesError 3 unreadable_files more files unreadable than allowed
+        ├── FewRowsError  3  min_rows   fewer rows scored than wanted
+        ├── DriftError    4  drift      the data drifted further than allowed
+        └── AccuracyError 4  accuracy   the accuracy is lower than wanted
+
+The code of an error of a held run is the manifest's ``held_because``.
 """
 
 from __future__ import annotations
@@ -23,11 +30,14 @@ from __future__ import annotations
 from penguin_model.errors import CardError, ModelError, OutputError, PenguinError, UsageError
 
 __all__ = [
+    "AccuracyError",
     "CardError",
     "ChangedFileError",
     "ConflictError",
     "DamagedError",
     "DriftError",
+    "FewRowsError",
+    "HeldError",
     "InputError",
     "InterruptedRunError",
     "ModelError",
@@ -36,6 +46,7 @@ __all__ = [
     "ReconcileError",
     "RejectsError",
     "RunExistsError",
+    "UnreadableFilesError",
     "UsageError",
     "of_code",
 ]
@@ -93,20 +104,47 @@ class InterruptedRunError(PenguinError):
         self.exit_code = exit_code
 
 
-class RejectsError(PenguinError):
-    """More rows were rejected than the limit allows; nothing was published."""
+class HeldError(PenguinError):
+    """The run did its work, but a limit holds it; nothing was published.
+
+    Exit code 3 is about what came in, 4 about what the model makes of it.
+    """
 
     exit_code = 3
-    code = "rejects"
+    code = "held"
     is_failure = False
 
 
-class DriftError(PenguinError):
-    """The data drifted further than the limit allows; nothing was published."""
+class RejectsError(HeldError):
+    """More rows were rejected than the limit allows."""
+
+    code = "rejects"
+
+
+class UnreadableFilesError(HeldError):
+    """More files couldn't be read in full than the limit allows."""
+
+    code = "unreadable_files"
+
+
+class FewRowsError(HeldError):
+    """Fewer rows were scored than wanted."""
+
+    code = "min_rows"
+
+
+class DriftError(HeldError):
+    """The data drifted further than the limit allows."""
 
     exit_code = 4
     code = "drift"
-    is_failure = False
+
+
+class AccuracyError(HeldError):
+    """The accuracy, measured or estimated, is lower than wanted."""
+
+    exit_code = 4
+    code = "accuracy"
 
 
 def of_code(code: str) -> type[PenguinError]:

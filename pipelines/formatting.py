@@ -18,7 +18,7 @@ from penguin_model.formatting import (
 
 __all__ = [
     "DASH", "MINUS", "MOST_TEXT", "NO_BREAK", "count", "counted", "cut", "duration", "escape_bytes",
-    "moment", "number", "percent", "psi",
+    "moment", "number", "percent", "psi", "size",
 ]  # fmt: skip
 
 # A raw row may be megabytes long.
@@ -30,6 +30,16 @@ def cut(text: str, most: int = MOST_TEXT) -> str:
     if len(text) <= most:
         return text
     return f"{text[:most]}… ({count(len(text))} characters)"
+
+
+def size(number_of_bytes: int) -> str:
+    """``512 bytes``, ``1.2 kB``, ``3.4 GB``."""
+    value = float(number_of_bytes)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
 
 
 def escape_bytes(path: str) -> str:

@@ -39,7 +39,7 @@ from pipelines.reading import (
     Surveyed,
     SurveyRangeFn,
 )
-from pipelines.runs import Manifest
+from pipelines.runs.manifest import Manifest
 from pipelines.scoring import Normalized, NormalizeFn, PredictFn, Scored
 
 

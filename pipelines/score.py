@@ -18,8 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: the arguments; None takes the command line's.
 
     Returns:
-      0 published, 1 failed, 2 bad arguments, model or card, 3 too many rejects, 4 drift, 130 or
-      143 ended by a signal; with ``--check``, 0 if every file would be read and 3 if not.
+      0 published, 1 failed, 2 bad arguments, model or card, 3 held for its input, 4 held for drift
+      or accuracy, 130 or 143 ended by a signal; with ``--check``, 0 if every file would be read and
+      3 if not.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in arguments

@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 NIGHT = os.environ.get("PENGUIN_NIGHT", "/opt/penguin-scoring/deploy/nightly/night.sh")
 
-# Bad arguments or model, too many rejects, drift, no such command: a retry would end the same way.
+# Bad arguments or model, a held run, no such command: a retry would end the same way.
 FINAL = frozenset({2, 3, 4, 126, 127})
 
 

@@ -23,8 +23,8 @@ meaning() {
     0) echo 'note: published' ;;
     1) echo 'page: failed, nothing is published; running again may help' ;;
     2) echo 'page: bad arguments, model or card; running again does not help' ;;
-    3) printf '%s\n' "look: too many rejects, nothing is published; the rejects are in $held" ;;
-    4) printf '%s\n' "look: drift, nothing is published; look at the model, and at $held" ;;
+    3) printf '%s\n' "look: held for its input, nothing is published; what was found is in $held" ;;
+    4) printf '%s\n' "look: held for drift or accuracy, nothing is published; look at the model, and at $held" ;;
     75) echo "page: last night's run is still going" ;;
     126 | 127) echo 'page: penguin-score does not start; check PENGUIN_HOME' ;;
     130 | 143) echo 'note: interrupted, nothing is published; the next night scores the files' ;;

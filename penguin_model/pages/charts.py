@@ -27,7 +27,9 @@ def histogram(
     scale = svg.ticks(max(max(each.shares, default=0) for each in series))
     texts = [number(edge) for edge in edges]
     every = math.ceil((max(map(len, texts), default=0) * svg.LETTER + 4) / width)
-    bar = 0.84 * width / len(series)
+    # The first of two is the reference, which is drawn narrower.
+    parts = (0.3, 0.54) if len(series) > 1 else (0.84,)
+    places = [0.08, 0.38] if len(series) > 1 else [0.08]
     return svg.chart(
         title,
         height,
@@ -35,11 +37,11 @@ def histogram(
         svg.y_axis(scale, foot, lambda value: percent(value, 0)),
         [
             element(
-                "rect", class_=each.look, x=svg.LEFT + width * (place + 0.08) + bar * side,
-                y=foot - share / scale[-1] * (foot - svg.TOP), width=bar,
+                "rect", class_=each.look, x=svg.LEFT + width * (place + left),
+                y=foot - share / scale[-1] * (foot - svg.TOP), width=width * part,
                 height=share / scale[-1] * (foot - svg.TOP),
             )
-            for side, each in enumerate(series)
+            for each, left, part in zip(series, places, parts, strict=True)
             for place, share in enumerate(each.shares)
         ],
         [
@@ -66,17 +68,23 @@ def bars(title: str, names: Sequence[str], series: Sequence[svg.Series]) -> Mark
         pieces.append(svg.text(0, top + 2, svg.shorten(name, 44), look="strong"))
         for side, each in enumerate(series):
             share, y = each.shares[place], top + 8 + 14 * side
-            length = room * share / longest
+            length = max(room * share / longest, 1.0)
+            # The first of two is the reference, which is drawn thinner.
+            thick = 11.0 if side == len(series) - 1 else 6.0
             pieces.append(
-                element("rect", class_=each.look, x=0, y=y, width=max(length, 1.0), height=11)
-            )
+                element(
+                    "rect", class_=each.look, x=0, y=y + (11 - thick) / 2,
+                    width=length, height=thick,
+                )
+            )  # fmt: skip
             value = f"{percent(share)} ({each.counts[place]:,})"
             pieces.append(svg.text(length + 5, y + 9.5, value))
-    return svg.chart(title, svg.TOP + row * len(names) + 4, *pieces)
+    foot = svg.TOP + row * len(names) + 20
+    return svg.chart(title, foot, *pieces, svg.text(0, foot - 4, "length: share of rows"))
 
 
 def thresholds(title: str, rows: Sequence[tuple[str, float, float, str, bool]]) -> Markup:
-    """Horizontal bars, each with a mark for the size that chance alone explains.
+    """Horizontal bars, each with a mark for the size that is to be expected.
 
     Args:
       title: what is compared.
@@ -104,13 +112,15 @@ def thresholds(title: str, rows: Sequence[tuple[str, float, float, str, bool]]) 
             ),
             svg.line(across(mark), y + 3, across(mark), y + 20, "mark"),
         ]
-    axis = "PSI  (0: identical; | chance threshold)"
+    axis = "PSI  (0: identical; | threshold)"
     return svg.chart(title, foot + 36, *pieces, svg.text(4, foot + 31, axis))
 
 
 def course(
     title: str,
+    unit: str,
     values: Sequence[float | None],
+    solid: Sequence[bool],
     ends: tuple[str, str],
     show: svg.Show,
     tick: svg.Show | None = None,
@@ -119,12 +129,14 @@ def course(
 
     Args:
       title: what it shows.
+      unit: of the values, for the axis.
       values: None for a run without one.
+      solid: whether the run's point is drawn solid, on the line, or hollow beside it.
       ends: labels of the first and last run.
       show: formats a value.
       tick: formats a value on the axis; None uses `svg.compact`.
     """
-    height, foot, right = 118, 92, 62
+    height, foot, right = 130, 92, 62
     known = [value for value in values if value is not None]
     scale = svg.ticks(max(known, default=0), 3)
     step = (svg.WIDTH - svg.LEFT - right) / max(len(values) - 1, 1)
@@ -134,19 +146,23 @@ def course(
         for place, value in enumerate(values)
     ]  # fmt: skip
     pieces: list[Content] = [svg.y_axis(scale, foot, tick or svg.compact(scale[-1]), right, 10)]
-    for before, after in itertools.pairwise(points):
+    on_line = [point for point, is_solid in zip(points, solid, strict=True) if is_solid]
+    for before, after in itertools.pairwise(on_line):
         if before and after:
             pieces.append(svg.line(*before, *after, "course"))
-    pieces += [
-        element("circle", class_="now", cx=each[0], cy=each[1], r=1.8) for each in points if each
-    ]
+    for place, (point, is_solid) in enumerate(zip(points, solid, strict=True), 1):
+        if point:
+            radius = 4.0 if place == len(points) else 1.8 if is_solid else 3.0
+            look = "now" if is_solid else "hollow"
+            pieces.append(element("circle", class_=look, cx=point[0], cy=point[1], r=radius))
     if points and points[-1] and values[-1] is not None:
         x, y = points[-1]
-        pieces.append(element("circle", class_="now", cx=x, cy=y, r=4))
         pieces.append(svg.text(x + 8, max(y + 4, 12), show(values[-1]), look="strong"))
     if len(values) > 1:
         pieces.append(svg.text(svg.LEFT, foot + 16, ends[0]))
-    pieces.append(svg.text(svg.LEFT + step * (len(values) - 1), foot + 16, ends[1], "middle"))
+    right_end = svg.LEFT + step * (len(values) - 1)
+    pieces.append(svg.text(right_end, foot + 16, ends[1], "middle"))
+    pieces.append(svg.text(0, height - 4, f"runs by end time; height: {unit}"))
     return svg.chart(title, height, *pieces)
 
 

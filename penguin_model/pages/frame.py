@@ -10,7 +10,7 @@ from importlib import resources
 
 from penguin_model.pages.markup import Content, Markup, element, fill
 
-# A section's id, title and content.
+# A section's id, title and content. If that is plain text, the section is a single line.
 Section = tuple[str, str, Content]
 
 
@@ -30,12 +30,20 @@ def page(title: str, header: Content, sections: Sequence[Section]) -> Markup:
         title=title,
         style=Markup(style),
         header=[header, _nav(links) if len(links) > 1 else None],
-        sections=[
-            element("section", element("h2", title, id=f"{name}-title"), content, id=name,
-                    aria_labelledby=f"{name}-title")
-            for name, title, content in sections
-        ],
-    )  # fmt: skip
+        sections=[_section(*each) for each in sections],
+    )
+
+
+def _section(name: str, title: str, content: Content) -> Markup:
+    is_line = isinstance(content, str) and not isinstance(content, Markup)
+    return element(
+        "section",
+        element("h2", title, id=f"{name}-title"),
+        element("p", content) if is_line else content,
+        id=name,
+        class_="line" if is_line else None,
+        aria_labelledby=f"{name}-title",
+    )
 
 
 def _nav(links: list[Markup]) -> Markup:

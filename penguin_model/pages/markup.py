@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 _PLAIN = re.compile(r"[\n\t -~]*")
+_FLAG = re.compile(r"(--[a-z_]+(?: \d+(?:\.\d+)?)?)")
 _EMPTY = frozenset({"circle", "line", "rect"})
 
 
@@ -114,10 +115,23 @@ def heading(title: str, finding: Content) -> Markup:
     return element("figcaption", element("strong", title), element("span", finding))
 
 
-def tiles(known: Iterable[tuple[str, str]]) -> Markup:
+def tiles(known: Iterable[tuple[str, Content]]) -> Markup:
     """A row of key numbers."""
     pairs = [element("div", element("dt", name), element("dd", value)) for name, value in known]
     return element("dl", pairs, class_="tiles")
+
+
+def prose(text: str) -> list[Content]:
+    """Text whose flags of commands, such as ``--max_drift 0.2``, don't break over lines."""
+    pieces = _FLAG.split(text)
+    return [element("code", piece) if place % 2 else piece for place, piece in enumerate(pieces)]
+
+
+def command(line: str) -> Markup:
+    """A command line to copy."""
+    words = [element("span", word, class_="word") for word in line.split(" ")]
+    spaced = [words[:1], ([" ", word] for word in words[1:])]
+    return element("pre", spaced)
 
 
 def facts(known: Iterable[tuple[str, str | None]]) -> Markup:

@@ -63,6 +63,7 @@ CLASS_ALIASES = {
         "Pygoscelis antarcticus", "P. antarctica", "P. antarcticus",
     ),
 }  # fmt: skip
+LICENSE = "CC0-1.0"
 TEST_SHARE = 0.3
 SPLIT_SEED = 0
 DOUBLINGS = 2
@@ -87,6 +88,10 @@ class Birds:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, places: npt.NDArray[np.int64]) -> Birds:
+        """Some of the birds, by their places."""
+        return Birds(raw=self.raw[places], labels=self.labels[places])
 
 
 def read(path: str) -> pd.DataFrame:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from penguin_model import measures
 from penguin_model.card import Histogram, Reference
+from penguin_model.measures import log_likelihoods
 
 Floats = npt.NDArray[np.float64]
 Probabilities = npt.NDArray[np.float32]
@@ -25,11 +27,25 @@ def confusion(labels: Labels, predicted: Labels, classes: int) -> npt.NDArray[np
     return counts
 
 
+def losses(probabilities: Probabilities, labels: Labels) -> Floats:
+    """The log-loss of each row: the negative log-likelihood of its true class, in nats."""
+    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float32)
+    return -log_likelihoods(chosen).astype(np.float64)
+
+
 def log_loss(probabilities: Probabilities, labels: Labels) -> float:
-    """Mean negative log-likelihood of the true class, in nats."""
-    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    # A float32 softmax may round to 0; its smallest positive number keeps the mean finite.
-    return float(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).mean())
+    """The mean of `losses`."""
+    return float(losses(probabilities, labels).mean())
+
+
+def reliability(probabilities: Probabilities, labels: Labels) -> dict[str, Any]:
+    """Accuracy by winning probability, as `measures.reliability` reports it."""
+    best = probabilities.max(axis=1).astype(np.float32)
+    right = probabilities.argmax(axis=1) == labels
+    places = measures.bins(best)
+    rows, hits = (np.bincount(each, minlength=measures.BINS) for each in (places, places[right]))
+    sums = np.bincount(places, best, measures.BINS).astype(np.float64)
+    return measures.reliability(rows, hits, sums)
 
 
 def metrics(probabilities: Probabilities, labels: Labels, names: Sequence[str]) -> dict[str, Any]:
@@ -73,24 +89,27 @@ def histogram_by_deciles(values: Floats) -> Histogram:
 
 
 def reference(
-    raw: Floats, probabilities: Probabilities, features: Sequence[str], classes: Sequence[str]
+    raw: Floats, held_out: Probabilities, features: Sequence[str], classes: Sequence[str]
 ) -> Reference:
-    """Builds histograms of the training data and of the model's answers to it.
+    """Builds histograms of the training data, and of the model's answers to rows held out.
+
+    A model is surer of rows that it was trained on than of any it will see: its answers to those
+    would make every night look like drift.
 
     Args:
-      raw: ``[n, features]`` in raw units.
-      probabilities: ``[n, classes]`` for the same rows.
+      raw: the training data, ``[n, features]`` in raw units.
+      held_out: ``[m, classes]`` for rows that weren't trained on.
       features: the columns' names.
       classes: the classes' names.
 
     Returns:
       The histograms; feature bins lie between deciles, and ties make fewer than ten.
     """
-    predicted = np.bincount(probabilities.argmax(axis=1), minlength=len(classes))
+    predicted = np.bincount(held_out.argmax(axis=1), minlength=len(classes))
     return Reference(
         features={
             name: histogram_by_deciles(column) for name, column in zip(features, raw.T, strict=True)
         },
         classes=dict(zip(classes, predicted.tolist(), strict=True)),
-        probability=histogram(probabilities.max(axis=1), PROBABILITY_EDGES),
+        probability=histogram(held_out.max(axis=1), PROBABILITY_EDGES),
     )

@@ -35,7 +35,7 @@ def build(features: int, classes: int, *, learning_rate: float) -> keras.Model:
     layers.append(keras.layers.Dense(classes, activation="softmax", name="probabilities"))
     model = keras.Sequential(layers, name="classifier")
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=keras.optimizers.Adam(learning_rate, name="adam"),
         loss="categorical_crossentropy",
         metrics=["accuracy"],
         # Compiling with XLA takes longer than training a network of this size.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -92,8 +93,16 @@ def confusion_matrices(
 
 
 def save(figure: Figure, path: str, *, dpi: int = _DPI) -> None:
-    """Writes a PNG, without Matplotlib's version in it: the same figure makes the same file."""
-    figure.savefig(path, format="png", dpi=dpi, metadata={"Software": None})
+    """Writes a figure as PNG."""
+    with open(path, "wb") as file:
+        file.write(png(figure, dpi=dpi))
+
+
+def png(figure: Figure, *, dpi: int = _DPI) -> bytes:
+    """A figure as PNG, without Matplotlib's version in it: the same figure gives the same bytes."""
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=dpi, metadata={"Software": None})
+    return target.getvalue()
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -29,12 +30,14 @@ class Shard(NamedTuple):
       path: where it is staged.
       rows: rows written.
       first: source file and row of its first row, by which published shards are ordered.
+      sha256: the file's hexadecimal hash, of the bytes as written; empty while it is open.
     """
 
     dataset: str
     path: str
     rows: int
     first: tuple[str, int]
+    sha256: str = ""
 
 
 def _encodings(schema: pa.Schema, batch_rows: int) -> dict[str, Any]:
@@ -60,6 +63,36 @@ def _encodings(schema: pa.Schema, batch_rows: int) -> dict[str, Any]:
         ],
         "write_batch_size": batch_rows,
     }
+
+
+class _Hashed:
+    """A file that hashes what is written to it, which costs less than reading it back.
+
+    It also is the better witness: what a disk spoils later doesn't fit the hash.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._hash = sha256()
+        self.closed = False
+
+    def write(self, content: Any) -> int:
+        self._file.write(content)
+        self._hash.update(content)
+        return len(content)
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+        self.closed = True
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
 
 
 class ShardWriter:
@@ -146,7 +179,7 @@ class ShardWriter:
     def _open(self, table: pa.Table, batch_rows: int) -> Shard:
         self._batch_rows = batch_rows
         path = storage.join(self._folder, f"part-{uuid.uuid4().hex}.parquet")
-        self._sink = storage.open_output(path)
+        self._sink = _Hashed(storage.open_output(path))
         self._writer = pq.ParquetWriter(
             self._sink,
             self._schema,
@@ -165,7 +198,7 @@ class ShardWriter:
         with storage.writing(self._folder):
             self._writer.close()
             self._sink.close()
-        self._done.append(self._shard)
+        self._done.append(self._shard._replace(sha256=self._sink.hexdigest()))
         self._writer = self._shard = self._sink = None
         self._batch_rows = 0
 

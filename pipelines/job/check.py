@@ -74,6 +74,7 @@ def as_text(found: Findings, matched: Matched) -> str:
 def _left_out(matched: Matched) -> dict[str, int]:
     return {
         "files_skipped": matched.skipped,
+        "files_waiting": matched.waiting.total(),
         "files_unsettled": len(matched.unsettled),
         "files_ignored": sum(matched.ignored.values()),
         "not_files": len(matched.not_files),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pipelines import storage
-from pipelines.job.options import parse_arguments
+from pipelines.job.options import changed_flags
 from pipelines.runs import commands
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import Manifest
@@ -14,6 +14,8 @@ from pipelines.runs.manifest import Manifest
 _INPUT_FLAGS = (
     "input", "format", "include_hidden", "delimiter", "decimal", "passthrough", "rename", "model",
 )  # fmt: skip
+_REVIEWS = ("show", "accept", "reject")
+_MOST_REVIEWS = 3
 
 
 def after_run(
@@ -28,19 +30,21 @@ def after_run(
       has_page: whether the report on it is written already.
     """
     found = []
+    reach = commands.reach_flags(values)
     if manifest.totals.files_unreadable or manifest.unmatched:
         found.append(_check(values))
     if manifest.totals.files and not has_page:
-        reach = commands.reach_flags(values)
         found.append(commands.report(paths.output, paths.run_id, reach))
+    # Once these are decided on, the next run names others.
+    held = [paths.run_id] if manifest.is_held else []
+    for run_id in [*held, *manifest.waiting][:_MOST_REVIEWS]:
+        found += [commands.look_after(verb, paths.output, run_id, reach) for verb in _REVIEWS]
     return found
 
 
 def _check(values: argparse.Namespace) -> str:
     """The command that says how each of the input files would be read."""
-    default = parse_arguments("", [])
-    given = {name: getattr(values, name) for name in _INPUT_FLAGS}
-    changed = {name: value for name, value in given.items() if value != getattr(default, name)}
+    changed = changed_flags(values, _INPUT_FLAGS)
     if any(storage.local_path(path) is None for path in (*values.input, values.model)):
         changed |= commands.reach_flags(values)
     return commands.spell("penguin-score", "pipelines.score", flags={"check": True, **changed})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -13,9 +13,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from penguin_model import command_line
 from penguin_model.card import DEFAULT_MODEL_HELP, default_model
 from penguin_model.trust import DEFAULT_COVERAGE
+from pipelines.publishing import DEFAULT_BASELINE_NIGHTS
 from pipelines.reading import FORMATS
 from pipelines.reading.dialect import DEFAULT_DIALECT, read_delimiter
 from pipelines.runners.beam_private import BeamArgumentParser
+
+_MOST_NIGHTS = 1000
 
 
 class ScoreOptions(PipelineOptions):
@@ -123,11 +126,35 @@ class ScoreOptions(PipelineOptions):
             "(default: %(default)s)",
         )
         group.add_argument(
+            "--max_unreadable_files",
+            type=_files,
+            metavar="FILES",
+            help="hold the run (exit 3) if more files than this couldn't be read in full: a whole "
+            "number of files, or below 1 a fraction of the files read (default: 0.5, or "
+            "--max_reject_fraction if that is more)",
+        )
+        group.add_argument(
+            "--min_rows",
+            type=_whole,
+            default=0,
+            metavar="ROWS",
+            help="hold the run (exit 3) if fewer rows than this are scored; 1 holds a night "
+            "without rows (default: %(default)s)",
+        )
+        group.add_argument(
             "--max_drift",
             type=_index,
             metavar="PSI",
             help="hold the run (exit 4) if a feature, the species mix or the probability has "
-            "drifted by more than this (PSI) and beyond chance (default: measure only)",
+            "drifted by more than this (PSI) and beyond what is usual (default: measure only)",
+        )
+        group.add_argument(
+            "--baseline_nights",
+            type=_nights,
+            default=DEFAULT_BASELINE_NIGHTS,
+            metavar="K",
+            help="compare the data with the last K published runs of this model too; 0 means with "
+            "the training data only (default: %(default)s)",
         )
         group.add_argument(
             "--coverage",
@@ -135,6 +162,14 @@ class ScoreOptions(PipelineOptions):
             metavar="SHARE",
             help="the share of rows whose species_set should hold the true species, above 0 and "
             f"below 1; the larger, the larger the sets (default: {DEFAULT_COVERAGE})",
+        )
+        group.add_argument(
+            "--min_accuracy",
+            type=_fraction,
+            metavar="FRACTION",
+            help="hold the run (exit 4) if the accuracy is below this beyond chance: the measured "
+            "accuracy if at least 30 rows have labels, otherwise the one estimated from the "
+            "probabilities (default: show them only)",
         )
         group.add_argument(
             "--replace",
@@ -168,6 +203,12 @@ class ScoreOptions(PipelineOptions):
             help="the form of the summary on standard output (default: %(default)s)",
         )
         group.add_argument(
+            "--metrics_file",
+            metavar="PATH",
+            help="write the run's figures for Prometheus to this local file at the end, whatever "
+            "the outcome; the node exporter's textfile collector reads names that end in .prom",
+        )
+        group.add_argument(
             "--verbose",
             action="store_true",
             help="show the libraries' logs, and the traceback of an error",
@@ -190,8 +231,31 @@ def _coverage(text: str) -> float:
     return share
 
 
+def _whole(text: str) -> int:
+    value = _number(text, "a whole number of 0 or more", most=2**53)
+    if value != int(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(value)
+
+
+def _files(text: str) -> float:
+    what = "a whole number of files, or a fraction of them below 1, such as 0.05"
+    value = _number(text, what)
+    if value > 1 and value != int(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return value
+
+
 def _index(text: str) -> float:
     return _number(text, "a number of 0 or more, such as 0.2")
+
+
+def _nights(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= _MOST_NIGHTS):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of nights from 0 to {_MOST_NIGHTS}"
+        )
+    return int(text)
 
 
 def _number(text: str, what: str, most: float = sys.float_info.max) -> float:
@@ -222,6 +286,13 @@ def parse_arguments(program: str, arguments: Sequence[str]) -> argparse.Namespac
     return values
 
 
+def changed_flags(values: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """The values of flags that aren't the defaults, by name; a release may lack a flag."""
+    default = parse_arguments("", [])
+    given = {name: getattr(values, name, None) for name in names}
+    return {name: value for name, value in given.items() if value != getattr(default, name, None)}
+
+
 def build_parser(program: str) -> command_line.ArgumentParser:
     """Builds the parser of our flags, which are in its help, and Beam's."""
     parser = _Parser(
@@ -240,9 +311,9 @@ def build_parser(program: str) -> command_line.ArgumentParser:
             0: "published, an empty night too; or submitted, where the job isn't waited for",
             1: "failed: nothing is published; running it again may help",
             2: "bad arguments, model or card: nothing was read; running it again doesn't help",
-            3: "held: more rejects than --max_reject_fraction; nothing is published. With --check: "
-            "a file would be rejected whole",
-            4: "held: more drift than --max_drift; nothing is published",
+            3: "held for its input (--max_reject_fraction, --max_unreadable_files, --min_rows); "
+            "nothing is published. With --check: a file would be rejected whole",
+            4: "held for drift or accuracy (--max_drift, --min_accuracy); nothing is published",
             130: "interrupted by Ctrl-C (SIGINT): nothing is published",
             143: "ended by SIGTERM: nothing is published",
         },

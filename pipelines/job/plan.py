@@ -24,6 +24,8 @@ from pipelines import publishing, storage
 from pipelines.datasets import data_sets, schemas
 from pipelines.errors import UsageError
 from pipelines.formatting import escape_bytes
+from pipelines.job import metrics_file
+from pipelines.job.options import changed_flags
 from pipelines.pipeline import ScoreObservations
 from pipelines.reading import InputColumns
 from pipelines.reading.dialect import Dialect
@@ -35,6 +37,11 @@ from pipelines.runs.layout import Layout, check_run_id
 from pipelines.runs.manifest import Model, RunInfo
 from pipelines.scoring import model_file
 
+# The flags that affect what is read and how: what it takes to score a file again.
+_RECORDED = (
+    "format", "include_hidden", "delimiter", "decimal", "settle_seconds", "passthrough", "rename",
+    "coverage",
+)  # fmt: skip
 _VERSIONED = ("apache-beam", "keras", "pyarrow", "numpy")
 
 
@@ -65,6 +72,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         raise UsageError("--input is required: a file, a folder or a glob")
     if not values.output:
         raise UsageError("--output is required: the root below which runs are published")
+    metrics_file.check_path(values.metrics_file)
     start = datetime.datetime.now(datetime.UTC)
     run_id = f"{start:%Y%m%dT%H%M%SZ}" if values.run_id is None else values.run_id
     paths = Layout(
@@ -93,12 +101,19 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
             f"--coverage: the card of {values.model} has no trust to make prediction sets with; "
             "train the model again"
         )
+    if values.min_accuracy is not None and card.calibration is None:
+        raise UsageError(
+            f"--min_accuracy: the card of {values.model} has no calibration, so a night without "
+            "labels can't be judged; train the model again"
+        )
     run_info = RunInfo(
         start=start.isoformat(timespec="milliseconds"),
         runner=values.runner or DEFAULT_RUNNER,
         versions=_versions(),
         model=Model(path=values.model, name=card.name, sha256=card.sha256),
         input=tuple(map(escape_bytes, values.input)),
+        new_only=values.new_only,
+        flags=changed_flags(values, _RECORDED),
     )
     # One worker gains nothing from ranges, whose first pass reads a large CSV twice.
     divides = runner.count_workers(options) != 1
@@ -113,8 +128,12 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
             replace=values.replace,
             card=card,
             max_reject_fraction=values.max_reject_fraction,
+            max_unreadable_files=_most_unreadable(values),
+            min_rows=values.min_rows,
             max_drift=values.max_drift,
+            baseline_nights=values.baseline_nights,
             coverage=DEFAULT_COVERAGE if values.coverage is None else values.coverage,
+            min_accuracy=values.min_accuracy,
             new_only=values.new_only,
             waits_for_end=submission.waits_for_end,
             run_info=run_info,
@@ -174,7 +193,16 @@ def _matching(values: argparse.Namespace, card: ModelCard, paths: Layout | None)
         output=paths.output if paths else "",
         own_folders=paths.own_folders if paths else (),
         model_sha256=card.sha256,
+        run_id=paths.run_id if paths else "",
     )
+
+
+def _most_unreadable(values: argparse.Namespace) -> float | None:
+    """Half of the files by default, unless more is allowed of the rows."""
+    if values.max_unreadable_files is not None:
+        return float(values.max_unreadable_files)
+    fraction: float = max(0.5, values.max_reject_fraction)
+    return fraction if fraction < 1 else None
 
 
 def _job_name(paths: Layout) -> str:

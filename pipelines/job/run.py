@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -10,18 +11,20 @@ from typing import Any
 import pyarrow as pa
 
 from penguin_model import terminal
+from penguin_model.command_line import ArgumentParser
 from pipelines import publishing, storage
 from pipelines.counts import Metrics, failures
-from pipelines.errors import DriftError, PenguinError, RejectsError
-from pipelines.job import check, next_commands, summary, worst_rejects
+from pipelines.errors import PenguinError, of_code
+from pipelines.job import check, metrics_file, next_commands, summary, worst_rejects
 from pipelines.job.options import build_parser
 from pipelines.job.plan import Plan, prepare
-from pipelines.monitoring import drift
 from pipelines.progress import display
 from pipelines.runners import beam_private, signals
 from pipelines.runners.submission import Workers, as_penguin_error
+from pipelines.runs import commands
+from pipelines.runs.gates import HeldBecause
 from pipelines.runs.layout import Layout
-from pipelines.runs.manifest import HeldBecause, Manifest
+from pipelines.runs.manifest import Manifest
 from pipelines.scoring import model_file
 
 # A cluster frees the slots of a cancelled job within seconds.
@@ -38,12 +41,19 @@ def run_command(program: str, arguments: Sequence[str], verbose: bool) -> int:
     Raises:
       PenguinError: anything that keeps the run from being published.
     """
-    with contextlib.nullcontext() if verbose else beam_private.quiet_workers():
-        return _run(program, arguments, verbose)
-
-
-def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     parser = build_parser(program)
+    path = metrics_file.find_path(parser, arguments)
+    with contextlib.ExitStack() as around:
+        ending = around.enter_context(metrics_file.written(program, path))
+        if not verbose:
+            around.enter_context(beam_private.quiet_workers())
+        return _run(parser, arguments, verbose, ending)
+
+
+def _run(
+    parser: ArgumentParser, arguments: Sequence[str], verbose: bool, ending: metrics_file.Ending
+) -> int:
+    program = parser.prog
     values, normalized = parser.parse_args(arguments), parser.normalize(arguments)
     if values.check:
         check.run_check(program, values, normalized)
@@ -51,7 +61,8 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     plan = prepare(values, normalized)
     paths = plan.transform.publication.layout
     if not plan.submission.waits_for_end:
-        submit(plan)
+        with _recorded(plan):
+            submit(plan)
         with terminal.telling(program, "summary"):
             summary.show(summary.of_submitted(paths), values.summary)
         return 0
@@ -59,7 +70,8 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
     if plan.transform.progress:
         progress_display = display.shown(program, plan.transform.progress, verbose=verbose)
     manifest, metrics = execute(plan, progress_display)
-    page = _report(program, paths, values.model) if values.report else None
+    ending.manifest = manifest
+    page = _report(program, paths, values) if values.report else None
     worst = _worst_rejects(program, manifest, paths)
     following = next_commands.after_run(manifest, paths, values, has_page=page is not None)
     ended = summary.of_run(manifest, paths, metrics, page, worst=worst, next_commands=following)
@@ -73,18 +85,12 @@ def _run(program: str, arguments: Sequence[str], verbose: bool) -> int:
 
 
 def _held_error(manifest: Manifest, paths: Layout) -> PenguinError:
-    """The error that a held run ends with."""
-    if manifest.held_because is HeldBecause.REJECTS:
-        return RejectsError(
-            f"{manifest.reject_fraction:.1%} of the rows were rejected, more than "
-            f"--max_reject_fraction {manifest.max_reject_fraction:g}; nothing is published, "
-            f"the rejects are in {paths.held}"
-        )
-    found = manifest.drift or {}
-    return DriftError(
-        f"the data have drifted: PSI {drift.explain(found)}, more than --max_drift "
-        f"{found['max_drift']:g}; nothing is published, the details are in {paths.held}"
-    )
+    """The error that a held run ends with; its class follows from the reason's name."""
+    because = manifest.held_because
+    about_rejects = because in (HeldBecause.REJECTS, HeldBecause.UNREADABLE_FILES)
+    what = "rejects" if about_rejects else "details"
+    message = f"{manifest.held_reason}; nothing is published, the {what} are in {paths.held}"
+    return of_code(str(because))(message)
 
 
 def _worst_rejects(program: str, manifest: Manifest, paths: Layout) -> list[dict[str, Any]]:
@@ -96,12 +102,13 @@ def _worst_rejects(program: str, manifest: Manifest, paths: Layout) -> list[dict
         return []
 
 
-def _report(program: str, paths: Layout, model: str) -> str | None:
+def _report(program: str, paths: Layout, values: argparse.Namespace) -> str | None:
     """Writes the run's page, without affecting the run's outcome."""
     from pipelines import report
 
     try:
-        return report.write(paths.output, paths.run_id, model=model)
+        reach = commands.reach_flags(values)
+        return report.write(paths.output, paths.run_id, model=values.model, reach=reach)
     except (PenguinError, *storage.ERRORS, pa.ArrowException) as error:
         terminal.note(program, f"no report: {error}")
         return None
@@ -122,16 +129,22 @@ def execute(plan: Plan, progress_display: AbstractContextManager[None] = _NO_DIS
     """
     paths = plan.transform.publication.layout
     metrics: Metrics = {}
-    try:
-        metrics = submit(plan, progress_display)
-    except PenguinError:
-        # A run past its point of no return is finished, whatever happened to its job.
-        if publishing.read_outcome(paths) is None:
-            raise
-    manifest = publishing.read_outcome(paths)
-    if manifest is None:
-        raise PenguinError("the job ended without an outcome; nothing is published, run again")
+    with _recorded(plan):
+        try:
+            metrics = submit(plan, progress_display)
+        except PenguinError:
+            # A run past its point of no return is finished, whatever happened to its job.
+            if publishing.read_outcome(paths) is None:
+                raise
+        manifest = publishing.read_outcome(paths)
+        if manifest is None:
+            raise PenguinError("the job ended without an outcome; nothing is published, run again")
     return manifest, metrics
+
+
+def _recorded(plan: Plan) -> AbstractContextManager[None]:
+    publication = plan.transform.publication
+    return publishing.recorded(publication.layout, publication.run_info.start)
 
 
 def submit(plan: Plan, progress_display: AbstractContextManager[None] = _NO_DISPLAY) -> Metrics:

@@ -12,6 +12,7 @@ from typing import Any
 from penguin_model import terminal
 from pipelines.counts import Metrics, Spread
 from pipelines.formatting import count, counted, cut
+from pipelines.monitoring.drift import name_rule
 from pipelines.runs.layout import DATASETS, PREDICTIONS, REJECTS, Layout
 from pipelines.runs.manifest import Manifest, Status, to_json
 
@@ -24,9 +25,11 @@ _COLOURS = {Status.HELD: terminal.Colour.YELLOW, Status.PUBLISHED: terminal.Colo
 _MEANING = {
     "unreadable": "",
     "skipped": " (scored by an earlier run)",
+    "waiting": " (of held runs, until these are accepted or rejected)",
     "unsettled": " (may still be written; left for the next run)",
 }
 _MOST_NAMED = 5
+_IF_ANY = ("waiting", "ignored", "not_files", "unmatched", "notes")
 
 
 def of_run(
@@ -49,13 +52,13 @@ def of_run(
       next_commands: quoted for a shell.
 
     Returns:
-      JSON values: the manifest's ``status``, ``held_because``, ``run_id``, ``start``, ``end``,
-      ``totals``, ``rejects_by_reason`` and ``species``; ``worst_rejects``; ``drift``, ``labels``,
-      ``trust`` and ``batches``, None if unknown; under ``paths`` those that exist, by name; the
-      ``next`` commands; and if there are any, the manifest's ``ignored``, ``not_files``,
-      ``unmatched`` and ``notes``.
+      JSON values: the manifest's ``status``, ``held_because``, ``held_reason``, ``run_id``,
+      ``start``, ``end``, ``totals``, ``rejects_by_reason`` and ``species``; ``worst_rejects``;
+      ``drift``, ``labels``, ``trust``, ``accuracy_estimate`` and ``batches``, None if unknown;
+      under ``paths`` those that exist, by name; the ``next`` commands; and if there are any, the
+      manifest's ``waiting``, ``ignored``, ``not_files``, ``unmatched`` and ``notes``.
     """
-    same = ("status", "held_because", "run_id", "start", "end", "totals")
+    same = ("status", "held_because", "held_reason", "run_id", "start", "end", "totals")
     known = to_json(manifest)
     return {
         **{key: known[key] for key in (*same, "rejects_by_reason", "species")},
@@ -63,15 +66,25 @@ def of_run(
         "drift": _drift(manifest.drift),
         "labels": _labels(manifest.labels),
         "trust": known["trust"],
+        "accuracy_estimate": known["accuracy_estimate"],
         "batches": _batches(metrics),
         "paths": dict(_paths(manifest, paths, report)),
         "next": list(next_commands),
-        **{key: known[key] for key in ("ignored", "not_files", "unmatched", "notes") if known[key]},
+        **{key: known[key] for key in _IF_ANY if known[key]},
     }
 
 
 def input_notes(manifest: Manifest) -> Iterator[str]:
-    """Yields what an operator should know about the input though the run succeeded."""
+    """Yields what an operator should know about the input though the run succeeded.
+
+    Args:
+      manifest: the run's.
+    """
+    for run_id, files in list(manifest.waiting.items())[:_MOST_NAMED]:
+        yield (
+            f"{counted(files, 'file', ' ')} left out until the held run {run_id} is accepted or "
+            "rejected"
+        )
     for pattern in manifest.unmatched:
         yield f"no file matches {pattern}"
     others = list(manifest.not_files.items())
@@ -122,7 +135,7 @@ def _drift(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     # Nothing is compared if the run has no rows.
     if not found or not found["training"]:
         return None
-    return {key: found[key] for key in ("score", "drifted", "max_drift")}
+    return {key: found[key] for key in ("score", "drifted", "max_drift", "rule", "baseline_runs")}
 
 
 def _labels(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -166,6 +179,8 @@ def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
     totals, paths = summary["totals"], summary["paths"]
     held = summary["status"] == Status.HELD
     yield "run", f"{summary['run_id']} ({'held' if held else 'published'})"
+    if held:
+        yield "held", summary["held_reason"]
     yield "files", count(totals["files"])
     yield "rows read", count(totals["rows_read"])
     yield "scored", f"{count(totals['rows_scored'])}{_listed(summary['species'])}"
@@ -228,13 +243,14 @@ def _left_out(summary: Summary) -> Iterator[tuple[str, str]]:
 
 
 def _quality(summary: Summary) -> Iterator[tuple[str, str]]:
-    """What drifted, and how the predictions compare with the labels, if either is known."""
+    """What drifted, and how many predictions are right, by the labels and without them."""
     drift, labels = summary["drift"], summary["labels"]
     if drift:
-        found = "none beyond chance"
+        found, rule = "none", name_rule(drift)
         if drift["score"]:
-            names = ", ".join(drift["drifted"]) or "too little to matter"
-            found = f"PSI {drift['score']:.2f}  ({names})"
+            found = f"PSI {drift['score']:.2f}"
+            rule += f"  ({', '.join(drift['drifted']) or 'too little to matter'})"
+        found += f" beyond {rule}"
         yield "drift", found
     if labels:
         found = count(labels["rows"])
@@ -244,6 +260,9 @@ def _quality(summary: Summary) -> Iterator[tuple[str, str]]:
                 f"calibration error {labels['calibration_error']:.3f})"
             )
         yield "labelled", found
+    if estimate := summary["accuracy_estimate"]:
+        ends = f"{estimate['low']:.1%} to {estimate['high']:.1%}"
+        yield "estimated", f"accuracy {estimate['accuracy']:.1%}  ({ends}; without labels)"
     trust = summary["trust"]
     if trust and trust["rows"]:
         yield (

@@ -4,4 +4,4 @@ In go a chunk's columns, labels and predictions, and out come counts that can be
 run's counts, and out come its histograms, drift, accuracy and trust. Never imports Beam.
 """
 
-__all__ = ["divergence", "drift", "histograms", "labels", "trust"]
+__all__ = ["divergence", "drift", "histograms", "labels", "nights", "trust"]

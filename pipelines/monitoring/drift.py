@@ -1,22 +1,27 @@
-"""Drift: how far a run's data differ, beyond chance, from the training data and the previous run's.
+"""Drift: how far a run's data differ from the training data and from the nights before.
 
-Each feature, the species mix and the probability of the predicted species are compared separately
-(`divergence.compare`). The largest PSI that is beyond chance is the run's score.
+Each feature, the species mix, the probability of the predicted species and, if the model card has
+it, the distance from the training data are compared separately (`divergence.compare`). The largest
+PSI that is beyond its threshold is the run's score.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from penguin_model.card import Reference
-from pipelines.counts.figures import Counts
-from pipelines.monitoring.divergence import NOTABLE, Shift, compare
-from pipelines.monitoring.histograms import PROBABILITY, SPECIES
+from pipelines.monitoring import histograms, nights
+from pipelines.monitoring.divergence import FALSE_ALARMS, NOTABLE, Bins, Rule, Shift, compare
 
 # The most drifted distributions that an error names.
 _MOST_NAMED = 3
+_NO_BASELINE: Mapping[str, Reference] = {}
+
+_Counts = Mapping[str, Bins]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,22 +29,33 @@ class Drift:
     """How a run differs from its references.
 
     Attributes:
-      training: the shifts against the training data, by feature, ``species`` and ``probability``.
-      previous: the shifts against the last published run; empty if there is none.
-      previous_run: that run's id.
+      training: the shifts against the training data, by feature, ``species``, ``probability`` and
+        ``novelty``.
+      baseline: the shifts against the nights before, taken together; empty if there are none.
+      baseline_runs: their ids, oldest first.
       max_drift: a higher score holds the run; None means that none does.
     """
 
     training: Mapping[str, Shift]
-    previous: Mapping[str, Shift]
-    previous_run: str | None
+    baseline: Mapping[str, Shift]
+    baseline_runs: tuple[str, ...]
     max_drift: float | None
 
     @property
+    def shifts(self) -> list[tuple[str, Shift]]:
+        """All comparisons, with the names of the distributions."""
+        return [*self.training.items(), *self.baseline.items()]
+
+    @property
     def score(self) -> float:
-        """The largest PSI that is beyond chance, 0 if none is."""
-        shifts = [*self.training.values(), *self.previous.values()]
-        return max((shift.score for shift in shifts), default=0.0)
+        """The largest PSI that is beyond its threshold, 0 if none is."""
+        return max((shift.score for _, shift in self.shifts), default=0.0)
+
+    @property
+    def rule(self) -> Rule:
+        """What the thresholds allow for; chance alone if there are too few nights to know more."""
+        known = any(shift.rule is Rule.BETWEEN_NIGHTS for _, shift in self.shifts)
+        return Rule.BETWEEN_NIGHTS if known else Rule.CHANCE
 
     @property
     def is_over(self) -> bool:
@@ -48,14 +64,15 @@ class Drift:
 
     def to_json(self) -> dict[str, Any]:
         """The manifest's ``drift``, as JSON values."""
-        shifts = [*self.training.items(), *self.previous.items()]
+        drifted = [name for name, shift in self.shifts if shift.drifted]
         return {
             "training": _as_json(self.training),
-            "previous": _as_json(self.previous) if self.previous_run is not None else None,
-            "previous_run": self.previous_run,
+            "baseline": _as_json(self.baseline) if self.baseline_runs else None,
+            "baseline_runs": list(self.baseline_runs),
+            "rule": str(self.rule),
             "score": self.score,
             "max_drift": self.max_drift,
-            "drifted": list(dict.fromkeys(name for name, shift in shifts if shift.drifted)),
+            "drifted": list(dict.fromkeys(drifted)),
         }
 
 
@@ -63,77 +80,127 @@ def measure(
     this_run: Reference,
     training: Reference,
     *,
-    previous: tuple[str, Reference] | None = None,
+    baseline: Mapping[str, Reference] = _NO_BASELINE,
     max_drift: float | None = None,
 ) -> Drift:
-    """Compares a run with the training data and with the last published run.
+    """Compares a run with the training data and with the nights before.
 
     Args:
       this_run: the run's histograms (`histograms.of_run`).
       training: the card's reference.
-      previous: the last published run's id and histograms; None if there is none.
-      max_drift: the PSI that counts as drift; None means NOTABLE, and holds no run back.
+      baseline: the histograms of the nights before, by run id, oldest first.
+      max_drift: the score above which the run is held; None holds no run back. What counts as
+        drift is NOTABLE, or this if it is less: a night that is published thanks to a high limit
+        has drifted all the same.
 
     Returns:
       The shifts. Histograms without rows, or with different bins, aren't compared.
     """
-    with_training = _pairs(this_run, training)
-    with_previous = _pairs(this_run, previous[1]) if previous else {}
-    comparisons = len(with_training) + len(with_previous)
-    limit = NOTABLE if max_drift is None else max_drift
+    classes = tuple(dict.fromkeys([*this_run.classes, *training.classes]))
+    ours = _counts(this_run, this_run, classes)
+    earlier = [_counts(night, this_run, classes) for night in baseline.values()]
+    by_name = {name: [night[name] for night in earlier if name in night] for name in ours}
+    pooled = {name: nights.pool(found) for name, found in by_name.items() if found}
+    known = _counts(training, this_run, classes)
+    comparisons = len(ours.keys() & known.keys()) + len(pooled)
+    level = FALSE_ALARMS / max(comparisons, 1)
+    limit = NOTABLE if max_drift is None else min(NOTABLE, max_drift)
+    allowed = {name: nights.allow(found, level) for name, found in by_name.items()}
 
-    def compared(pairs: Mapping[str, tuple[Counts, Counts]]) -> dict[str, Shift]:
+    def compared(references: _Counts) -> dict[str, Shift]:
         return {
-            name: compare(*pair, comparisons=comparisons, limit=limit)
-            for name, pair in pairs.items()
+            name: compare(
+                tuple(counts.tolist()),
+                tuple(references[name].tolist()),
+                level=level,
+                variation=allowed[name],
+                limit=limit,
+            )
+            for name, counts in ours.items()
+            if name in references
         }
 
     return Drift(
-        training=compared(with_training),
-        previous=compared(with_previous),
-        previous_run=previous[0] if previous else None,
+        training=compared(known),
+        baseline=compared(pooled),
+        baseline_runs=tuple(baseline),
         max_drift=max_drift,
     )
 
 
+def upgrade(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives a manifest's ``drift`` today's form.
+
+    Early releases compared a run with the one before it, by chance alone.
+
+    Raises:
+      TypeError: it isn't a manifest's ``drift``.
+    """
+    upgraded = {"baseline_runs": [], "rule": str(Rule.CHANCE), **found}
+    previous, run_id = upgraded.pop("previous", None), upgraded.pop("previous_run", None)
+    if run_id is not None:
+        upgraded["baseline_runs"] = [run_id]
+    upgraded.setdefault("baseline", previous)
+    for side in ("training", "baseline"):
+        if shifts := upgraded.get(side):
+            if not isinstance(shifts, Mapping):
+                raise TypeError(f"drift.{side} isn't an object")
+            known = {name: {"rule": str(Rule.CHANCE), **each} for name, each in shifts.items()}
+            upgraded[side] = known
+    return upgraded
+
+
+def name_baseline(run_ids: Sequence[str]) -> str:
+    """Names the nights of a baseline: a single one by its id, several by their number."""
+    return f"run {run_ids[0]}" if len(run_ids) == 1 else f"the last {len(run_ids)} nights"
+
+
+def name_rule(found: Mapping[str, Any]) -> str:
+    """Names what a run's thresholds allow for, to be read after "beyond".
+
+    Args:
+      found: a manifest's ``drift``.
+    """
+    if found["rule"] == Rule.CHANCE:
+        return "chance"
+    return f"the variation of {name_baseline(found['baseline_runs'])}"
+
+
 def explain(found: Mapping[str, Any]) -> str:
-    """Names what has drifted, worst first, for the one-line error.
+    """Names what has drifted further than allowed, worst first, for the one-line error.
 
     Args:
       found: a manifest's ``drift`` whose score exceeds its ``max_drift``.
     """
-    against = {"training": found["training"], f"run {found['previous_run']}": found["previous"]}
+    sides = {
+        "training": found["training"],
+        name_baseline(found["baseline_runs"]): found["baseline"],
+    }
     drifted = [
         (-shift["psi"], f"{name} {shift['psi']:.2f} against {label}")
-        for label, shifts in against.items()
+        for label, shifts in sides.items()
         for name, shift in (shifts or {}).items()
-        if shift["drifted"]
+        if shift["drifted"] and shift["psi"] > found["max_drift"]
     ]
     named = [text for _, text in sorted(drifted)]
     more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
     return ", ".join(named[:_MOST_NAMED]) + more
 
 
-def _pairs(this_run: Reference, other: Reference) -> dict[str, tuple[Counts, Counts]]:
-    """The counts of the distributions that both have, with the same bins and with rows."""
-    pairs = {
-        name: (ours, other.features[name])
-        for name, ours in this_run.features.items()
-        if name in other.features
+def _counts(measured: Reference, like: Reference, classes: Sequence[str]) -> dict[str, Bins]:
+    """The counts of what has rows and the same bins as another's."""
+    bins = {name: each.edges for name, each in histograms.by_name(like).items()}
+    found: dict[str, Sequence[int]] = {
+        name: each.counts
+        for name, each in histograms.by_name(measured).items()
+        if bins.get(name) == each.edges
     }
-    pairs[PROBABILITY] = (this_run.probability, other.probability)
-    found = {
-        name: (ours.counts, theirs.counts)
-        for name, (ours, theirs) in pairs.items()
-        if ours.edges == theirs.edges
-    }
-    names = tuple(dict.fromkeys([*this_run.classes, *other.classes]))
-    found[SPECIES] = (
-        tuple(this_run.classes.get(name, 0) for name in names),
-        tuple(other.classes.get(name, 0) for name in names),
-    )
-    return {name: pair for name, pair in found.items() if sum(pair[0]) and sum(pair[1])}
+    found[histograms.SPECIES] = [measured.classes.get(name, 0) for name in classes]
+    return {name: np.array(counts, np.int64) for name, counts in found.items() if sum(counts)}
 
 
 def _as_json(shifts: Mapping[str, Shift]) -> dict[str, Any]:
-    return {name: dataclasses.asdict(shift) for name, shift in shifts.items()}
+    return {
+        name: {**dataclasses.asdict(shift), "rule": str(shift.rule)}
+        for name, shift in shifts.items()
+    }

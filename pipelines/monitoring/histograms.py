@@ -1,8 +1,8 @@
 """Histograms of a run's data, counted chunk by chunk and added up like all other counts of a run.
 
 A histogram travels as a single tuple of counts under its feature's name, so a chunk costs a handful
-of small elements, however many rows it has. A card that calls a feature `species`, `probability` or
-`novelty` is refused (`model_file.read_card`), so all histograms share one flat set of names.
+of small elements, however many rows it has. A card that gives a feature one of OWN_NAMES is refused
+(`model_file.read_card`), so all histograms share one flat set of names.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ GROUP = "histogram"
 SPECIES = "species"
 PROBABILITY = "probability"
 NOVELTY = "novelty"
+# Names of histograms that aren't a feature's.
+OWN_NAMES = frozenset({SPECIES, PROBABILITY, NOVELTY})
 
 
 def count_values(values: npt.NDArray[np.floating[Any]], edges: Sequence[float]) -> Counts:
@@ -73,6 +75,7 @@ def of_run(figures: Figures, card: ModelCard) -> Reference | None:
     if card.reference is None:
         return None
     species = {name: figures.get((SPECIES, name), 0) for name in card.classes}
+    novelty = card.reference.novelty
     return Reference(
         features={
             name: _look_up(figures, name, card.reference.features[name])
@@ -80,17 +83,31 @@ def of_run(figures: Figures, card: ModelCard) -> Reference | None:
         },
         classes={name: n for name, n in species.items() if isinstance(n, int)},
         probability=_look_up(figures, PROBABILITY, card.reference.probability),
-        novelty=card.reference.novelty and _look_up(figures, NOVELTY, card.reference.novelty),
+        novelty=_look_up(figures, NOVELTY, novelty) if novelty else None,
     )
+
+
+def by_name(measured: Reference) -> dict[str, Histogram]:
+    """All histograms by name: the features', PROBABILITY and, if there is one, NOVELTY."""
+    others = {PROBABILITY: measured.probability, NOVELTY: measured.novelty}
+    return {**measured.features, **{name: each for name, each in others.items() if each}}
+
+
+def same_bins(one: Reference, other: Reference) -> bool:
+    """Whether two runs have the same bins in all histograms that an early release had, too."""
+    return one.probability.edges == other.probability.edges and {
+        name: each.edges for name, each in one.features.items()
+    } == {name: each.edges for name, each in other.features.items()}
 
 
 def from_json(fields: Mapping[str, Any]) -> Reference:
     """Rebuilds histograms from a manifest's JSON values, made by ``dataclasses.asdict``."""
+    novelty = fields.get("novelty")
     return Reference(
         features={name: _histogram(each) for name, each in fields["features"].items()},
         classes=dict(fields["classes"]),
         probability=_histogram(fields["probability"]),
-        novelty=_histogram(fields["novelty"]) if fields.get("novelty") else None,
+        novelty=_histogram(novelty) if novelty else None,
     )
 
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from penguin_model import validate
 from penguin_model.arrow_text import is_bytes, is_text
+from penguin_model.measures import BINS, bins, log_likelihoods, ratio, reliability
 from penguin_model.names import fold
 from pipelines.counts.figures import Counts, Figures
 
@@ -24,9 +25,6 @@ GROUP = "labels"
 # The codes of a missing label, and of one that isn't a class of the model.
 MISSING, UNKNOWN = -1, -2
 
-BINS = 10
-# Keras clips probabilities here too: a row's loss is at most 16.1 nats.
-_LEAST_PROBABILITY = np.float32(1e-7)
 # The smallest float32 in the last bin: the first x with x * BINS >= BINS - 1.
 _LAST_BIN = np.float32((BINS - 1) / BINS)
 if float(_LAST_BIN) * BINS < BINS - 1:
@@ -89,21 +87,20 @@ def count_hits(
     wrong = np.flatnonzero(codes != winners)
     chosen = best.copy()
     chosen[wrong] = probabilities[wrong, codes[wrong]]
-    # In float32, like the probabilities, a logarithm takes a sixth of the time.
-    np.log(np.maximum(chosen, _LEAST_PROBABILITY, out=chosen), out=chosen)
+    log_likelihoods(chosen, out=chosen)
     # By index: an irregular mask takes three times as long.
     low = best[np.flatnonzero(best < _LAST_BIN)].astype(np.float64)
-    bins = _bins(low)
-    rows = np.bincount(bins, minlength=BINS)
+    places = bins(low)
+    rows = np.bincount(places, minlength=BINS)
     rows[-1] += len(best) - len(low)
-    sums = np.bincount(bins, low, BINS).astype(np.float64)  # bincount of nothing is int64
+    sums = np.bincount(places, low, BINS).astype(np.float64)  # bincount of nothing is int64
     sums[-1] += best.sum(dtype=np.float64) - low.sum()
     return {
         "confusion": _tuple(_confusion(codes, winners, wrong, probabilities.shape[1])),
         "loss": _tuple([np.rint(-chosen.sum(dtype=np.float64) / _UNIT)]),
         "unknown": (unknown,),
         "bin_rows": _tuple(rows),
-        "bin_hits": _tuple(rows - np.bincount(_bins(best[wrong]), minlength=BINS)),
+        "bin_hits": _tuple(rows - np.bincount(bins(best[wrong]), minlength=BINS)),
         "bin_probability": _tuple(np.rint(sums / _UNIT)),
     }
 
@@ -131,18 +128,15 @@ def summarize(figures: Figures, classes: Sequence[str], rows_scored: int) -> dic
         "rows": rows,
         "unlabelled": rows_scored - rows,
         "unknown": int(found["unknown"][0]),
-        "accuracy": _ratio(hits.sum(), rows),
-        "log_loss": _ratio(found["loss"][0] * _UNIT, rows),
+        "accuracy": ratio(hits.sum(), rows),
+        "log_loss": ratio(found["loss"][0] * _UNIT, rows),
         "recall": _by_class(classes, hits, confusion.sum(axis=1)),
         "precision": _by_class(classes, hits, confusion.sum(axis=0)),
         "confusion": confusion.tolist(),
-        "calibration": _calibration(found),
+        "calibration": reliability(
+            found["bin_rows"], found["bin_hits"], found["bin_probability"] * _UNIT
+        ),
     }
-
-
-def _bins(values: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    # Ten times a float32 is exact in float64, so no value changes its bin.
-    return np.minimum((values.astype(np.float64) * BINS).astype(np.int64), BINS - 1)
 
 
 def _confusion(
@@ -154,29 +148,6 @@ def _confusion(
     right = np.bincount(codes, minlength=classes) - np.bincount(codes_wrong, minlength=classes)
     cells[:: classes + 1] += right
     return cells
-
-
-def _calibration(found: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, Any]:
-    """Accuracy by predicted probability, and its mean distance from the diagonal.
-
-    The distance is the expected calibration error over bins of equal width (M. Naeini, G. Cooper
-    and M. Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning, 2015).
-    """
-    rows, hits = found["bin_rows"], found["bin_hits"]
-    sums = found["bin_probability"] * _UNIT
-    return {
-        "error": _ratio(np.abs(hits - sums).sum(), rows.sum()),
-        "bins": [
-            {
-                "from": index / BINS,
-                "to": (index + 1) / BINS,
-                "rows": int(rows[index]),
-                "probability": _ratio(sums[index], rows[index]),
-                "accuracy": _ratio(hits[index], rows[index]),
-            }
-            for index in range(BINS)
-        ],
-    }
 
 
 def _numbers_to_codes(column: validate.Column, classes: int, spelled: Mapping[str, int]) -> Codes:
@@ -227,11 +198,7 @@ def _encode(array: pa.Array, usual: Sequence[str]) -> pa.DictionaryArray:
 def _by_class(
     classes: Sequence[str], hits: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
 ) -> dict[str, float | None]:
-    return {name: _ratio(hits[index], rows[index]) for index, name in enumerate(classes)}
-
-
-def _ratio(part: Any, whole: Any) -> float | None:
-    return round(float(part / whole), 6) if whole else None
+    return {name: ratio(hits[index], rows[index]) for index, name in enumerate(classes)}
 
 
 def _tuple(sums: Any) -> Counts:

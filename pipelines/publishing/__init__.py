@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from pipelines.publishing.choose import of
 from pipelines.publishing.commit import Commit, Decision, PlacedShard
-from pipelines.publishing.decide import Publication
+from pipelines.publishing.decide import DEFAULT_BASELINE_NIGHTS, Publication
+from pipelines.publishing.failed import recorded
 from pipelines.publishing.publisher import publish, read_outcome
 
-__all__ = ["Commit", "Decision", "PlacedShard", "Publication", "of", "publish", "read_outcome"]
+__all__ = [
+    "DEFAULT_BASELINE_NIGHTS",
+    "Commit",
+    "Decision",
+    "PlacedShard",
+    "Publication",
+    "of",
+    "publish",
+    "read_outcome",
+    "recorded",
+]

@@ -24,12 +24,14 @@ class PlacedShard(NamedTuple):
       name: its published file name.
       rows: how many rows it has; 0 if it was adopted from an earlier attempt, whose manifest says.
       bytes: its size.
+      sha256: its hexadecimal hash; empty if it was adopted.
     """
 
     path: str
     name: str
     rows: int
     bytes: int
+    sha256: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,7 @@ def describe(shards: Mapping[str, Sequence[PlacedShard]]) -> dict[str, Shards]:
             rows=sum(shard.rows for shard in placed),
             bytes=sum(shard.bytes for shard in placed),
             names=tuple(shard.name for shard in placed),
+            sha256=tuple(shard.sha256 for shard in placed),
         )
         for dataset, placed in shards.items()
     }

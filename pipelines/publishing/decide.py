@@ -13,12 +13,14 @@ import msgspec
 from penguin_model.card import ModelCard, Reference
 from penguin_model.trust import DEFAULT_COVERAGE
 from pipelines.counts.figures import Figures
-from pipelines.monitoring import drift, histograms, labels, trust
+from pipelines.monitoring import drift, estimate, histograms, labels, trust
 from pipelines.publishing import proof
 from pipelines.publishing.commit import Decision, PlacedShard, describe
+from pipelines.runs import gates
 from pipelines.runs.layout import Layout
-from pipelines.runs.manifest import HeldBecause, Manifest, RunInfo, Status, Totals, Trust
+from pipelines.runs.manifest import AccuracyEstimate, Manifest, RunInfo, Status, Totals, Trust
 
+DEFAULT_BASELINE_NIGHTS = 7
 # Keeps the manifest from growing with the input.
 _MOST_LISTED = 1000
 
@@ -32,8 +34,13 @@ class Publication:
       replace: whether a published run of this name may be replaced.
       card: the model's card, with the histograms that the run is compared with.
       max_reject_fraction: the run is held above this fraction of rejected rows.
+      max_unreadable_files: the run is held above this number of files that couldn't be read in
+        full, or, below 1, above this fraction of the files; None means never.
+      min_rows: the run is held below this number of scored rows.
       max_drift: the run is held above this score of `drift.Drift`; None means never.
+      baseline_nights: the most published runs that the run is compared with.
       coverage: of the prediction sets, if the card has `trust`.
+      min_accuracy: the run is held below this accuracy (see `gates`); None means never.
       new_only: whether the run fails if another run has meanwhile published one of its files.
       waits_for_end: whether the submitter waits for the pipeline and then removes the staging.
       run_info: how the run was started, for the manifest.
@@ -43,8 +50,12 @@ class Publication:
     replace: bool
     card: ModelCard
     max_reject_fraction: float
+    max_unreadable_files: float | None = None
+    min_rows: int = 0
     max_drift: float | None = None
+    baseline_nights: int = DEFAULT_BASELINE_NIGHTS
     coverage: float = DEFAULT_COVERAGE
+    min_accuracy: float | None = None
     new_only: bool = False
     waits_for_end: bool = True
     run_info: RunInfo
@@ -57,20 +68,20 @@ class Comparison:
     Attributes:
       this_run: its histograms.
       training: the model's.
-      previous: those of the last published run of the same model.
+      baseline: those of the nights before, by run id, oldest first; see `runs.baseline`.
       notes: why an earlier run was left out.
     """
 
     this_run: Reference
     training: Reference
-    previous: Manifest | None = None
+    baseline: Mapping[str, Reference]
     notes: tuple[str, ...] = ()
 
     def measure(self, max_drift: float | None) -> drift.Drift:
         """Measures the run's drift."""
-        previous = self.previous
-        known = (previous.run_id, previous.histograms) if previous and previous.histograms else None
-        return drift.measure(self.this_run, self.training, previous=known, max_drift=max_drift)
+        return drift.measure(
+            self.this_run, self.training, baseline=self.baseline, max_drift=max_drift
+        )
 
 
 def decide(
@@ -97,11 +108,9 @@ def decide(
     described = describe(shards)
     proof.check(figures, totals, {name: each.rows or 0 for name, each in described.items()})
     drifted = comparison.measure(publication.max_drift) if comparison else None
-    held_because = _why_held(publication, totals, drifted)
     second_looks = trust.summarize(figures, totals.rows_scored, publication.coverage)
     manifest = Manifest(
-        status=Status.HELD if held_because else Status.PUBLISHED,
-        held_because=held_because,
+        status=Status.PUBLISHED,
         run_id=publication.layout.run_id,
         attempt=publication.layout.attempt,
         **msgspec.structs.asdict(publication.run_info),
@@ -111,27 +120,38 @@ def decide(
         ignored=_group(figures, "ignored"),
         not_files=dict(map(_kind_by_path, list(_group(figures, "not_files"))[:_MOST_LISTED])),
         unmatched=tuple(_group(figures, "unmatched")),
+        waiting=_group(figures, "waiting"),
         reject_fraction=totals.reject_fraction,
         max_reject_fraction=publication.max_reject_fraction,
+        max_unreadable_files=publication.max_unreadable_files,
+        min_rows=publication.min_rows,
+        min_accuracy=publication.min_accuracy,
         rejects_by_reason=_group(figures, "rejects"),
         species=_group(figures, histograms.SPECIES),
         histograms=histograms.of_run(figures, publication.card),
         drift=drifted.to_json() if drifted else None,
         labels=labels.summarize(figures, publication.card.classes, totals.rows_scored),
         trust=Trust(**second_looks) if publication.card.trust else None,
+        accuracy_estimate=_estimate(figures, publication.card),
         shards=described,
         notes=(*_group(figures, "notes"), *(comparison.notes if comparison else ())),
     )
+    if (reason := gates.find_reason(manifest)) is not None:
+        manifest = msgspec.structs.replace(
+            manifest,
+            status=Status.HELD,
+            held_because=reason.because,
+            held_reason=reason.sentence,
+        )
     return Decision(manifest=manifest, shards=shards)
 
 
-def _why_held(
-    publication: Publication, totals: Totals, drifted: drift.Drift | None
-) -> HeldBecause | None:
-    """Why a run is held; None if it is published. Too many rejects take precedence over drift."""
-    if totals.reject_fraction > publication.max_reject_fraction:
-        return HeldBecause.REJECTS
-    return HeldBecause.DRIFT if drifted is not None and drifted.is_over else None
+def _estimate(figures: Figures, card: ModelCard) -> AccuracyEstimate | None:
+    if card.calibration is None:
+        return None
+    held_out = card.reference.probability if card.reference else None
+    found = estimate.estimate(figures, card.calibration, held_out)
+    return AccuracyEstimate(**found._asdict()) if found else None
 
 
 def _kind_by_path(name: str) -> tuple[str, str]:

@@ -53,11 +53,16 @@ def _comparisons(
     yield "rejects with a reason", _sum(figures, "rejects"), rejects
     read = totals.rows_read
     yield "rows scored and rejected", scored + totals.rows_rejected, read
+    yield "files listed as waiting", _sum(figures, "waiting"), totals.files_waiting
     yield "files listed as unsettled", _sum(figures, "unsettled"), totals.files_unsettled
     yield "files listed as ignored", _sum(figures, "ignored"), totals.files_ignored
     yield "things listed as not files", _sum(figures, "not_files"), totals.not_files
     left_out = (
-        totals.files_skipped + totals.files_unsettled + totals.files_ignored + totals.not_files
+        totals.files_skipped
+        + totals.files_waiting
+        + totals.files_unsettled
+        + totals.files_ignored
+        + totals.not_files
     )
     yield "files read and left out", matched + left_out, _count(figures, FOUND)
 

@@ -17,7 +17,7 @@ from pipelines.monitoring import histograms
 from pipelines.publishing import choose, verify_shards
 from pipelines.publishing.commit import Commit, Decision
 from pipelines.publishing.decide import Comparison, Publication, decide
-from pipelines.runs import layout, ledger
+from pipelines.runs import baseline, layout, ledger
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import Manifest
 
@@ -82,18 +82,26 @@ def verify_and_decide(
 
 
 def _find_comparison(publication: Publication, figures: Figures) -> Comparison | None:
-    """Finds the training histograms and the last published run that isn't damaged."""
+    """Finds the training histograms and the baseline, among the runs that aren't damaged."""
     card, paths = publication.card, publication.layout
     this_run = histograms.of_run(figures, card)
     if this_run is None or card.reference is None:
         return None
     damaged: list[DamagedError] = []
     runs = ledger.published_runs(paths.output, damaged.append)
-    previous = ledger.find_previous(runs, card.sha256, paths.run_id)
+    chosen = baseline.choose(
+        runs,
+        nights=publication.baseline_nights,
+        model_sha256=card.sha256,
+        run_id=paths.run_id,
+        like=this_run,
+        max_reject_fraction=publication.max_reject_fraction,
+        max_drift=publication.max_drift,
+    )
     return Comparison(
         this_run=this_run,
         training=card.reference,
-        previous=previous,
+        baseline={run.run_id: run.histograms for run in chosen if run.histograms},
         notes=tuple(f"not compared with: {error}" for error in damaged),
     )
 
@@ -105,7 +113,7 @@ def _refuse_done(publication: Publication, manifest: Manifest, shards: Sequence[
     start = datetime.datetime.fromisoformat(str(manifest.start)) - datetime.timedelta(days=1)
     mine = ledger.read_fingerprints(shards)
     sha256 = str(manifest.model.sha256)
-    done = ledger.find_done(paths.output, sha256, mine, ended_after=start.isoformat())
+    done = ledger.find_done(paths.output, sha256, mine, decided_after=start.isoformat())
     if done:
         (path, _, _), run_id = min(done.items())
         raise ConflictError(

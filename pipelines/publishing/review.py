@@ -220,11 +220,11 @@ def _refuse_done(paths: Layout, held: Manifest, shards: Sequence[str]) -> None:
     """Refuses a held run if one of its files has been published since it read the ledger."""
     # Two machines' clocks may differ, but by less than a day.
     start = datetime.datetime.fromisoformat(str(held.start)) - datetime.timedelta(days=1)
-    done = ledger.find_done(
+    done = ledger.find_published(
         paths.output,
         str(held.model.sha256),
         ledger.read_fingerprints(shards),
-        ended_after=start.isoformat(),
+        decided_after=start.isoformat(),
         besides=paths.run_id,
     )
     if done:

@@ -29,7 +29,7 @@ def check(
     sizes = storage.for_each(paths.staging, functools.partial(_check, paths), mine)
     names = commit.published_names(len(mine))
     return tuple(
-        PlacedShard(shard.path, name, shard.rows, size)
+        PlacedShard(shard.path, name, shard.rows, size, shard.sha256)
         for shard, name, size in zip(mine, names, sizes, strict=True)
     )
 

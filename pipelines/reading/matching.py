@@ -60,6 +60,7 @@ class Matching:
       output: the output root, which holds the ledger.
       own_folders: what runs write below the output root, which is never input.
       model_sha256: the model that the ledger's files must have been scored with.
+      run_id: the run that reads the files; it replaces a held one of its name.
     """
 
     patterns: Mapping[str, str]
@@ -71,6 +72,7 @@ class Matching:
     output: str = ""
     own_folders: tuple[str, ...] = ()
     model_sha256: str = ""
+    run_id: str = ""
 
     @property
     def exclusions(self) -> storage.Exclusions:
@@ -89,6 +91,7 @@ class Matched(NamedTuple):
       chosen: the files to read.
       skipped: how many files earlier runs have scored.
       unsettled: files that may still be written.
+      waiting: how many files wait with each held run, by its id.
       ignored: how many files aren't data, by the rule for their names; see `storage.rubbish`.
       not_files: what else was found, by path, such as pipes.
       unmatched: the patterns without files, as the user gave them.
@@ -99,6 +102,7 @@ class Matched(NamedTuple):
     chosen: list[InputFile]
     skipped: int
     unsettled: list[InputFile]
+    waiting: collections.Counter[str]
     ignored: collections.Counter[str]
     not_files: Mapping[str, str]
     unmatched: tuple[str, ...]
@@ -136,16 +140,16 @@ def choose(matching: Matching, now: float) -> Matched:
         round((now + seconds) * 1_000_000)
         for seconds in (-matching.settle_seconds, max(matching.settle_seconds, _AHEAD_SECONDS))
     )
-    waits: set[InputFile] = set()
+    growing: set[InputFile] = set()
     if matching.settle_seconds:
-        waits = {file for file, _ in named if newest < file.modified <= last}
-    settled = [(file, match) for file, match in named if file not in waits]
-    done = _find_done(matching, settled) if matching.new_only else set()
-    chosen = [file for file, _ in settled if file not in done]
+        growing = {file for file, _ in named if newest < file.modified <= last}
+    settled = [(file, match) for file, match in named if file not in growing]
+    done, waiting = _look_up(matching, settled) if matching.new_only else (set(), {})
     return Matched(
-        chosen,
-        skipped=len(settled) - len(chosen),
-        unsettled=[file for file, _ in named if file in waits],
+        [file for file, _ in settled if file not in done and file not in waiting],
+        skipped=len(done),
+        unsettled=[file for file, _ in named if file in growing],
+        waiting=collections.Counter(waiting.values()),
         ignored=collections.Counter(ignored.values()),
         not_files={escape_bytes(path): kind for path, kind in not_files.items()},
         unmatched=tuple(map(escape_bytes, unmatched)),
@@ -207,17 +211,27 @@ def _name(
         yield InputFile(path, size, modified, known, inode), file
 
 
-def _find_done(
+def _look_up(
     matching: Matching, files: Collection[tuple[InputFile, storage.FoundFile]]
-) -> set[InputFile]:
-    """Finds which files the ledger has, under the path as matched or without links."""
+) -> tuple[set[InputFile], dict[InputFile, str]]:
+    """Finds which files are done, and the held run of each that waits.
+
+    The ledger has a file under its path as matched or without links.
+    """
     asked = {
         file: (file.fingerprint, file._replace(path=escape_bytes(match.real)).fingerprint)
         for file, match in files
     }
     every = {name for names in asked.values() for name in names}
-    done = ledger.find_done(matching.output, matching.model_sha256, every)
-    return {file for file, names in asked.items() if any(name in done for name in names)}
+    known = ledger.look_up(matching.output, matching.model_sha256, every, run_id=matching.run_id)
+    done = {file for file, names in asked.items() if any(name in known.done for name in names)}
+    waiting = {
+        file: known.waiting[name]
+        for file, names in asked.items()
+        for name in names
+        if file not in done and name in known.waiting
+    }
+    return done, waiting
 
 
 def check_unchanged(file: InputFile, *, gone_is_fine: bool = False) -> None:

@@ -125,6 +125,7 @@ class MatchFilesFn(beam.DoFn):
             yield pvalue.TaggedOutput(TALLIES, bucket)
         left_out = {
             "files_skipped": matched.skipped,
+            "files_waiting": matched.waiting.total(),
             "files_unsettled": len(matched.unsettled),
             "files_ignored": matched.ignored.total(),
             "not_files": len(matched.not_files),
@@ -134,6 +135,7 @@ class MatchFilesFn(beam.DoFn):
             figures(COUNTED, {MATCHED: len(matched.chosen), FOUND: matched.found}),
             figures("totals", left_out),
             figures("unsettled", {file.path: 1 for file in matched.unsettled}),
+            figures("waiting", matched.waiting),
             figures("ignored", matched.ignored),
             figures("not_files", not_files),
             figures("unmatched", dict.fromkeys(matched.unmatched, 1)),

@@ -4,6 +4,6 @@ In goes a run below an output root: its manifest, its rejects and files, and its
 comes one HTML file. Never imports Keras, and loads Beam only to read and write files.
 """
 
-from pipelines.report.writer import write
+from pipelines.report.writer import write, write_index
 
-__all__ = ["write"]
+__all__ = ["write", "write_index"]

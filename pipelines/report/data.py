@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import heapq
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -19,9 +19,11 @@ from penguin_model.card import ModelCard, Reference, card_path, read_card
 from pipelines import storage
 from pipelines.errors import CardError, DamagedError, UsageError
 from pipelines.report import examples
+from pipelines.report.doubts import Evidence
 from pipelines.report.examples import Row
-from pipelines.runs import layout, ledger
+from pipelines.runs import commands, history, layout
 from pipelines.runs.layout import Layout
+from pipelines.runs.ledger import published_runs
 from pipelines.runs.manifest import Manifest, Model, read_manifest
 
 MOST_FILES = 20
@@ -37,15 +39,20 @@ class Report:
 
     Attributes:
       manifest: the run's.
+      output: the output root.
+      reach: the flags with which a command reaches it, see `commands.reach_flags`.
       card: the model's; None if it isn't available.
       examples: rejects by reason, at most MOST_EXAMPLES each.
       files: those with the most rejects, at most MOST_FILES.
-      history: the manifests of the runs up to this one, oldest first, at most MOST_RUNS.
+      history: the manifests of the runs up to this one, of any status, oldest first, at most
+        MOST_RUNS.
       replaced: for a held run, the end time of the published run with the same name.
       notes: why ``card``, ``rejects`` or ``files`` is missing.
     """
 
     manifest: Manifest
+    output: str = "output"
+    reach: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     card: ModelCard | None = None
     examples: Mapping[str, list[Row]] = dataclasses.field(default_factory=dict)
     files: list[Row] = dataclasses.field(default_factory=list)
@@ -57,6 +64,11 @@ class Report:
     def is_held(self) -> bool:
         """Whether the run was held."""
         return self.manifest.is_held
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the run is judged by."""
+        return Evidence(manifest=self.manifest, card=self.card, earlier=self.history[:-1])
 
     @property
     def measured(self) -> Reference | None:
@@ -75,20 +87,26 @@ class Report:
         return list(dict.fromkeys([*known, *self.manifest.species]))
 
 
-def gather(output: str, run_id: str | None = None, model: str | None = None) -> Report:
+def gather(
+    output: str,
+    run_id: str | None = None,
+    model: str | None = None,
+    reach: Mapping[str, Any] = commands.NO_FLAGS,
+) -> Report:
     """Reads everything that a report shows.
 
     Args:
       output: the output root.
-      run_id: a published or held run, the held one if there are both; None means the published
-        run that ended last.
+      run_id: a run of any status except failed, the held one if there are several; None means the
+        published run that ended last.
       model: the model whose card to read; None means the one that the manifest names, whose card
         may be missing.
+      reach: the flags with which a command reaches the root, see `commands.reach_flags`.
 
     Raises:
       UsageError: there is no such run, or `model` has no card of the run's model.
     """
-    manifest, history = _find(output, run_id)
+    manifest, earlier = _find(output, run_id)
     paths = Layout(output=output, run_id=manifest.run_id, attempt="")
     is_held = manifest.is_held
     notes: dict[str, str] = {}
@@ -102,15 +120,17 @@ def gather(output: str, run_id: str | None = None, model: str | None = None) -> 
 
     wanted = {name: min(n, MOST_EXAMPLES) for name, n in manifest.rejects_by_reason.items()}
     shards = functools.partial(examples.shards, paths, manifest)
-    find_card = functools.partial(_find_card, manifest.model, model)
+    find_card = functools.partial(card_of, manifest.model, model)
     return Report(
         manifest=manifest,
+        output=output,
+        reach=reach,
         card=find_card() if model else trying("card", find_card, None),
         examples=trying(
             "rejects", lambda: examples.first_rejects(shards(layout.REJECTS), wanted), {}
         ),
         files=trying("files", lambda: examples.worst_files(shards(layout.FILES), MOST_FILES), []),
-        history=history,
+        history=earlier,
         replaced=_replaced(paths) if is_held else None,
         notes=notes,
     )
@@ -120,21 +140,13 @@ def _find(output: str, run_id: str | None) -> tuple[Manifest, list[Manifest]]:
     """A run's manifest, and the history that ends with it."""
     damaged: list[DamagedError] = []
     try:
-        if run_id is None:
-            runs = ledger.published_runs(output, damaged.append)
-            recent: list[Manifest] = heapq.nlargest(MOST_RUNS, runs, key=_end)
-            if not recent:
-                raise UsageError(
-                    str(damaged[0])
-                    if damaged
-                    else f"{output}: no published runs found; choose a held run with --run_id"
-                )
-            return recent[0], recent[::-1]
-        found = _named(output, layout.check_run_id(run_id))
+        found = _last_published(output) if run_id is None else _named(output, run_id)
         before = (
             each
-            for each in ledger.published_runs(output, damaged.append)
-            if _end(each) <= _end(found) and each.run_id != run_id
+            for each in history.read_runs(output, damaged.append)
+            if isinstance(each, Manifest)
+            and _end(each) <= _end(found)
+            and (each.run_id, each.attempt) != (found.run_id, found.attempt)
         )
         return found, [*heapq.nlargest(MOST_RUNS - 1, before, key=_end)[::-1], found]
     except storage.ERRORS as error:
@@ -143,13 +155,22 @@ def _find(output: str, run_id: str | None) -> tuple[Manifest, list[Manifest]]:
         raise UsageError(str(error)) from error
 
 
+def _last_published(output: str) -> Manifest:
+    damaged: list[DamagedError] = []
+    found = max(published_runs(output, damaged.append), key=_end, default=None)
+    if found is None:
+        none = f"{output}: no published runs found; choose a held run with --run_id"
+        raise UsageError(str(damaged[0]) if damaged else none)
+    return found
+
+
 def _named(output: str, run_id: str) -> Manifest:
-    paths = Layout(output=output, run_id=run_id, attempt="")
+    paths = Layout(output=output, run_id=layout.check_run_id(run_id), attempt="")
     # Publishing a run removes the held one of the same name: if there are both, the held is newer.
-    for path in (paths.held_manifest, paths.manifest):
+    for path in (paths.held_manifest, paths.manifest, paths.closed_manifest):
         if storage.exists(path):
             return read_manifest(path)
-    raise UsageError(f"{output}: no published or held run is named {run_id}")
+    raise UsageError(f"{output}: no run that was published or held is named {run_id}")
 
 
 def _replaced(paths: Layout) -> str | None:
@@ -163,7 +184,16 @@ def _end(manifest: Manifest) -> str:
     return manifest.end
 
 
-def _find_card(about: Model, model: str | None) -> ModelCard:
+def card_of(about: Model, model: str | None) -> ModelCard:
+    """Reads the card of the model that scored a run.
+
+    Args:
+      about: the model.
+      model: the path of a model; None means the one that `about` names.
+
+    Raises:
+      CardError: there is none, or it belongs to another model.
+    """
     path = model or about.path
     if not path:
         raise CardError("the manifest names no model")

@@ -12,24 +12,24 @@ from penguin_model.pages.markup import Content, Markup, element, figure
 from penguin_model.pages.svg import Series
 from pipelines import formatting
 from pipelines.formatting import number, percent, psi
+from pipelines.monitoring.drift import name_rule
 from pipelines.monitoring.histograms import PROBABILITY, SPECIES
+from pipelines.report import comparisons
 from pipelines.report.data import Report
 
 NOW, TRAINING = "this run", "training"
 
 
 def drift(report: Report) -> Content:
-    """Drift from the training data and from the previous run."""
+    """Drift from the training data and from the nights before."""
     found = report.manifest.drift
     if not found or not found["training"]:
-        return element("p", "Drift wasn't measured in this run.")
-    sides = {TRAINING: found["training"]}
-    if found.get("previous"):
-        sides[f"the previous run, {found['previous_run']}"] = found["previous"]
+        return "Not measured in this run."
+    sides = dict(comparisons.sides(found))
     intro = (
         "Each distribution is compared with a reference by its population stability index (PSI). "
         "Two samples of the same population never agree exactly: the mark on each bar is the "
-        "largest PSI that chance alone is likely to give samples of these sizes. "
+        f"largest PSI that is likely by {name_rule(found)} alone. "
     )
     most, flag = found.get("max_drift"), element("code", "--max_drift")
     rule: Content = (
@@ -48,17 +48,19 @@ def drift(report: Report) -> Content:
 
 
 def _side(label: str, shifts: Mapping[str, Mapping[str, Any]]) -> Markup:
-    worst = dict(sorted(shifts.items(), key=lambda each: (-each[1]["drifted"], -each[1]["psi"])))
-    names = [name for name, shift in worst.items() if shift["drifted"]]
+    worst = dict(
+        sorted(shifts.items(), key=lambda each: (-comparisons.is_large(each[1]), -each[1]["psi"]))
+    )
+    names = [name for name, shift in worst.items() if comparisons.is_large(shift)]
     title = f"Drift: {NOW} vs. {label}"
-    finding = f"{len(names)} of {len(worst)} drifted" if names else "no drift beyond chance"
+    finding = f"{len(names)} of {len(worst)} drifted" if names else "nothing drifted"
     rows = [
-        (name, shift["psi"], shift["threshold"], meaning(shift), shift["drifted"])
+        (name, shift["psi"], shift["threshold"], meaning(shift), comparisons.is_large(shift))
         for name, shift in worst.items()
     ]
     numbers = markup.table(
         title,
-        ("quantity", "verdict", "PSI", "chance threshold", "JS distance", "rows", "reference rows"),
+        ("quantity", "verdict", "PSI", "threshold", "JS distance", "rows", "reference rows"),
         [
             (
                 name, meaning(shift), psi(shift["psi"]), psi(shift["threshold"]), psi(shift["js"]),
@@ -73,16 +75,16 @@ def _side(label: str, shifts: Mapping[str, Mapping[str, Any]]) -> Markup:
 
 def meaning(shift: Mapping[str, Any]) -> str:
     """A shift's verdict in a word or two."""
-    if shift["drifted"]:
+    if comparisons.is_large(shift):
         return "drifted"
-    return "within chance" if shift["psi"] <= shift["threshold"] else "beyond chance, small"
+    return "as expected" if shift["psi"] <= shift["threshold"] else "small"
 
 
 def features(report: Report) -> Content:
     """Each feature's histogram beside that of the training data."""
     this_run, training = report.measured, report.training
     if this_run is None:
-        return element("p", "This run's manifest has no histograms.")
+        return "This run's manifest has no histograms."
     units = {each.name: each.unit for each in report.card.features} if report.card else {}
     intro = "Each bin holds about the same number of training rows and is drawn equally wide."
     return [
@@ -169,7 +171,7 @@ def _finding(report: Report, name: str) -> str:
     shift = ((report.manifest.drift or {}).get("training") or {}).get(name)
     if shift is None:
         return ""
-    return f"PSI {psi(shift['psi'])}, {meaning(shift)} (chance threshold {psi(shift['threshold'])})"
+    return f"PSI {psi(shift['psi'])}, {meaning(shift)} (threshold {psi(shift['threshold'])})"
 
 
 def _without_training(report: Report) -> str:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipelines import storage
 from pipelines.runs.layout import Layout
-from pipelines.runs.manifest import Manifest
+from pipelines.runs.manifest import Manifest, Status
 
 Row = Mapping[str, Any]
 
@@ -36,10 +36,13 @@ _WORST_FIRST = [
 
 
 def shards(paths: Layout, manifest: Manifest, dataset: str) -> list[str]:
-    """The paths of a published or held run's shards of a data set, in order."""
-    published = paths.published(dataset)
-    folder = storage.join(paths.held, dataset) if manifest.is_held else published
-    return [storage.join(folder, name) for name in manifest.shard_names(dataset)]
+    """The paths of a run's shards of a data set, in order; a closed run may have none."""
+    folder = {
+        Status.PUBLISHED: paths.published(dataset),
+        Status.HELD: storage.join(paths.held, dataset),
+    }.get(manifest.status, storage.join(paths.closed, dataset))
+    known = dataset in manifest.shards
+    return [storage.join(folder, name) for name in manifest.shard_names(dataset)] if known else []
 
 
 def worst_files(paths: Collection[str], most: int) -> list[Row]:

@@ -17,7 +17,7 @@ def rejects(report: Report) -> Content:
     """Rejects by reason, with a few examples."""
     reasons = report.manifest.rejects_by_reason
     if not any(reasons.values()):
-        return element("p", "No rows were rejected.")
+        return "No rows were rejected."
     whole = sum(reasons.values())
     worst = sorted(reasons, key=lambda reason: (-reasons[reason], reason))
     rows = [(reason, count(reasons[reason]), percent(reasons[reason] / whole)) for reason in worst]
@@ -57,6 +57,7 @@ def files(report: Report) -> Content:
     words = {
         "files_unreadable": "couldn't be read in full",
         "files_skipped": "skipped because an earlier run scored them",
+        "files_waiting": "left with a held run until it is accepted or rejected",
         "files_unsettled": "left for the next run because they may still be growing",
         "files_ignored": "ignored (markers, temporary and hidden files, the job's own output, "
         "other names of the same file)",

@@ -1,39 +1,8 @@
 """The content of the output root: paths, manifests, and the ledger of scored files.
 
 Takes an output root; produces typed manifests and the files that earlier runs have scored. This
-package never imports Beam itself, and publishes or deletes nothing.
+package publishes and deletes nothing. Import its modules: this file stays free of Beam, because
+`python -m pipelines.runs` starts here.
 """
 
-from __future__ import annotations
-
-from pipelines.runs.layout import DATASETS, FILES, PREDICTIONS, REJECTS, Layout
-from pipelines.runs.ledger import find_done, find_previous, published_runs
-from pipelines.runs.manifest import (
-    HeldBecause,
-    Manifest,
-    Model,
-    RunInfo,
-    Shards,
-    Status,
-    Totals,
-    read_manifest,
-)
-
-__all__ = [
-    "DATASETS",
-    "FILES",
-    "PREDICTIONS",
-    "REJECTS",
-    "HeldBecause",
-    "Layout",
-    "Manifest",
-    "Model",
-    "RunInfo",
-    "Shards",
-    "Status",
-    "Totals",
-    "find_done",
-    "find_previous",
-    "published_runs",
-    "read_manifest",
-]
+__all__ = ["baseline", "commands", "gates", "history", "layout", "ledger", "manifest"]

@@ -64,15 +64,30 @@ def read_runs(
     Raises:
       DamagedError: a record is damaged.
     """
+    for _, found in read_records(output):
+        if not isinstance(found, DamagedError):
+            yield found
+        elif damaged is None:
+            raise found
+        else:
+            damaged(found)
+
+
+def read_records(output: str) -> Iterator[tuple[str, Run | DamagedError]]:
+    """Reads the records of all runs, damaged ones too, in no particular order, a few at a time.
+
+    Args:
+      output: the output root.
+
+    Yields:
+      A record's path, and what it says or what is wrong with it.
+    """
     for read, paths in _list_records(Layout(output=output, run_id="", attempt="")):
         while batch := list(itertools.islice(paths, _TOGETHER)):
-            for found in storage.for_each(output, functools.partial(_try, read), batch):
-                if not isinstance(found, DamagedError):
-                    yield from [found] if found else []
-                elif damaged is None:
-                    raise found
-                else:
-                    damaged(found)
+            records = storage.for_each(output, functools.partial(_try, read), batch)
+            for path, found in zip(batch, records, strict=True):
+                if found is not None:
+                    yield path, found
 
 
 def newest(runs: Iterable[Run], most: int) -> list[Run]:
@@ -106,11 +121,18 @@ def _list_records(root: Layout) -> Iterator[tuple[Callable[[str], Run], Iterator
     Each folder is listed when the one before has been read, in the order in which a run moves:
     one that moves meanwhile isn't missed.
     """
-    failed = storage.list_files(root.all_failed)
-    yield read_failed, (path for path in failed if path.endswith(".json"))
+    yield read_failed, _list_failed(root.all_failed)
     yield read_manifest, _list_folders(root.all_held)
     yield read_manifest, list_published(root.output)
     yield read_manifest, _list_folders(root.all_closed)
+
+
+def _list_failed(folder: str) -> Iterator[str]:
+    """The records of failed runs, each a file of its run's name."""
+    for path in storage.list_files(folder):
+        name = path.removeprefix(folder).lstrip("/")
+        if name.endswith(".json") and layout.is_run_id(name.removesuffix(".json")):
+            yield path
 
 
 def _list_folders(folder: str) -> Iterator[str]:

@@ -18,7 +18,9 @@ import msgspec
 from penguin_model.card import Reference
 from pipelines import storage
 from pipelines.errors import DamagedError
-from pipelines.runs import layout
+from pipelines.monitoring import drift
+from pipelines.runs import gates, layout
+from pipelines.runs.gates import HeldBecause
 
 # Increased when an older release could no longer read what this one writes; a manifest without a
 # `format_version` has format 1.
@@ -41,16 +43,6 @@ class Status(enum.StrEnum):
 
 # What a run becomes when it is neither published nor waits for a decision any more.
 CLOSED = (Status.REJECTED, Status.RETRACTED, Status.PRUNED)
-
-
-class HeldBecause(enum.StrEnum):
-    """Why a run was held; if there are several reasons, the first of this list."""
-
-    REJECTS = "rejects"
-    UNREADABLE_FILES = "unreadable_files"
-    MIN_ROWS = "min_rows"
-    DRIFT = "drift"
-    ACCURACY = "accuracy"
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +207,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
       unmatched: the inputs, as the user gave them, in which no file was found.
       waiting: the number of files left with each held run, by run id.
       reject_fraction: see `Totals.reject_fraction`.
-      max_reject_fraction: the limit as given.
+      max_reject_fraction, max_unreadable_files, min_rows, min_accuracy: the limits as given; see
+        `gates`. ``drift`` has its own.
       rejects_by_reason, species: rows by reason and by predicted class.
       histograms: of features and winning probability; None without rows or without a reference.
       drift: what `monitoring.drift` measured.
@@ -249,6 +242,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     waiting: dict[str, int] = {}
     reject_fraction: float
     max_reject_fraction: float | None = None
+    max_unreadable_files: float | None = None
+    min_rows: int = 0
+    min_accuracy: float | None = None
     rejects_by_reason: dict[str, int]
     species: dict[str, int]
     histograms: Reference | None = None
@@ -260,12 +256,26 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        # Early releases didn't record the reason, but it follows from the limits.
         if self.status is Status.HELD and self.held_because is None:
-            # Early releases didn't record it, but it follows from the limit and the totals.
-            most = self.max_reject_fraction
-            over = most is not None and self.totals.reject_fraction > most
-            reason = HeldBecause.REJECTS if over else HeldBecause.DRIFT
-            msgspec.structs.force_setattr(self, "held_because", reason)
+            found = gates.find_reason(self)
+            because = found.because if found else HeldBecause.DRIFT
+            msgspec.structs.force_setattr(self, "held_because", because)
+        if self.held_because is not None and not self.held_reason:
+            reason = gates.describe(self, self.held_because)
+            msgspec.structs.force_setattr(self, "held_reason", reason)
+        if self.drift is not None:
+            msgspec.structs.force_setattr(self, "drift", drift.upgrade(self.drift))
+
+    @property
+    def decided(self) -> str:
+        """The ISO time since when the run is what it is now: its end, or its last review."""
+        return max(self.end, *(review.at for review in self.reviews), "")
+
+    @property
+    def files_done(self) -> bool:
+        """Whether ``--new_only`` takes its files for done, unless it is held."""
+        return self.status is Status.PUBLISHED or not self.reviews or self.reviews[-1].files_done
 
     @property
     def is_held(self) -> bool:
@@ -367,6 +377,18 @@ def manifest_owner(content: bytes) -> str:
         return _read_header(json.loads(content)).attempt
     except (ValueError, RecursionError):
         return ""
+
+
+def list_kept(folder: str) -> Iterator[str]:
+    """The paths of the manifests of all held or closed runs.
+
+    Args:
+      folder: `Layout.all_held` or `Layout.all_closed`.
+    """
+    for path in storage.list_files(folder):
+        run_id, _, rest = path.removeprefix(folder).lstrip("/").partition("/")
+        if rest == "manifest.json" and layout.is_run_id(run_id):
+            yield path
 
 
 def list_published(output: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from penguin_model.card import ModelCard, card_path, read_verified
 from pipelines import storage
 from pipelines.datasets import schemas
 from pipelines.errors import CardError, ModelError
+from pipelines.monitoring import histograms
 
 # Metrics can only be updated inside a step, but the model may be loaded before the first one.
 _loads = 0
@@ -25,7 +26,8 @@ def read_card(model_path: str) -> ModelCard:
     """
     local = storage.local_path(model_path)
     card = _read_remote_card(model_path) if local is None else read_verified(local)
-    if taken := sorted(schemas.RESERVED_COLUMNS.intersection(card.feature_names)):
+    reserved = schemas.RESERVED_COLUMNS | histograms.OWN_NAMES
+    if taken := sorted(reserved.intersection(card.feature_names)):
         place = card.feature_names.index(taken[0])
         raise CardError(
             f"model card {card_path(model_path)}: features[{place}].name: feature {taken[0]!r} has "

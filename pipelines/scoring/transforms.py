@@ -23,7 +23,7 @@ from pipelines.counts.emit import emit_counts
 from pipelines.counts.figures import COUNTED, NORMALIZED, PREDICTED, Counts, Figures, figures
 from pipelines.datasets import schemas
 from pipelines.errors import ModelError
-from pipelines.monitoring import histograms, labels, trust
+from pipelines.monitoring import estimate, histograms, labels, trust
 from pipelines.scoring import model_file
 
 
@@ -173,6 +173,9 @@ class PredictFn(beam.DoFn):
             edges = self._card.reference.probability.edges
             counted = {histograms.PROBABILITY: histograms.count_values(best, edges)}
             yield figures(histograms.GROUP, counted)
+        if self._card.calibration is not None:
+            found = estimate.count_probabilities(best, self._card.calibration)
+            yield figures(estimate.GROUP, found)
         for codes in schemas.find_labels(batch):
             yield figures(
                 labels.GROUP, labels.count_hits(codes.to_numpy(), winners, best, probabilities)

@@ -94,9 +94,19 @@ class LocalStore(Store):
         unfinished = f"{path}.unfinished"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(unfinished)  # a symlink that somebody left there isn't followed
-        with open(unfinished, "xb") as file:
-            file.write(content)
-        os.replace(unfinished, path)
+        try:
+            with open(unfinished, "xb") as file:
+                file.write(content)
+            os.replace(unfinished, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(unfinished)
+            raise
+
+    def delete(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     def make_folder(self, folder: str) -> None:
         os.makedirs(folder, exist_ok=True)

@@ -93,6 +93,10 @@ class Store(abc.ABC):
         """Writes a whole small file over any older one; a reader sees all of it or nothing."""
 
     @abc.abstractmethod
+    def delete(self, paths: Iterable[str]) -> None:
+        """Deletes files, which may be absent."""
+
+    @abc.abstractmethod
     def make_folder(self, folder: str) -> None:
         """Makes a folder and its parents; object stores need none."""
 

@@ -35,7 +35,7 @@ def actions() -> dict[str, argparse.Action]:
     options.ScoreOptions._add_argparse_args(parser)
     found = {action.option_strings[0].removeprefix("--"): action for action in parser._actions}
     # The launcher ends before there is a run to watch, to sum up or to report on, and checks none.
-    for name in ("progress", "no-progress", "summary", "report", "check"):
+    for name in ("progress", "no-progress", "summary", "report", "check", "metrics_file"):
         del found[name]
     return found
 

@@ -76,8 +76,8 @@ def test_the_flags_of_the_page_exist(night: Night) -> None:
     [
         (1, "page: failed, nothing is published; running again may help"),
         (2, "page: bad arguments, model or card; running again does not help"),
-        (3, "look: too many rejects, nothing is published; the rejects are in "),
-        (4, "look: drift, nothing is published; look at the model"),
+        (3, "look: held for its input, nothing is published; what was found is in "),
+        (4, "look: held for drift or accuracy, nothing is published; look at the model"),
         (75, "page: last night's run is still going"),
         (77, "page: ended with an unexpected exit code"),
         (127, "page: penguin-score does not start"),
@@ -260,7 +260,7 @@ def test_nights_of_the_real_job(night: Night) -> None:
     (line,) = night.told
     (held,) = (night.output / "_held").iterdir()
     assert line.startswith(
-        f"1 look: too many rejects, nothing is published; the rejects are in {held} ["
+        f"1 look: held for its input, nothing is published; what was found is in {held} ["
     )
     assert listing(held / "rejects") == ["part-00000.parquet"]
     assert len(list((night.output / "runs").iterdir())) == 2
@@ -275,5 +275,7 @@ def test_nights_of_the_real_job(night: Night) -> None:
     island = f"PENGUIN_INPUT={PROJECT / 'data/observations/biscoe-2008.parquet'}"
     night.prepare(island, "PENGUIN_FLAG=--max_drift=0.2", "PENGUIN_SETTLE_SECONDS=0")
     assert night.run("nightly").returncode == 4
-    assert night.told[2].startswith("1 look: drift, nothing is published; look at the model")
+    assert night.told[2].startswith(
+        "1 look: held for drift or accuracy, nothing is published; look at the model"
+    )
     assert not list(night.root.rglob("pwned"))

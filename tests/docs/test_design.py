@@ -15,7 +15,7 @@ PROJECT = Path(__file__).parents[2]
 HEAVY = ("tensorflow", "keras", "sklearn", "matplotlib", "pandas")
 COMMANDS = [
     f"penguin_model.{name}" for name in ("train", "predict", "describe")
-] + ["pipelines.score", "pipelines.report"]  # fmt: skip
+] + ["pipelines.score", "pipelines.report", "pipelines.runs"]  # fmt: skip
 
 
 @pytest.mark.parametrize("package", draw_rooms.PACKAGES)

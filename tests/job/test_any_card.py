@@ -99,7 +99,7 @@ def use(card: ModelCard) -> None:
         histograms.count_features(columns, card.features, card.reference)
         ours = histograms.of_run({}, card)
         assert ours is not None
-        drift.measure(card.reference, card.reference, previous=("before", ours)).to_json()
+        drift.measure(card.reference, card.reference, baseline={"before": ours}).to_json()
 
 
 def softmax(matrix: Any, classes: int) -> Any:

@@ -1,6 +1,7 @@
 """The flags of all commands: both spellings, suggestions, versions and help."""
 
 import argparse
+import functools
 import importlib.metadata
 import itertools
 import os
@@ -17,15 +18,28 @@ from penguin_model.card import read_card
 from pipelines import score
 from pipelines.job.options import build_parser
 from pipelines.report import __main__ as report
+from pipelines.review import command as runs
+from pipelines.review import options as runs_options
 from tests.support.running import PROJECT, run_here
 
 MODEL = PROJECT / "models/penguin-classifier.keras"
+
+
+def _run_sub_command(name: str, arguments: list[str]) -> int:
+    return runs.main([name, *arguments])
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "penguin-score": score.main,
     "penguin-report": report.main,
     "penguin-predict": predict.main,
     "penguin-describe": describe.main,
     "penguin-train": train.main,
+    "penguin-runs": runs.main,
+    **{
+        f"penguin-runs {name}": functools.partial(_run_sub_command, name)
+        for name in runs_options.COMMANDS
+    },
 }
 PARSERS: dict[str, argparse.ArgumentParser] = {
     "penguin-score": build_parser("penguin-score"),
@@ -33,6 +47,8 @@ PARSERS: dict[str, argparse.ArgumentParser] = {
     "penguin-predict": predict.build_parser(read_card(str(MODEL))),
     "penguin-describe": describe.build_parser(),
     "penguin-train": train.build_parser(),
+    "penguin-runs": runs_options.build_overview(),
+    **{f"penguin-runs {name}": runs_options.build_parser(name) for name in runs_options.COMMANDS},
 }
 
 
@@ -83,12 +99,16 @@ def test_a_misspelt_flag_is_answered_with_the_right_one(
 
 
 def _required(program: str) -> list[str]:
-    required = [f"{flag}=1" for flag, action in flags_of(program) if action.required]
-    return (
-        [*required, f"--input={PROJECT / 'data/observations'}", "--output=/nowhere/out"]
-        if program == "penguin-score"
-        else required
-    )
+    required = [
+        f"{flag}={'1d' if flag == '--keep' else '1'}"
+        for flag, action in flags_of(program)
+        if action.required
+    ]
+    others = {
+        "penguin-score": [f"--input={PROJECT / 'data/observations'}", "--output=/nowhere/out"],
+        "penguin-runs": ["list"],
+    }
+    return [*required, *others.get(program, ())]
 
 
 @pytest.mark.parametrize(
@@ -154,8 +174,12 @@ def test_help_has_examples_that_parse_and_all_exit_codes(
     assert examples
     for example in examples:
         # As a shell takes it, but for comments and what the reader fills in.
-        name, *arguments = example.partition("#")[0].replace("'", "").split()
-        assert name == program
+        words = example.partition("#")[0].replace("'", "").split()
+        name, arguments = words[: len(program.split())], words[len(program.split()) :]
+        assert name == program.split()
+        if program == "penguin-runs":  # only chooses the sub-command, whose own help has these too
+            assert PARSERS[program].parse_args(arguments[:1]).command == arguments[0]
+            continue
         if "--help" not in arguments:
             PARSERS[program].parse_args(arguments)
     codes = text.partition("\nexit codes:\n")[2].splitlines()

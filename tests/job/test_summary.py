@@ -41,7 +41,9 @@ def test_json_of_a_published_run(
     for key in ("status", "run_id", "start", "end", "totals", "rejects_by_reason", "species"):
         assert found[key] == written[key]
     assert found["status"] == "published"
-    assert found["drift"] == {"score": 0, "drifted": [], "max_drift": None}
+    assert found["drift"] == {
+        "score": 0, "drifted": [], "max_drift": None, "rule": "chance", "baseline_runs": [],
+    }  # fmt: skip
     assert found["labels"] is None
     assert found["batches"]["count"] == 8
     assert found["batches"]["mean_rows"] == 342 / 8
@@ -96,7 +98,7 @@ def test_all_say_the_same_of_why_a_run_was_held(
     assert held["held_because"] == "rejects"
     assert held["reject_fraction"] == 1 / 3
     assert (held["drift"]["score"] > 0.2) == drifts
-    answer = verdict.judge(gather(str(tmp_path / "out"), "test")).answer
+    answer = verdict.judge(gather(str(tmp_path / "out"), "test").evidence).answer
     assert "rejected" in answer
     assert "drifted" not in answer
 
@@ -156,7 +158,7 @@ def test_the_table_has_all_there_is_to_say() -> None:
         "scored       999  (Adelie 999)",
         "rejected     1  (missing_value 1)",
         r"             missing_value  /i/a\nb.csv, row 7: m",
-        "drift        PSI 0.26  (x, y)",
+        "drift        PSI 0.26 beyond chance  (x, y)",
         "labelled     10  (accuracy 90.0%, log-loss 0.100, calibration error 0.020)",
         "batches      3  (333 rows, 1.2 ms each; model loads 2)",
         "unreadable   1 file",

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from pipelines.counts.figures import Counts
 from pipelines.monitoring import divergence
 from pipelines.monitoring.divergence import Bins, compare
 
@@ -78,24 +79,60 @@ def test_chance_is_the_same_for_the_same_counts(sides: tuple[list[int], list[int
     np.testing.assert_array_equal(divergence.simulate_chance(ours, theirs, 10), found[:10])
 
 
+@pytest.mark.parametrize("reference_rows", [103, 239])
 @pytest.mark.parametrize("rows", [10, 30, 300])
-def test_the_threshold_is_exceeded_as_seldom_as_it_says(rows: int) -> None:
+def test_the_threshold_is_exceeded_as_seldom_as_it_says(rows: int, reference_rows: int) -> None:
     random = np.random.default_rng(rows)
     shares = np.array(TEN) / sum(TEN)
     alarms = 0
     for _ in range(600):
         this_run, reference = (
-            tuple(random.multinomial(size, shares).tolist()) for size in (rows, 239)
+            tuple(random.multinomial(size, shares).tolist()) for size in (rows, reference_rows)
         )
         alarms += compare(this_run, reference, limit=0).drifted
     # FALSE_ALARMS makes six due; chance makes more than 14 in one test of a thousand.
     assert alarms <= 14
 
 
-def test_rounds_share_out_the_false_alarms() -> None:
-    for comparisons in (1, 6, 12, 200):
-        level = divergence.RANK / (divergence.rounds_for(comparisons) + 1)
-        assert level == pytest.approx(divergence.FALSE_ALARMS / comparisons)
+@pytest.mark.parametrize("comparisons", [1, 6, 12, 14])
+def test_few_comparisons_have_exact_thresholds(comparisons: int) -> None:
+    level = divergence.FALSE_ALARMS / comparisons
+    rounds = divergence.rounds_for(level)
+    assert divergence.RANK / (rounds + 1) == pytest.approx(level)
+    simulated = np.random.default_rng(0).permutation(rounds).astype(float)
+    assert divergence.find_limit(simulated, level) == rounds - divergence.RANK
+
+
+@pytest.mark.parametrize(
+    ("counts", "reference"),
+    [
+        (TEN, (10,) * 10),
+        ((2, 5, 3, 2, 4, 1, 3, 2, 5, 3), TEN),
+        ((0, 0, 1, 0, 0, 1, 0, 28), (1, 0, 2, 1, 3, 2, 5, 225)),
+        ((0, 1, 0, 0, 90, 1100, 900, 97_909), (0, 0, 1, 0, 1, 1, 2, 98)),
+        ((970, 0, 99_030), (1, 0, 102)),
+        ((44_000, 36_000, 20_000), (45, 37, 21)),
+    ],
+    ids=["full", "few", "sparse", "sparse and many", "rare", "species"],
+)
+def test_the_tail_of_many_comparisons_is_extrapolated(counts: Counts, reference: Counts) -> None:
+    """As with 100 features: 204 comparisons."""
+    level = divergence.FALSE_ALARMS / 204
+    sides = np.array(counts), np.array(reference)
+    limit = divergence.find_limit(
+        divergence.simulate_chance(*sides, divergence.rounds_for(level)), level
+    )
+    beyond = divergence.simulate_chance(*sides, 200_000) > limit
+    # Ten are due.
+    assert np.count_nonzero(beyond) <= 40
+
+
+def test_a_variation_is_allowed_for_besides_chance() -> None:
+    counts, reference = (500, 300, 200), (400, 350, 250)
+    by_chance, usual = (compare(counts, reference, variation=each) for each in (None, 0.05))
+    assert (by_chance.rule, usual.rule) == ("chance", "between_nights")
+    assert usual.threshold == pytest.approx(by_chance.threshold + 0.05)
+    assert (by_chance.score, usual.score) == (by_chance.psi, 0)
 
 
 def test_few_birds_must_differ_more() -> None:

@@ -21,6 +21,8 @@ from pipelines.counts.figures import add_up
 from pipelines.datasets import schemas
 from pipelines.monitoring import histograms
 from pipelines.reading.settings import Sizes
+from pipelines.report import page
+from pipelines.report.data import gather
 from pipelines.scoring.transforms import NormalizeFn
 from tests.support import samples
 from tests.support.running import (
@@ -32,6 +34,7 @@ from tests.support.running import (
     run_small_pieces,
 )
 from tests.support.toy import toy_bundle
+from tests.support.trusted import copy_model, trusted_card
 
 NIGHT_ROWS = 342
 ROW = st.integers(1, 40)
@@ -81,9 +84,10 @@ def test_the_samples_have_histograms_and_drift(
     assert counted.classes == found["species"]
     assert found["labels"] is None
     drift = found["drift"]
-    names = {*card().feature_names, "species", "probability"}
+    names = {*histograms.by_name(reference), "species"}
     assert (drift["score"], drift["max_drift"], drift["drifted"]) == (0, 0.2, [])
-    assert (set(drift["training"]), drift["previous"], drift["previous_run"]) == (names, None, None)
+    assert (set(drift["training"]), drift["baseline"], drift["baseline_runs"]) == (names, None, [])
+    assert drift["rule"] == "chance"
     assert all(each["rows"] == 342 for each in drift["training"].values())
     assert "\ndrift        none beyond chance\n" in capsys.readouterr().out
 
@@ -120,29 +124,111 @@ def test_without_a_limit_a_drifted_night_is_published_and_named(
     assert run_night(tmp_path / "out", gentoos, "n1") == 0
     drift = manifest(tmp_path / "out", "n1")["drift"]
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("drift"))
-    assert line == f"drift        PSI {drift['score']:.2f}  ({', '.join(drift['drifted'])})"
+    names = ", ".join(drift["drifted"])
+    assert line == f"drift        PSI {drift['score']:.2f} beyond chance  ({names})"
     assert {"species", *card().feature_names} <= set(drift["drifted"])
     assert (drift["max_drift"], drift["score"] > 1) == (None, True)
 
 
-def test_a_night_is_compared_with_the_last_published_one(tmp_path: Path, gentoos: Path) -> None:
+def baseline_of(output: Path, run_id: str) -> list[str]:
+    runs: list[str] = manifest(output, run_id)["drift"]["baseline_runs"]
+    return runs
+
+
+def test_a_night_is_compared_with_the_nights_before(
+    tmp_path: Path, gentoos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, everybody = tmp_path / "out", write_birds(tmp_path / "everybody.csv")
+    few = write_birds(tmp_path / "few.csv", rows=29)
+    limit = ("--max_drift", "0.2")
+    assert run_night(output, everybody, "n1") == 0
+    # Held runs aren't in the baseline, nor are small or empty ones.
+    assert run_night(output, gentoos, "n2", *limit) == 4
+    assert run_night(output, tmp_path / "*.parquet", "n3") == 0
+    assert run_night(output, few, "n4") == 0
+    assert manifest(output, "n3")["drift"]["training"] == {}
+    assert run_night(output, everybody, "n5", *limit) == 0
+    same = manifest(output, "n5")["drift"]
+    assert (same["baseline_runs"], same["score"]) == (["n1"], 0)
+    assert {each["psi"] for each in same["baseline"].values()} == {0}
+    # Released by a higher limit, the drifted night doesn't become what clean nights differ from.
+    assert run_night(output, gentoos, "n2", "--max_drift", "9") == 0
+    assert run_night(output, everybody, "n6", *limit) == 0
+    assert baseline_of(output, "n6") == ["n1", "n5"]
+    # Nor does a night that is replaced, or any, as the user likes.
+    assert run_night(output, everybody, "n5", "--replace", *limit) == 0
+    assert baseline_of(output, "n5") == ["n1", "n6"]
+    assert run_night(output, everybody, "n7", *limit, "--baseline_nights", "1") == 0
+    assert baseline_of(output, "n7") == ["n5"]
+    assert run_night(output, everybody, "n8", "--baseline-nights=0") == 0
+    assert manifest(output, "n8")["drift"]["baseline"] is None
+    # Once there are enough nights, their variation counts, and all say so.
+    capsys.readouterr()
+    assert run_night(output, everybody, "n9", *limit, "--report") == 0
+    found = manifest(output, "n9")["drift"]
+    assert (len(found["baseline_runs"]), found["rule"]) == (5, "between_nights")
+    usual = "the variation of the last 5 nights"
+    assert f"none beyond {usual}\n" in capsys.readouterr().out
+    assert usual in (output / "reports/n9.html").read_text()
+
+
+@pytest.mark.parametrize("as_baseline", [False, True])
+def test_an_accepted_night_is_in_the_baseline_if_its_reviewer_said_so(
+    tmp_path: Path, gentoos: Path, as_baseline: bool
+) -> None:
+    output, everybody = tmp_path / "out", write_birds(tmp_path / "everybody.csv")
+    assert run_night(output, gentoos, "n1") == 0
+    written = output / "runs/n1.json"
+    review = {"status": "published", "at": "2026-11-28T00:00:00Z", "as_baseline": as_baseline}
+    accepted = {"held_because": "drift", "reviews": [review]}
+    written.write_text(json.dumps(json.loads(written.read_text()) | accepted))
+    assert run_night(output, everybody, "n2", "--max_drift", "0.2") == (4 if as_baseline else 0)
+
+
+def test_an_early_manifest_counts_and_is_shown(tmp_path: Path) -> None:
     output, everybody = tmp_path / "out", write_birds(tmp_path / "everybody.csv")
     assert run_night(output, everybody, "n1") == 0
-    # Held runs are no night to compare with, nor are empty ones.
-    assert run_night(output, gentoos, "n2", "--max_drift", "0.2") == 4
-    assert run_night(output, tmp_path / "*.parquet", "n3") == 0
-    assert manifest(output, "n3")["drift"]["training"] == {}
-    assert run_night(output, everybody, "n4", "--max_drift", "0.2") == 0
-    same = manifest(output, "n4")["drift"]
-    assert (same["previous_run"], same["score"]) == ("n1", 0)
-    assert {each["psi"] for each in same["previous"].values()} == {0}
-    # A season of one colony: unlike training, and like the night before.
-    assert run_night(output, gentoos, "n5") == 0
-    assert run_night(output, gentoos, "n6") == 0
-    assert run_night(output, gentoos, "n5", "--replace") == 0
-    last = manifest(output, "n5")["drift"]
-    assert (last["previous_run"], last["previous"]["species"]["psi"]) == ("n6", 0)
-    assert last["training"]["species"]["drifted"]
+    written = output / "runs/n1.json"
+    values = json.loads(written.read_text())
+    found = values["drift"]
+    for name in ("baseline", "baseline_runs", "rule"):
+        del found[name]
+    for shift in found["training"].values():
+        del shift["rule"]
+    values["drift"] = found | {"previous": found["training"], "previous_run": "n0"}
+    del values["histograms"]["novelty"]
+    written.write_text(json.dumps(values))
+    assert "run n0" in page.render(gather(str(output), "n1"))
+    assert run_night(output, everybody, "n2", "--max_drift", "0.2") == 0
+    assert baseline_of(output, "n2") == ["n1"]
+
+
+def test_lengths_shuffled_between_birds_hold_the_night(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A join gone wrong: no feature by itself has changed, but the birds are far from all known."""
+    model = copy_model(tmp_path, trusted_card())
+    night = write_birds(tmp_path / "birds.csv")
+    birds = pd.read_csv(night)
+    random = np.random.default_rng(0)
+    birds["FlipperLength"] = random.permutation(birds["FlipperLength"].to_numpy())
+    birds.to_csv(tmp_path / "shuffled.csv", index=False)
+    output, flags = tmp_path / "out", ("--model", model, "--max_drift", "0.2")
+    assert run_here(output, *flags, "--input", night, "--run_id", "n1") == 0
+    shuffled = ("--input", tmp_path / "shuffled.csv", "--run_id", "n2")
+    assert run_here(output, *flags, *shuffled) == 4
+    assert "PSI novelty" in capsys.readouterr().err
+    held = json.loads((output / "_held/n2/manifest.json").read_text())["drift"]
+    assert "novelty" in held["drifted"]
+    assert not {*card().feature_names} & {*held["drifted"]}
+
+
+@pytest.mark.parametrize("value", ["-1", "1.5", "1001", "seven", ""])
+def test_a_baseline_has_a_number_of_nights(
+    tmp_path: Path, gentoos: Path, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_night(tmp_path / "out", gentoos, "n1", f"--baseline_nights={value}") == 2
+    assert "is not a number of nights from 0 to 1000" in capsys.readouterr().err
 
 
 def test_too_many_rejects_go_first(

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from penguin_model import measures
 from pipelines.counts.figures import Counts, add_up
 from pipelines.monitoring import labels
 from pipelines.monitoring.labels import MISSING, UNKNOWN
@@ -135,7 +136,7 @@ def test_the_calibration_curve_of_scikit_learn() -> None:
     hits = winners(probabilities) == truth
     calibration = report((truth, probabilities))["calibration"]
     filled = [each for each in calibration["bins"] if each["rows"]]
-    curve = calibration_curve(hits, best, n_bins=labels.BINS)
+    curve = calibration_curve(hits, best, n_bins=measures.BINS)
     np.testing.assert_allclose([each["accuracy"] for each in filled], curve[0], atol=1e-6)
     np.testing.assert_allclose([each["probability"] for each in filled], curve[1], atol=1e-6)
     weights = [each["rows"] / len(truth) for each in filled]

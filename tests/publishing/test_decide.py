@@ -1,5 +1,6 @@
 """Publication: verified, atomic for readers, safe to interrupt at any step and to repeat."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,17 @@ def test_published_shards_are_ordered_and_staging_is_gone(tmp_path: Path) -> Non
     assert manifest.shards["predictions"].files == 2
     first = pa.parquet.read_table(tmp_path / "predictions/run_id=r/part-00000.parquet")
     assert first.column("source_file").to_pylist() == ["a"] * 3
+
+
+def test_the_manifest_has_the_hash_of_each_shard(tmp_path: Path) -> None:
+    manifest = publish_new(new(tmp_path), rejects=1, rows=19)
+    for dataset in layout.DATASETS:
+        folder = tmp_path / dataset / "run_id=r"
+        found = [
+            hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            for name in manifest.shard_names(dataset)
+        ]
+        assert manifest.shards[dataset].sha256 == tuple(found)
 
 
 def test_orphans_of_failed_bundles_are_not_published(tmp_path: Path) -> None:

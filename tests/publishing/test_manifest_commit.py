@@ -83,7 +83,7 @@ class Run:
                 for each, name in zip(staged, names, strict=True)
             ]
         status = Status.HELD if self.held else Status.PUBLISHED
-        manifest = manifest_of(self.paths, status=status, shards=describe(shards))
+        manifest = manifest_of(self.paths, status=status, shards=describe(shards), new_only=False)
         return Decision(manifest=manifest, shards=shards)
 
     def step(self, check: Callable[[], None] | None = None) -> None:

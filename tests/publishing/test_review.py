@@ -12,7 +12,8 @@ from pipelines.errors import ConflictError, DamagedError, OutputError, RunExists
 from pipelines.publishing import disk, publish, recovery, review
 from pipelines.publishing import of as commit_of
 from pipelines.runs import layout
-from pipelines.runs.manifest import HeldBecause, Manifest, Status, read_manifest
+from pipelines.runs.gates import HeldBecause
+from pipelines.runs.manifest import Manifest, Status, read_manifest
 from tests.support.publication import (
     check_whole,
     decide_on,

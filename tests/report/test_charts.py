@@ -125,14 +125,28 @@ def test_thresholds_show_both_numbers_and_words() -> None:
 
 @given(st.lists(st.none() | st.floats(0, 1e9), min_size=1, max_size=30))
 def test_courses_leave_gaps_where_nothing_is_known(values: list[float | None]) -> None:
-    chart = parsed(charts.course("T", values, ("2026-11-01", "2026-11-30"), "{:.0f}".format))
+    solid = [True] * len(values)
+    chart = parsed(charts.course("T", "rows", values, solid, ENDS, "{:.0f}".format))
     known = sum(value is not None for value in values)
     lines = [each for each in chart.iter(f"{NAME}line") if each.get("class") == "course"]
     pairs = itertools.pairwise(values)
     assert len(lines) == sum(a is not None and b is not None for a, b in pairs)
     dots = len(list(chart.iter(f"{NAME}circle")))
-    assert dots == known + (values[-1] is not None)
+    assert dots == known
     assert (f"{values[-1]:.0f}" in texts(chart)) if values[-1] is not None else True
+
+
+ENDS = ("2026-11-01", "2026-11-30")
+
+
+def test_courses_pass_by_hollow_points() -> None:
+    solid = [True, False, True, False]
+    chart = parsed(charts.course("T", "PSI", [1.0, 9.0, 1.0, 8.0], solid, ENDS, "{:.0f}".format))
+    looks = [each.get("class") for each in chart.iter(f"{NAME}circle")]
+    assert looks == ["now", "hollow", "now", "hollow"]
+    lines = [each for each in chart.iter(f"{NAME}line") if each.get("class") == "course"]
+    assert len(lines) == 1
+    assert "runs by end time; height: PSI" in texts(chart)
 
 
 SHARE = st.floats(0, 1)

@@ -35,7 +35,7 @@ def test_the_command_writes_beside_the_runs(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--run_id", "missing"], "no published or held run is named missing"),
+        (["--run_id", "missing"], "no run that was published or held is named missing"),
         (["--run_id", "a/b"], "use 1 to 128 letters"),
         (["--model", "nowhere.keras"], "model card nowhere.keras.card.json doesn't exist"),
         (["--misspelt"], "unrecognized arguments: --misspelt"),
@@ -80,7 +80,7 @@ def test_a_real_run_has_a_report(tmp_path: Path, observations: Path) -> None:
     page = read_page(tmp_path)
     assert page.text("h2") == SECTIONS
     assert "missing_value: 2 of 2" in page.text("h3")
-    assert "0.58% of 344 rows were rejected" in page.words
+    assert "rejected 0.6% 2 rows" in page.words
     assert "All files, worst first, in " in page.words
 
 

@@ -30,7 +30,7 @@ def test_a_run_is_found_by_name_the_held_one_first(tmp_path: Path) -> None:
     publish(tmp_path, manifest("a", night=2, status="held"))
     found = gather(str(tmp_path), "a")
     assert (found.is_held, found.replaced) == (True, first["end"])
-    assert "readers still see the earlier run of the same name" in read_page(tmp_path, "a").words
+    assert "Readers still see the earlier run of the same name" in read_page(tmp_path, "a").words
 
 
 def test_history_has_the_last_thirty_runs_up_to_this_one(tmp_path: Path) -> None:
@@ -41,8 +41,9 @@ def test_history_has_the_last_thirty_runs_up_to_this_one(tmp_path: Path) -> None
     def names(run_id: str | None) -> list[str]:
         return [each.run_id for each in gather(str(tmp_path), run_id).history]
 
-    assert names(None) == [f"n{night}" for night in range(10, 40)]
-    assert names("n5") == [f"n{night}" for night in range(6)]
+    nights = [f"n{night}" for night in range(40)]
+    assert names(None) == [*nights[11:36], "held", *nights[36:]]
+    assert names("n5") == nights[:6]
     assert names("held") == [*(f"n{night}" for night in range(7, 36)), "held"]
 
 

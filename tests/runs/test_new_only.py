@@ -1,5 +1,6 @@
 """Night after night: what --new_only and --settle_seconds leave out, and what they do not."""
 
+import json
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from pipelines.reading import matching as files
 from pipelines.reading.matching import Matching
 from pipelines.runs import ledger
 from pipelines.storage.store import Version
+from tests.support.publication import decide_on
 from tests.support.running import listing, manifest, run_here
 
 HEADER = "id,CulmenLength,CulmenDepth,FlipperLength,BodyMass\n"
@@ -114,7 +116,38 @@ def test_a_new_model_scores_all_files_again(
     assert run_night(output, night, "n3", shipped_model)["files"] == 0
 
 
-def test_a_held_run_does_not_count_as_scored(
+def test_the_files_of_a_held_run_wait_until_it_is_decided_on(
+    tmp_path: Path, night: Path, shipped_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    (night / "bad.csv").write_text(HEADER + "x,,,,\n" * 9)
+    arguments = ("--input", night, "--model", shipped_model, "--run_id", "n1", "--new_only")
+    assert run_here(output, *arguments) == 3
+    (night / "new.csv").write_text(HEADER + BIRD)
+    capsys.readouterr()
+    totals = run_night(output, night, "n2", shipped_model, "--summary", "json")
+    assert (totals["files"], totals["files_waiting"], totals["files_skipped"]) == (1, 3, 0)
+    assert manifest(output, "n2")["waiting"] == {"n1": 3}
+    said = capsys.readouterr()
+    summary = json.loads(said.out)
+    assert summary["waiting"] == {"n1": 3}
+    ways = [command for command in summary["next"] if f" n1 --output {output}" in command]
+    assert [command.split(" n1 ")[0].split()[-1] for command in ways] == [
+        "show",
+        "accept",
+        "reject",
+    ]
+    assert "3 files left out until the held run n1 is accepted or rejected" in said.err
+    decide_on(output, "rejected", "n1")
+    totals = run_night(output, night, "n3", shipped_model)
+    assert (totals["files"], totals["files_waiting"], totals["files_skipped"]) == (0, 0, 4)
+    # Once scored, twice listed: the night after a retraction takes its files again.
+    decide_on(output, "retracted", "n2", files_done=False)
+    assert run_night(output, night, "n4", shipped_model)["files"] == 1
+    assert scored(output) == ["new.csv"]
+
+
+def test_the_same_run_again_takes_its_held_files_again(
     tmp_path: Path, night: Path, shipped_model: Path
 ) -> None:
     output = tmp_path / "out"
@@ -122,7 +155,8 @@ def test_a_held_run_does_not_count_as_scored(
     arguments = ("--input", night, "--model", shipped_model, "--run_id", "n1", "--new_only")
     assert run_here(output, *arguments) == 3
     (night / "bad.csv").unlink()
-    assert run_night(output, night, "n2", shipped_model)["files"] == 2
+    assert run_night(output, night, "n1", shipped_model)["files"] == 2
+    assert not (output / "_held").exists()
 
 
 def test_an_unreadable_file_is_not_tried_again_until_it_changes(
@@ -190,7 +224,7 @@ def test_the_ledger_goes_by_path_size_time_and_model(
     ]
     assert ledger.find_done(str(output), sha256, asked) == {one.fingerprint: "n1"}
     assert ledger.find_done(str(output), "0" * 64, asked) == {}
-    assert ledger.find_done(str(output), sha256, asked, ended_after="9999") == {}
+    assert ledger.find_done(str(output), sha256, asked, decided_after="9999") == {}
     matching = Matching(
         patterns={str(night): "night"}, new_only=True, output=str(output), model_sha256=sha256
     )

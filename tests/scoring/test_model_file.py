@@ -9,11 +9,17 @@ import pytest
 from penguin_model.card import card_path, read_card
 from pipelines.datasets import schemas
 from pipelines.errors import CardError
+from pipelines.monitoring import histograms
 from pipelines.scoring import model_file
 from tests.support.trusted import trusted_card
 
 
-@pytest.mark.parametrize("name", sorted(schemas.RESERVED_COLUMNS))
+def test_output_columns_are_reserved(shipped_model: Path) -> None:
+    columns = schemas.predictions((), read_card(str(shipped_model))).names
+    assert set(columns) >= schemas.RESERVED_COLUMNS
+
+
+@pytest.mark.parametrize("name", sorted(schemas.RESERVED_COLUMNS | histograms.OWN_NAMES))
 def test_a_feature_cannot_have_the_name_of_an_output_column(
     name: str, tmp_path: Path, shipped_model: Path
 ) -> None:

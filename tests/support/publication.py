@@ -203,7 +203,7 @@ def die_at(
 
 def reviewed(status: str, **known: Any) -> Review:
     """A person's decision."""
-    return Review(status=Status(status), at=START, by="somebody@here", **known)
+    return Review(**{"status": Status(status), "at": START, "by": "somebody@here", **known})
 
 
 def hold_new(output: Path, run_id: str = "r", rows: int = 9, **changes: Any) -> Manifest:

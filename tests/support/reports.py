@@ -31,8 +31,8 @@ HOSTILE = (
 )
 
 SECTIONS = [
-    "Drift", "Accuracy", "Predictions", "Features", "Rejects", "Files", "Recent runs", "Model",
-    "Run",
+    "Drift", "Accuracy", "Single predictions", "Predictions", "Features", "Rejects", "Files",
+    "Recent runs", "Model", "Run",
 ]  # fmt: skip
 
 
@@ -69,7 +69,8 @@ def manifest(run_id: str, *, night: int = 0, rows: int = 342, **known: Any) -> d
 
 
 def measured(
-    found: Mapping[str, Any], *, shift: float = 0, seed: int = 0, previous: Any = None,
+    found: Mapping[str, Any], *, shift: float = 0, seed: int = 0,
+    baseline: Mapping[str, Reference] | None = None,
     max_drift: float | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Adds histograms and drift to a manifest; `shift` moves the first feature."""
@@ -91,7 +92,7 @@ def measured(
         classes=found["species"],
         probability=drawn(reference.probability),
     )
-    verdict = drift.measure(this_run, reference, previous=previous, max_drift=max_drift)
+    verdict = drift.measure(this_run, reference, baseline=baseline or {}, max_drift=max_drift)
     return dict(found) | {
         "histograms": dataclasses.asdict(this_run),
         "drift": verdict.to_json(),
@@ -189,7 +190,7 @@ def split(rows: int, parts: Sequence[float]) -> list[int]:
 def make_nights(root: Path, nights: int = 24) -> str:
     """Writes many nights, the last one with drift, rejects and labels; returns the last run id."""
     random = np.random.default_rng(2)
-    previous: Any = None
+    baseline: dict[str, Reference] = {}
     for night in range(nights):
         is_last = night == nights - 1
         rows = int(1180 + 260 * np.sin(night / 3) + 90 * random.standard_normal())
@@ -201,8 +202,9 @@ def make_nights(root: Path, nights: int = 24) -> str:
             rejects_by_reason={reason: n for reason, n in reasons.items() if n},
         )  # fmt: skip
         if night > 3:  # earlier manifests have none
-            found = measured(found, shift=0.9 if is_last else 0.02, seed=night, previous=previous)
-            previous = (found["run_id"], drift_reference(found))
+            found = measured(found, shift=0.9 if is_last else 0.02, seed=night, baseline=baseline)
+            baseline = {**baseline, found["run_id"]: drift_reference(found)}
+            baseline = dict(list(baseline.items())[-7:])
         if is_last:
             found = labelled(found, wrong=24, seed=night)
         found["totals"] |= {

@@ -82,10 +82,14 @@ def find_processes(*asked: str) -> list[int]:
 
 
 def listing(output: Path) -> list[str]:
-    """Everything below the output root, including folders."""
-    return sorted(
-        str(path.relative_to(output)) + ("/" if path.is_dir() else "") for path in output.rglob("*")
-    )
+    """Everything below the output root, including folders, but for the records of failed runs.
+
+    These must be whole.
+    """
+    for record in output.glob("_failed/*"):
+        assert json.loads(record.read_text())["run_id"] == record.name.removesuffix(".json")
+    paths = (path for path in output.rglob("*") if path.relative_to(output).parts[0] != "_failed")
+    return sorted(str(path.relative_to(output)) + ("/" if path.is_dir() else "") for path in paths)
 
 
 def published(output: Path, dataset: str, run_id: str = "test") -> pa.Table:

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from penguin_model.card import Feature, Histogram, ModelCard, Reference
 from penguin_model.names import fold
 from pipelines.datasets.schemas import RESERVED_COLUMNS
+from pipelines.monitoring.histograms import OWN_NAMES
 
 TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=12)
-NAMES = TEXT.filter(lambda name: bool(name.strip()) and name not in RESERVED_COLUMNS)
+NAMES = TEXT.filter(lambda name: bool(name.strip()) and name not in RESERVED_COLUMNS | OWN_NAMES)
 NUMBERS = st.floats(-1e9, 1e9)
 SCALES = st.floats(1e-3, 1e6) | st.floats(-1e6, -1e-3)
 JSON = st.dictionaries(

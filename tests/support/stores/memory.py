@@ -42,7 +42,10 @@ class Memory(Objects):
         return path in self.content
 
     def read_bytes(self, path: str) -> bytes:
-        return self.content[path]
+        found = self.read(path)
+        if found is None:
+            raise OSError(f"no such object: {path}")
+        return found.content
 
     def put(self, path: str, content: bytes) -> None:
         self._change(path, content, lambda _: True)
