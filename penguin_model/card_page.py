@@ -177,9 +177,7 @@ def _measures(scores: _Scores, rows: int | None) -> list[Content]:
     crossed = scores.crossed
     return [
         percent(scores.accuracy),
-        _range(round(scores.accuracy * rows), rows)
-        if scores.accuracy is not None and rows
-        else DASH,
+        _range(scores.accuracy, rows),
         DASH if scores.log_loss is None else f"{scores.log_loss:.4f}",
         crossed.accuracy.show(percent) if crossed else DASH,
         crossed.log_loss.show("{:.4f}".format) if crossed else DASH,
