@@ -83,7 +83,7 @@ def test_the_samples_have_histograms_and_drift(
     assert counted.classes == found["species"]
     assert found["labels"] is None
     drift = found["drift"]
-    names = {*card().feature_names, "species", "probability"}
+    names = {*card().feature_names, "species", "probability", "novelty"}
     assert (drift["score"], drift["max_drift"], drift["drifted"]) == (0, 0.2, [])
     assert (set(drift["training"]), drift["baseline"], drift["baseline_runs"]) == (names, None, [])
     assert drift["rule"] == "chance"
