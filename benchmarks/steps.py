@@ -110,11 +110,13 @@ def main() -> None:
     pa.set_cpu_count(1)
     bundle.load_shared(MODEL, CARD)
     with tempfile.TemporaryDirectory() as name:
+        out = Path(name, "out")
+        out.mkdir()
         for suffix in (".parquet", ".csv"):
             path = Path(name, f"rows{suffix}")
             write = write_labelled if arguments.labelled else generate.write
             write(path, arguments.rows)
-            rounds = [score(path, Path(name, "out")) for _ in range(ROUNDS)]
+            rounds = [score(path, out) for _ in range(ROUNDS)]
             best = {step: min(each[step] for each in rounds) for step in rounds[0]}
             best["all"] = sum(best.values())
             for step, seconds in best.items():

@@ -132,10 +132,10 @@ class Trust:
     """What tells how far a single prediction can be trusted.
 
     Attributes:
-      means: ``[classes][features]``, of the training rows of each class, normalized.
+      means: ``[classes][features]``, of the known rows of each class, normalized.
       covariances: ``[classes][features][features]``, likewise, positive definite.
-      novelty_limit: the 99.5 % quantile of held-out rows' distances; a row beyond it is out of
-        distribution.
+      novelty_limit: the 99.5 % quantile of the known rows' distances, each from the others; a row
+        beyond it is out of distribution.
       scores: the conformal scores of held-out rows, 1 less the probability of the true class,
         ascending.
     """

@@ -13,6 +13,7 @@ from penguin_model.errors import OutputError
 from penguin_model.predict import predict_one, render
 from penguin_model.training import dataset, evaluation, plots
 from penguin_model.training.fitting import Say, TrainConfig, fit, library_versions, matrix
+from penguin_model.training.trusting import add_trust
 
 PROGRAM = "penguin-train"
 
@@ -94,6 +95,7 @@ def train(
             training.raw, answers["training"], [f.name for f in features], dataset.CLASSES
         ),
     )
+    card = add_trust(card, birds, test, answers["test"])
     say("")
     for line in metric_lines(found, rows=len(test)):
         say(line)

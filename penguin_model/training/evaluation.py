@@ -66,6 +66,12 @@ def histogram(values: npt.ArrayLike, edges: Sequence[float]) -> Histogram:
     )
 
 
+def histogram_by_deciles(values: Floats) -> Histogram:
+    """Counts values between their own deciles; ties make fewer than ten bins."""
+    # Rounded before they are made unique: interpolation leaves noise in the last digits.
+    return histogram(values, np.unique(np.quantile(values, _DECILES).round(6)).tolist())
+
+
 def reference(
     raw: Floats, probabilities: Probabilities, features: Sequence[str], classes: Sequence[str]
 ) -> Reference:
@@ -83,9 +89,7 @@ def reference(
     predicted = np.bincount(probabilities.argmax(axis=1), minlength=len(classes))
     return Reference(
         features={
-            # Rounded before they are made unique: interpolation leaves noise in the last digits.
-            name: histogram(column, np.unique(np.quantile(column, _DECILES).round(6)).tolist())
-            for name, column in zip(features, raw.T, strict=True)
+            name: histogram_by_deciles(column) for name, column in zip(features, raw.T, strict=True)
         },
         classes=dict(zip(classes, predicted.tolist(), strict=True)),
         probability=histogram(probabilities.max(axis=1), PROBABILITY_EDGES),

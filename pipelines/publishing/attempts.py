@@ -17,6 +17,7 @@ from pipelines.storage.objects import Object, Objects
 
 PUBLISH = "publish"
 HOLD = "hold"
+CLOSE = "close"
 ABANDONED = "abandoned"
 
 # What an attempt has in its staging folder besides its shards.
@@ -33,7 +34,7 @@ class Verdict(NamedTuple):
     """The outcome of an attempt.
 
     Attributes:
-      status: ``publish``, ``hold`` or ``abandoned``.
+      status: ``publish``, ``hold``, ``close`` or ``abandoned``.
       replace: whether a published run may be replaced.
       seen: the etag of the manifest that may be replaced; None if there was none.
       checked: whether it depends on a check of what other runs have published.

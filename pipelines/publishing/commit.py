@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from pipelines import storage
-from pipelines.errors import DamagedError, RunExistsError
+from pipelines.errors import ConflictError, DamagedError, RunExistsError
 from pipelines.runs import manifest as manifests
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import Manifest, Shards
@@ -22,7 +22,7 @@ class PlacedShard(NamedTuple):
     Attributes:
       path: where it is staged.
       name: its published file name.
-      rows: how many rows it has.
+      rows: how many rows it has; 0 if it was adopted from an earlier attempt, whose manifest says.
       bytes: its size.
     """
 
@@ -146,6 +146,45 @@ class Commit(Protocol):
           OutputError: the output can't be written.
         """
 
+    def adopt(self, dataset: str, folder: str, names: Sequence[str]) -> tuple[PlacedShard, ...]:
+        """Takes shards of a held or published run into this attempt; they stay where they are.
+
+        Args:
+          dataset: the data set that they belong to.
+          folder: where they are.
+          names: their names, which are those of this attempt's shards too.
+        """
+
+    def close(self, decision: Decision, check: Callable[[], None]) -> None:
+        """Keeps a closed run's record, then removes the run; safe to repeat.
+
+        Args:
+          decision: the recorded decision; its shards are those of the record.
+          check: a last check, called as late as it can still refuse.
+
+        Raises:
+          OutputError: the output can't be written.
+        """
+
+    def rewrite(self, manifest: Manifest, check: Callable[[], None]) -> None:
+        """Replaces the manifest of this attempt's run, in one step.
+
+        Args:
+          manifest: the new one, with the status of the old one.
+          check: see `close`.
+
+        Raises:
+          ConflictError: another attempt has replaced the run.
+          OutputError: the output can't be written.
+        """
+
+    def refuse_others(self) -> None:
+        """Refuses to go on while another attempt at the run is alive, if they don't take turns.
+
+        Raises:
+          ConflictError: there is one.
+        """
+
 
 @contextlib.contextmanager
 def finishing(commit: Commit, *, waits_for_end: bool) -> Iterator[None]:
@@ -184,13 +223,54 @@ def read_manifest(path: str) -> Manifest | None:
 
 
 def refuse_published(paths: Layout) -> None:
-    """Refuses a run id that is already published.
+    """Refuses a run id that is already published, or was closed.
 
     Raises:
-      RunExistsError: its manifest exists.
+      RunExistsError: its manifest or its closed record exists.
     """
     if storage.exists(paths.manifest):
-        raise RunExistsError(
-            f"run {paths.run_id} is published already ({paths.manifest}); "
-            "choose another --run_id, or give --replace"
-        )
+        raise exists_already(paths)
+    if storage.exists(paths.closed_manifest):
+        raise was_closed(paths, read_manifest(paths.closed_manifest))
+
+
+def exists_already(paths: Layout) -> RunExistsError:
+    """The error for a run whose id is taken."""
+    return RunExistsError(
+        f"run {paths.run_id} is published already ({paths.manifest}); "
+        "choose another --run_id, or give --replace"
+    )
+
+
+def was_closed(paths: Layout, closed: Manifest | None) -> RunExistsError:
+    """The error for a run id that was taken by a run that a person closed.
+
+    Args:
+      paths: of the run.
+      closed: the manifest of its record; None if that is damaged.
+    """
+    what = f"was closed ({paths.closed_manifest} is damaged)"
+    return RunExistsError(
+        f"run {paths.run_id} {describe_end(closed) if closed else what}; "
+        "choose another --run_id, or give --replace"
+    )
+
+
+def describe_end(closed: Manifest) -> str:
+    """Says what became of a closed run, and when: ``was retracted on 2026-11-25``."""
+    day = closed.reviews[-1].at[:10] if closed.reviews else closed.end[:10]
+    return f"was {closed.status} on {day}"
+
+
+def at_work(paths: Layout) -> ConflictError:
+    """The error for a run whose attempt is at work."""
+    return ConflictError(
+        f"run {paths.run_id} hasn't ended yet, or another command is at work on it; try again later"
+    )
+
+
+def replaced_meanwhile(paths: Layout) -> ConflictError:
+    """The error for a review of a run that isn't the one it began with any more."""
+    return ConflictError(
+        f"run {paths.run_id} was replaced or reviewed by another command meanwhile; that one stands"
+    )

@@ -15,6 +15,8 @@ import time
 # From Linux's fcntl.h and fs.h.
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+# How filesystems say that they have no hard links, or not for this file.
+_NO_LINKS = (errno.EPERM, errno.EACCES, errno.EMLINK, errno.EXDEV, errno.ENOTSUP, errno.ENOSYS)
 # A worker that outlives its job may still add a file to a folder that is being deleted.
 _DELETE_TRIES = 20
 _DELETE_PAUSE_SECONDS = 0.02
@@ -80,6 +82,16 @@ def write(path: str, content: bytes) -> None:
 def rename(source: str, target: str) -> None:
     """Renames a file over an old one, or a folder over an empty one."""
     os.rename(source, target)
+
+
+def link(source: str, target: str) -> None:
+    """Gives a file a second name, or copies it if its filesystem has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copyfile(source, target)
 
 
 def replace_folder(source: str, target: str, aside: str) -> None:

@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager
 from pipelines import storage
 from pipelines.errors import OutputError
 from pipelines.publishing import commit, disk, recovery
-from pipelines.publishing.commit import Decision
+from pipelines.publishing.commit import Decision, PlacedShard
 from pipelines.publishing.recovery import Attempt
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
@@ -53,6 +53,8 @@ class LocalCommit:
         with contextlib.ExitStack() as alive:
             with self._locked(), recovery.writing(paths.output):
                 recovery.recover(paths.output)
+                if os.path.lexists(paths.staging):
+                    raise commit.at_work(paths)
                 try:
                     self._check_places()
                     for folder in (*paths.staging_folders, self._own.ready(), self._own.replaced()):
@@ -115,7 +117,7 @@ class LocalCommit:
         """See `Commit`."""
         with self._locked():
             recovery.settle_all(self._paths)
-            if self.read_outcome() is not None:
+            if self._own.has_ended():
                 return
             if not replace:
                 self.refuse_published()
@@ -130,21 +132,60 @@ class LocalCommit:
 
     def hold(self, decision: Decision) -> None:
         """See `Commit`: the whole folder is prepared, then renamed into place."""
-        paths = self._paths
         with self._locked():
+            recovery.settle_all(self._paths)
             if self.read_outcome() is not None:
                 return
             with self._staged():
-                self._place(decision)
-                for dataset in layout.DATASETS:
-                    disk.remove_empty(self._own.ready(dataset))
-                disk.write(self._own.ready("manifest.json"), manifest_bytes(decision.manifest))
-                disk.make_folder(paths.all_held)
-                self._probe(paths.all_held)
-                self._sync_staging()
-                _refuse_odd(paths.held)
-                disk.replace_folder(self._own.ready(), paths.held, self._own.replaced("held"))
-                disk.sync_folder(paths.all_held)
+                self._keep(decision, self._paths.held)
+            self._own.settle()
+
+    def adopt(self, dataset: str, folder: str, names: Sequence[str]) -> tuple[PlacedShard, ...]:
+        """See `Commit`: as further names of the same files."""
+        with recovery.writing(self._paths.staging):
+            for name in names:
+                disk.link(os.path.join(folder, name), self._adopted(dataset, name))
+            paths = [self._adopted(dataset, name) for name in names]
+            return tuple(
+                PlacedShard(path, name, 0, os.path.getsize(path))
+                for path, name in zip(paths, names, strict=True)
+            )
+
+    def close(self, decision: Decision, check: Callable[[], None]) -> None:
+        """See `Commit`: the record is put into place like a held run, then the run is removed."""
+        paths = self._paths
+        with self._locked():
+            recovery.settle_all(paths)
+            if self._own.is_closed():
+                return
+            check()
+            with self._staged():
+                for folder in (*map(paths.published, layout.DATASETS), paths.held):
+                    if os.path.isdir(folder):
+                        self._probe(os.path.dirname(folder))
+                        _refuse_unwritable(folder)
+                if self._own.has_ended():
+                    self._try_runs()
+                self._keep(decision, paths.closed)
+            self._own.settle()
+
+    def rewrite(self, manifest: Manifest, check: Callable[[], None]) -> None:
+        """See `Commit`."""
+        path = self._paths.held_manifest if manifest.is_held else self._paths.manifest
+        temporary = self._own.temporary_manifest()
+        if manifest.is_held:
+            temporary = os.path.join(self._paths.staging, "manifest.json")
+        with self._locked():
+            recovery.settle_all(self._paths)
+            check()
+            with self._staged():
+                disk.create(temporary, manifest_bytes(manifest))
+                disk.sync_file(temporary)
+                disk.rename(temporary, path)
+                disk.sync_folder(os.path.dirname(path))
+
+    def refuse_others(self) -> None:
+        """See `Commit`: the lock makes attempts take turns."""
 
     def _locked(self) -> AbstractContextManager[None]:
         """Holds the lock on the output root; its file exists only while any run has staging."""
@@ -174,6 +215,23 @@ class LocalCommit:
             if set(disk.list_names(ready)) != set(decision.names(dataset)):
                 raise _gone(self._paths)
 
+    def _adopted(self, dataset: str, name: str) -> str:
+        return os.path.join(self._paths.staged(dataset), name)
+
+    def _keep(self, decision: Decision, target: str) -> None:
+        """Prepares a folder with its own manifest for a place beside the published runs."""
+        self._place(decision)
+        for dataset in layout.DATASETS:
+            disk.remove_empty(self._own.ready(dataset))
+        content = manifest_bytes(decision.manifest)
+        disk.write(self._own.ready("manifest.json"), content)
+        parent = os.path.dirname(target)
+        disk.make_folder(parent)
+        self._probe(parent)
+        self._sync_staging()
+        _refuse_odd(target)
+        disk.write(self._own.journal, content)
+
     def _check_places(self) -> None:
         """Refuses places that can't be published to, as far as they exist before a run."""
         paths = self._paths
@@ -182,11 +240,14 @@ class LocalCommit:
         for place in (*map(self._own.parent, layout.DATASETS), paths.all_held):
             if os.path.lexists(place):
                 self._probe(place)
-        runs = os.path.dirname(paths.manifest)
-        if os.path.lexists(runs):
-            _refuse_unless_folder(runs)
-            disk.create(self._own.temporary_manifest(), b"")
-            disk.remove_file(self._own.temporary_manifest())
+        if os.path.lexists(os.path.dirname(paths.manifest)):
+            self._try_runs()
+
+    def _try_runs(self) -> None:
+        """Tries whether the folder of manifests can be written."""
+        _refuse_unless_folder(os.path.dirname(self._paths.manifest))
+        disk.create(self._own.temporary_manifest(), b"")
+        disk.remove_file(self._own.temporary_manifest())
 
     def _prepare(self, manifest: Manifest) -> None:
         """Does everything that could be refused or needs space, before the journal is written."""
@@ -200,8 +261,7 @@ class LocalCommit:
             self._probe(parent)
             _refuse_odd(published)
             if os.path.isdir(published):
-                if not os.access(published, os.W_OK):
-                    raise OutputError(f"cannot replace {published}: no permission to write it")
+                _refuse_unwritable(published)
             elif has_rows:
                 os.mkdir(published)
         runs = os.path.dirname(paths.manifest)
@@ -256,6 +316,11 @@ def _gone(paths: Layout) -> OutputError:
 def _refuse_unless_folder(place: str) -> None:
     if not os.path.isdir(place):
         raise OutputError(f"{place} is not a folder; move it away, then run again")
+
+
+def _refuse_unwritable(folder: str) -> None:
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"cannot replace {folder}: no permission to write it")
 
 
 def _refuse_odd(folder: str) -> None:

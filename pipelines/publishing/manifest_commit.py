@@ -24,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pipelines import storage
@@ -31,6 +32,7 @@ from pipelines.errors import DamagedError
 from pipelines.publishing import leases, verdicts
 from pipelines.publishing.attempts import (
     ABANDONED,
+    CLOSE,
     DECISION,
     HOLD,
     IN_NAMES,
@@ -50,11 +52,19 @@ from pipelines.publishing.attempts import (
     swept,
 )
 from pipelines.publishing.claims import claimed
-from pipelines.publishing.commit import Decision, finishing
-from pipelines.publishing.verdicts import exists_already, settle
+from pipelines.publishing.commit import (
+    Decision,
+    PlacedShard,
+    at_work,
+    exists_already,
+    finishing,
+    replaced_meanwhile,
+    was_closed,
+)
+from pipelines.publishing.verdicts import settle
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
-from pipelines.runs.manifest import Manifest, manifest_owner, parse_manifest
+from pipelines.runs.manifest import Manifest, manifest_bytes, manifest_owner, parse_manifest
 from pipelines.storage import objects
 from pipelines.storage.objects import Object, Objects
 
@@ -89,6 +99,14 @@ class ManifestCommit:
         with storage.writing(self._paths.manifest):
             if self._store.read(self._paths.manifest) is not None:
                 raise exists_already(self._paths)
+        closed = self._paths.closed_manifest
+        with storage.writing(closed):
+            found = self._store.read(closed)
+        if found is not None:
+            manifest = None
+            with contextlib.suppress(DamagedError):
+                manifest = parse_manifest(closed, found.content)
+            raise was_closed(self._paths, manifest)
 
     def read_outcome(self) -> Manifest | None:
         """See `Commit`."""
@@ -150,6 +168,43 @@ class ManifestCommit:
                 self._record(Verdict(HOLD))
             self._carry_out(decision)
 
+    def adopt(self, dataset: str, folder: str, names: Sequence[str]) -> tuple[PlacedShard, ...]:
+        """See `Commit`: they are copied from where they are when the run is published."""
+        with storage.writing(folder):
+            sizes = {each.path: each.size for each in self._store.list(folder)}
+        paths = [storage.join(folder, name) for name in names]
+        return tuple(
+            PlacedShard(path, name, 0, sizes.get(path, 0))
+            for path, name in zip(paths, names, strict=True)
+        )
+
+    def close(self, decision: Decision, check: Callable[[], None]) -> None:
+        """See `Commit`."""
+        with storage.writing(self._paths.closed):
+            if self._read_verdict() is None:
+                need_lease(self._paths, self._store)
+                check()
+                self._record(Verdict(CLOSE))
+            self._carry_out(decision)
+
+    def rewrite(self, manifest: Manifest, check: Callable[[], None]) -> None:
+        """See `Commit`."""
+        path = self._paths.held_manifest if manifest.is_held else self._paths.manifest
+        with storage.writing(path):
+            found = self._store.read(path)
+            check()
+            if found is None or not self._store.replace(path, manifest_bytes(manifest), found.etag):
+                raise replaced_meanwhile(self._paths)
+
+    def refuse_others(self) -> None:
+        """See `Commit`."""
+        with storage.writing(self._paths.staging):
+            found = list_attempts(self._paths.output, self._store, self._paths.run_id)
+            mine = found.pop(self._paths.staging, None)
+            now = mine.modified(LEASE) if mine else 0
+            if not all(is_dead(other, self._store, now) for other in found.values()):
+                raise at_work(self._paths)
+
     def _read_verdict(self) -> Verdict | None:
         return read_verdict(self._paths, self._store)
 
@@ -171,10 +226,14 @@ class ManifestCommit:
         paths, store = self._paths, self._store
         path = storage.join(paths.staging, LEASE)
         process = leases.this_process() if watched else None
-        lease = {"process": process, "watched": watched, "seen": None}
+        # An attempt that is reviewed has one of this name again, which must differ.
+        identity = uuid.uuid4().hex
+        lease = {"process": process, "watched": watched, "seen": None, "id": identity}
+        with storage.writing(paths.output):
+            if not store.create(path, as_json(lease)):
+                raise at_work(paths)
         try:
             with storage.writing(paths.output):
-                store.create(path, as_json(lease))
                 lacks = store.lacks_conditions(path)
                 _recover(paths, store)
                 # From now on, this run may replace only the manifest that exists now.

@@ -7,6 +7,7 @@ output root to another disk at any time and continue there.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator, Sequence
 
@@ -19,7 +20,7 @@ from pipelines.publishing import commit, disk
 from pipelines.runs import layout
 from pipelines.runs import manifest as manifests
 from pipelines.runs.layout import Layout
-from pipelines.runs.manifest import Manifest
+from pipelines.runs.manifest import CLOSED, Manifest, Status
 from pipelines.storage import local_locks
 
 LOCK = ".lock"
@@ -63,20 +64,31 @@ class Attempt:
         return os.path.join(parent, f".{self.paths.attempt}")
 
     def settle(self) -> None:
-        """Finishes a publication that has a journal, or undoes it.
+        """Finishes what has a journal, or undoes it: a publication, a run to hold or to close.
 
         Raises:
           OutputError: it was undone, or could be neither finished nor undone.
         """
-        paths = self.paths
         if not os.path.lexists(self.journal):
             return
+        status = self._journal_status()
+        if self.is_closed() or status in CLOSED:
+            self._settle_closing()
+        elif status is Status.HELD:
+            self._settle_holding()
+        else:
+            self._settle_publication()
+        with writing(self.journal):
+            self._remove_journal()
+
+    def _settle_publication(self) -> None:
+        paths = self.paths
         try:
-            if not self._has_ended():
+            if not self.has_ended():
                 self._roll_forward(self._read_journal())
         except (OSError, ValueError) as error:
             reason = _reason(error, paths.output)
-            if self._has_ended():
+            if self.has_ended():
                 raise OutputError(
                     f"{reason}; run {paths.run_id} is published, but may not survive a power cut"
                 ) from error
@@ -88,12 +100,88 @@ class Attempt:
                     f"({_reason(other, paths.output)}): free the way, then the next run finishes it"
                 ) from error
             raise OutputError(f"{reason}; nothing is published") from error
-        # Any held run of this name is older.
-        if os.path.lexists(paths.held):
-            disk.remove_tree(paths.held, self.replaced("held"))
-            disk.remove_empty(paths.all_held)
-        with writing(self.journal):
+        # Whatever else there is of this name is older, or the same run before it was accepted.
+        self._remove_older(paths.held, "held")
+        self._remove_older(paths.closed, "closed")
+
+    def _settle_holding(self) -> None:
+        paths = self.paths
+        try:
+            if self._owner_of(paths.held_manifest) != paths.attempt:
+                self._place(paths.held, "held")
+        except (OSError, ValueError) as error:
+            reason = _reason(error, paths.output)
+            if self._owner_of(paths.held_manifest) == paths.attempt:
+                raise OutputError(
+                    f"{reason}; run {paths.run_id} is held, but may not survive a power cut"
+                ) from error
             self._remove_journal()
+            raise OutputError(f"{reason}; nothing is published") from error
+        self._remove_older(paths.closed, "closed")
+
+    def _settle_closing(self) -> None:
+        """Puts the closed record into its place, then removes the run that it is about."""
+        paths = self.paths
+        try:
+            if not self.is_closed():
+                self._place(paths.closed, "closed")
+            self._take_away()
+        except (OSError, ValueError) as error:
+            reason = _reason(error, paths.output)
+            if self.is_closed():
+                raise OutputError(
+                    f"{reason}; run {paths.run_id} is closed, but some of it may still be there: "
+                    "free the way, then the next run removes it"
+                ) from error
+            self._remove_journal()
+            raise OutputError(f"{reason}; nothing is changed") from error
+
+    def _place(self, target: str, name: str) -> None:
+        """Puts the prepared folder, which has a manifest of its own, into its place."""
+        if self._owner_of(self.ready("manifest.json")) != self.paths.attempt:
+            raise ValueError(f"{self.ready()}: what was staged has gone")
+        disk.make_folder(os.path.dirname(target))
+        disk.replace_folder(self.ready(), target, self.replaced(name))
+        disk.sync_folder(os.path.dirname(target))
+
+    def _take_away(self) -> None:
+        """Removes the run whose closed record is in its place: from then on, that record counts.
+
+        Readers who follow manifests lose the run first and at once, then those who list folders.
+        """
+        paths = self.paths
+        if self._owner_of(paths.held_manifest) == paths.attempt:
+            self._remove(paths.held, "held")
+        closed = commit.read_manifest(paths.closed_manifest)
+        if closed is None or closed.status is Status.REJECTED:
+            return
+        if self.has_ended():
+            disk.remove_file(paths.manifest)
+            disk.sync_folder(os.path.dirname(paths.manifest))
+        if os.path.lexists(paths.manifest):
+            return
+        for dataset in layout.DATASETS:
+            self._remove(paths.published(dataset), dataset)
+
+    def _remove_older(self, folder: str, name: str) -> None:
+        """Removes what a new run of this name makes obsolete; nothing depends on its absence."""
+        with contextlib.suppress(OSError):
+            self._remove(folder, name)
+
+    def _remove(self, folder: str, name: str) -> None:
+        """Removes a folder in one step, for good; removes its parent too if that is then empty.
+
+        Raises:
+          OSError: something of it is left.
+        """
+        if not os.path.lexists(folder):
+            return
+        parent = os.path.dirname(folder)
+        disk.remove_tree(folder, self.replaced(name))
+        disk.sync_folder(parent)
+        if os.path.lexists(folder):
+            raise OSError(errno.EACCES, "it can't be removed", folder)
+        disk.remove_empty(parent)
 
     def _roll_forward(self, manifest: Manifest) -> None:
         """Takes every step from the journal to the manifest that hasn't been taken yet."""
@@ -163,10 +251,25 @@ class Attempt:
             raise ValueError(f"{self.journal} is another run's")
         return manifest
 
-    def _has_ended(self) -> bool:
+    def _journal_status(self) -> Status | None:
+        """What the run is to become; None if the journal is damaged."""
+        try:
+            return self._read_journal().status
+        except (OSError, ValueError):
+            return None
+
+    def has_ended(self) -> bool:
         """Whether this attempt's own manifest is published."""
-        found = commit.read_manifest(self.paths.manifest)
-        return found is not None and found.attempt == self.paths.attempt
+        return self._owner_of(self.paths.manifest) == self.paths.attempt
+
+    def is_closed(self) -> bool:
+        """Whether this attempt's run is closed: its record wins over a held or published one."""
+        return self._owner_of(self.paths.closed_manifest) == self.paths.attempt
+
+    def _owner_of(self, path: str) -> str | None:
+        """The attempt that a manifest names; None if there is no manifest, or a damaged one."""
+        found = commit.read_manifest(path)
+        return None if found is None else found.attempt
 
     def _holds(self, folder: str, names: Sequence[str]) -> bool:
         """Whether a folder contains exactly the named shards, all of them this attempt's."""
@@ -201,15 +304,16 @@ class Attempt:
         paths = self.paths
         with contextlib.suppress(OSError):
             disk.remove_file(self.temporary_manifest())
-        places = [*map(self.parent, layout.DATASETS), paths.all_held]
-        for place in (paths.output, *places):
+        kept = (paths.all_held, paths.all_closed)
+        parents = [*map(self.parent, layout.DATASETS)]
+        for place in (paths.output, *parents, *kept):
             disk.remove_empty(self.probe_in(place))
         for dataset in layout.DATASETS:
             disk.remove_empty(paths.published(dataset))
-        if not self._has_ended():
-            # Made for a run that wasn't published.
-            for place in (*places, os.path.dirname(paths.manifest)):
-                disk.remove_empty(place)
+        # Made for a run that wasn't published, or emptied by a review.
+        ended = self.has_ended()
+        for place in (*kept, *(() if ended else (*parents, os.path.dirname(paths.manifest)))):
+            disk.remove_empty(place)
         aside = os.path.join(paths.all_staging, f".{paths.run_id}.{paths.attempt}")
         disk.remove_tree(paths.staging, aside)
         disk.remove_empty(paths.run_staging)

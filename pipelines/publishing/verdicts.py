@@ -9,10 +9,12 @@ from pipelines import storage
 from pipelines.errors import ConflictError, DamagedError, RunExistsError
 from pipelines.publishing.attempts import (
     ABANDONED,
+    CLOSE,
     DECISION,
     HOLD,
     IN_NAMES,
     LEASE,
+    PUBLISH,
     VERDICT,
     Attempt,
     Verdict,
@@ -24,10 +26,10 @@ from pipelines.publishing.attempts import (
     read_verdict,
     swept,
 )
-from pipelines.publishing.commit import Decision
+from pipelines.publishing.commit import Decision, exists_already
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
-from pipelines.runs.manifest import manifest_bytes
+from pipelines.runs.manifest import Manifest, Status, manifest_bytes, manifest_owner
 from pipelines.storage.objects import Objects
 
 
@@ -55,22 +57,27 @@ def carry_out(
     paths: Layout, verdict: Verdict, decision: Decision, store: Objects
 ) -> ConflictError | RunExistsError | None:
     """Carries out a verdict; if the attempt lost, deletes the copies and returns the reason."""
-    held = verdict.status == HOLD
-    visible = paths.held_manifest if held else paths.manifest
+    visible, folder = {
+        PUBLISH: (paths.manifest, ""),
+        HOLD: (paths.held_manifest, paths.held),
+        CLOSE: (paths.closed_manifest, paths.closed),
+    }[verdict.status]
     copies = [
-        _Copy(shard.path, storage.join(_target(paths, dataset, held=held), shard.name), shard.bytes)
+        _Copy(shard.path, storage.join(_target(paths, dataset, folder), shard.name), shard.bytes)
         for dataset, shards in decision.shards.items()
         for shard in shards
     ]
     try:
         owner = read_owner(visible, store)
-        if owner is not None and owner != paths.attempt and not (held or verdict.replace):
+        if verdict.status == PUBLISH and owner not in (None, paths.attempt) and not verdict.replace:
             # Checked before readers that list folders see any copy.
             raise _Lost(exists_already(paths))  # noqa: TRY301 - lost here or while copying: one end
         if owner != paths.attempt:
-            folders = {copy.target.rpartition("/")[0] for copy in copies}
-            _copy(paths, folders, copies, store)
-            _write_manifest(paths, verdict, manifest_bytes(decision.manifest), store)
+            if read_owner(paths.closed_manifest, store) == paths.attempt:
+                # Published once, and closed since: a step that woke up late publishes nothing.
+                raise _Lost(swept(paths))  # noqa: TRY301 - the same
+            _copy(paths, copies, store)
+            _write_manifest(paths, visible, verdict, manifest_bytes(decision.manifest), store)
     except _Lost as lost:
         # Someone else may have finished this attempt meanwhile, and removed what it needs.
         owner = read_owner(visible, store)
@@ -79,20 +86,63 @@ def carry_out(
         if owner != paths.attempt:
             store.delete(copy.target for copy in copies)
             return lost.error
-    # Readers see the new run: everything else here can go, above all the old run.
-    mine = {visible, *(copy.target for copy in copies)}
-    if not held:
-        sweep_run(paths, mine, store)
-    store.delete(each.path for each in store.list(paths.held) if each.path not in mine)
+    _clear(paths, verdict, decision.manifest, {visible, *(each.target for each in copies)}, store)
     return None
 
 
-def _target(paths: Layout, dataset: str, *, held: bool) -> str:
-    return storage.join(paths.held, dataset) if held else paths.published(dataset)
+def _clear(
+    paths: Layout, verdict: Verdict, manifest: Manifest, mine: Collection[str], store: Objects
+) -> None:
+    """Deletes what a verdict that is carried out makes obsolete."""
+    if verdict.status == CLOSE:
+        _delete_kept(paths.closed, mine, store)
+        _take_away(paths, manifest, store)
+        return
+    # Readers see the new run: everything else of its name can go, above all the old run.
+    if verdict.status == PUBLISH:
+        sweep_run(paths, mine, store)
+    _delete_kept(paths.held, mine, store)
+    # Closed meanwhile, its record is newer than this run.
+    if store.list(paths.closed) and read_owner(paths.closed_manifest, store) != paths.attempt:
+        _delete_kept(paths.closed, mine, store)
 
 
-def _copy(paths: Layout, folders: Collection[str], copies: Sequence[_Copy], store: Objects) -> None:
+def _take_away(paths: Layout, closed: Manifest, store: Objects) -> None:
+    """Deletes the run that a closed record is about, the manifest first."""
+    if closed.status is Status.REJECTED:
+        if read_owner(paths.held_manifest, store) == paths.attempt:
+            store.delete([paths.held_manifest])
+        held = store.list(paths.held)
+        store.delete(each.path for each in held if place(each.path)[1] == paths.attempt[:IN_NAMES])
+        return
+    found = store.read(paths.manifest)
+    if found is not None and manifest_owner(found.content) == paths.attempt:
+        store.remove(paths.manifest, found.etag)
+    store.delete(
+        storage.join(paths.published(dataset), name)
+        for dataset in layout.DATASETS
+        for name in closed.shard_names(dataset)
+    )
+
+
+def _delete_kept(folder: str, mine: Collection[str], store: Objects) -> None:
+    """Deletes a held or closed run except for some objects, the manifest first."""
+    others = [each.path for each in store.list(folder) if each.path not in mine]
+    manifests = [path for path in others if path.count("/") == folder.count("/") + 1]
+    store.delete(manifests)
+    store.delete(path for path in others if path not in manifests)
+
+
+def _target(paths: Layout, dataset: str, folder: str) -> str:
+    return storage.join(folder, dataset) if folder else paths.published(dataset)
+
+
+def _copy(paths: Layout, copies: Sequence[_Copy], store: Objects) -> None:
     """Makes the missing copies, and checks that all of them exist."""
+    folders, sources = (
+        {path.rpartition("/")[0] for path in found}
+        for found in ([each.target for each in copies], [each.source for each in copies])
+    )
 
     def missing() -> list[_Copy]:
         there = {each.path: each.size for each in list_all(paths, folders, store)}
@@ -100,17 +150,19 @@ def _copy(paths: Layout, folders: Collection[str], copies: Sequence[_Copy], stor
 
     left = missing()
     if left:
-        staged = {each.path for each in store.list(paths.staging)}
-        if not all(copy.source in staged for copy in left):
+        there = {each.path for each in list_all(paths, sources, store)}
+        if not all(copy.source in there for copy in left):
             raise _Lost(swept(paths))
         storage.for_each(paths.output, lambda copy: store.copy(copy.source, copy.target), left)
         if missing():
             raise _Lost(swept(paths))
 
 
-def _write_manifest(paths: Layout, verdict: Verdict, content: bytes, store: Objects) -> None:
-    if verdict.status == HOLD:
-        store.put(paths.held_manifest, content)
+def _write_manifest(
+    paths: Layout, visible: str, verdict: Verdict, content: bytes, store: Objects
+) -> None:
+    if verdict.status != PUBLISH:
+        store.put(visible, content)
     elif not verdict.replace:
         if not store.create(paths.manifest, content):
             raise _Lost(exists_already(paths))
@@ -125,14 +177,6 @@ def _write_manifest(paths: Layout, verdict: Verdict, content: bytes, store: Obje
                 "worked; that one stands, start this one again to replace it"
             )
         )
-
-
-def exists_already(paths: Layout) -> RunExistsError:
-    """The error for a run whose id is taken."""
-    return RunExistsError(
-        f"run {paths.run_id} is published already ({paths.manifest}); "
-        "choose another --run_id, or give --replace"
-    )
 
 
 def settle(found: Attempt, store: Objects) -> None:

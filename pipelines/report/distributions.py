@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penguin_model.card import Histogram
+from penguin_model.pages import charts, markup
+from penguin_model.pages.markup import Content, Markup, element, figure
+from penguin_model.pages.svg import Series
 from pipelines import formatting
 from pipelines.formatting import number, percent, psi
 from pipelines.monitoring.histograms import PROBABILITY, SPECIES
-from pipelines.report import charts, markup
 from pipelines.report.data import Report
-from pipelines.report.markup import Content, Markup, element, figure
-from pipelines.report.svg import Series
 
 NOW, TRAINING = "this run", "training"
 

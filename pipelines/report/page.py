@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 from collections.abc import Iterator
-from importlib import resources
 
+from penguin_model.pages import frame
+from penguin_model.pages.markup import Markup, element, tiles
 from pipelines import formatting
 from pipelines.formatting import count, percent, psi
 from pipelines.report import distributions, tables, trends
 from pipelines.report.data import Report
-from pipelines.report.markup import Markup, element, fill, tiles
 from pipelines.report.verdict import CAUTION, NO, YES, Verdict, judge
 
 _SIGNS = {YES: "\N{CHECK MARK}", CAUTION: "\N{WARNING SIGN}", NO: "\N{MULTIPLICATION X}"}
@@ -34,37 +31,12 @@ def render(report: Report) -> str:
         ("model", "Model", tables.model(report)),
         ("run", "Run", tables.run(report)),
     ]
-    links = [element("li", element("a", title, href=f"#{name}")) for name, title, _ in sections]
-    style = _read_file("style.css")
-    return fill(
-        _read_file("page.html"),
-        policy=_policy(style),
-        title=f"Run {run_id}: {found.answer}",
-        style=Markup(style),
-        header=[
-            element("h1", f"Run {run_id}", element("span", model, " · ", _when(report))),
-            _verdict(found),
-            tiles(list(_glance(report))),
-            element("nav", element("ul", links), aria_label="Sections"),
-        ],
-        sections=[
-            element("section", element("h2", title, id=f"{name}-title"), content, id=name,
-                    aria_labelledby=f"{name}-title")
-            for name, title, content in sections
-        ],
-    )  # fmt: skip
-
-
-@functools.cache
-def _read_file(name: str) -> str:
-    """The text of a file of this package, wherever the package is installed."""
-    return (resources.files(__package__) / name).read_text(encoding="utf-8")
-
-
-def _policy(style: str) -> str:
-    """A Content-Security-Policy that allows this style sheet and nothing else."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    header = [
+        element("h1", f"Run {run_id}", element("span", model, " · ", _when(report))),
+        _verdict(found),
+        tiles(list(_glance(report))),
+    ]
+    return frame.page(f"Run {run_id}: {found.answer}", header, sections)
 
 
 def _verdict(found: Verdict) -> Markup:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
+from penguin_model.pages import markup
+from penguin_model.pages.markup import Content, Markup, element, facts
 from pipelines import formatting
 from pipelines.formatting import count, number, percent
-from pipelines.report import markup
 from pipelines.report.data import Report
 from pipelines.report.examples import Row
-from pipelines.report.markup import Content, Markup, element, facts
 
 
 def rejects(report: Report) -> Content:

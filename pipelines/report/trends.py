@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from penguin_model.pages import charts, markup, svg
+from penguin_model.pages.markup import Content, Markup, element, figure, tiles
 from pipelines import formatting
 from pipelines.formatting import number, percent, psi
-from pipelines.report import charts, markup, svg
 from pipelines.report.data import Report
-from pipelines.report.markup import Content, Markup, element, figure, tiles
 from pipelines.report.verdict import interval
 from pipelines.runs.manifest import Manifest
 

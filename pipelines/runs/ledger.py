@@ -71,7 +71,12 @@ def find_previous(runs: Iterable[Manifest], model_sha256: str, run_id: str) -> M
 
 
 def find_done(
-    output: str, model_sha256: str, asked: Collection[Fingerprint], *, ended_after: str = ""
+    output: str,
+    model_sha256: str,
+    asked: Collection[Fingerprint],
+    *,
+    ended_after: str = "",
+    besides: str = "",
 ) -> dict[Fingerprint, str]:
     """Finds which files are done, and in which run.
 
@@ -80,6 +85,7 @@ def find_done(
       model_sha256: runs of other models don't count.
       asked: the files asked about.
       ended_after: runs that ended before this ISO time don't count either.
+      besides: nor does the run of this id.
 
     Returns:
       The run id for each file that is done.
@@ -90,7 +96,9 @@ def find_done(
     done: dict[Fingerprint, str] = {}
     remaining = set(asked)
     for run in published_runs(output):
-        if not remaining or run.model.sha256 != model_sha256 or run.end < ended_after:
+        if not remaining or run.run_id == besides:
+            continue
+        if run.model.sha256 != model_sha256 or run.end < ended_after:
             continue
         found = _find_in_run(output, run, remaining)
         remaining -= found

@@ -19,7 +19,6 @@ from penguin_model.card import Reference
 from pipelines import storage
 from pipelines.errors import DamagedError
 from pipelines.runs import gates, layout
-from pipelines.runs.gates import HeldBecause
 
 # Increased when an older release could no longer read what this one writes; a manifest without a
 # `format_version` has format 1.
@@ -30,6 +29,9 @@ _ShardName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\
 _FIELD = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 
 
+HeldBecause = gates.HeldBecause
+
+
 class Status(enum.StrEnum):
     """The outcome of a run, or what a person decided about it later."""
 
@@ -38,6 +40,10 @@ class Status(enum.StrEnum):
     REJECTED = "rejected"
     RETRACTED = "retracted"
     PRUNED = "pruned"
+
+
+# What a run becomes when it is neither published nor waits for a decision any more.
+CLOSED = (Status.REJECTED, Status.RETRACTED, Status.PRUNED)
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):

@@ -202,6 +202,12 @@ class Objects(Store):
         if there:
             FileSystems.delete(there)
 
+    def remove(self, path: str, etag: str) -> None:
+        """Deletes an object if it is still the version that was read."""
+        found = self.read(path)
+        if found is not None and found.etag == etag:
+            self._remove(path, etag)
+
     def _create(self, path: str, content: bytes) -> bool:
         self.put(path, content)
         return True
@@ -209,6 +215,9 @@ class Objects(Store):
     def _replace(self, path: str, content: bytes, etag: str) -> bool:
         self.put(path, content)
         return True
+
+    def _remove(self, path: str, etag: str) -> None:
+        self.delete([path])
 
 
 class S3Objects(Objects):
@@ -258,6 +267,9 @@ class S3Objects(Objects):
 
     def _replace(self, path: str, content: bytes, etag: str) -> bool:
         return s3.put(path, content, etag=etag) or self._holds(path, content)
+
+    def _remove(self, path: str, etag: str) -> None:
+        s3.remove(path, etag)
 
     def _holds(self, path: str, content: bytes) -> bool:
         """Whether the object is ours after all: the answer to a first try may have been lost."""

@@ -154,6 +154,21 @@ def delete(paths: Iterable[str]) -> None:
             raise S3ClientError(f"{failed['Key']}: {failed.get('Message')}", failed.get("Code"))
 
 
+def remove(path: str, etag: str) -> None:
+    """Deletes an object if it still has an etag; some stores ignore the condition."""
+    bucket, key = s3io.parse_s3_path(path)
+    condition = {"IfMatch": etag}
+    try:
+        with _errors():
+            _of(path).delete_object(Bucket=bucket, Key=key, **condition)
+    except S3ClientError as error:
+        if error.code == 501:
+            # The store says that it doesn't support conditions.
+            delete([path])
+        elif error.code not in (404, 412):
+            raise
+
+
 def _of(path: str) -> Any:
     """Returns boto3's shared client for a path, with the job's ``--s3_*`` options."""
     return _client(**_settings(path)).client

@@ -1,6 +1,5 @@
 """The summary: what a script reads of it is what the manifest says, and the table says the same."""
 
-import argparse
 import json
 import re
 import shlex
@@ -17,6 +16,7 @@ from pipelines.job import next_commands, summary
 from pipelines.job.options import parse_arguments
 from pipelines.report import examples, verdict
 from pipelines.report.data import gather
+from pipelines.runs import commands
 from pipelines.runs.layout import Layout
 from pipelines.runs.manifest import from_json
 from tests.support.running import PROJECT, listing, manifest, run_here
@@ -260,7 +260,7 @@ def test_what_each_outcome_is_followed_by(
     good = tmp_path / "good.csv"
     good.write_text(HEADER + "39,18,181,3750\n" * 50)
     many = ("--max_reject_fraction", 1)
-    for code, because, commands, flags in (
+    for code, because, names, flags in (
         (0, None, ["report"], ("--input", good, "--new_only")),
         (0, None, [], ("--input", good, "--report", "--replace")),
         (0, None, [], ("--input", good, "--new_only", "--replace")),  # nothing is new
@@ -276,13 +276,12 @@ def test_what_each_outcome_is_followed_by(
         found = run_for_json(capsys, code, tmp_path / "out", *flags)
         assert found["held_because"] == because, flags
         got = [re.findall(r"penguin-(\w+)|pipelines\.(\w+)", line)[0] for line in found["next"]]
-        assert ["".join(names) for names in got] == commands, flags
+        assert ["".join(each) for each in got] == names, flags
 
 
 def test_a_script_is_named_only_if_the_shell_finds_this_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layout = Layout(output="/o", run_id="n", attempt="a")
     for folder in ("bin", "other"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "penguin-report").write_text("#!/bin/sh")
@@ -296,7 +295,7 @@ def test_a_script_is_named_only_if_the_shell_finds_this_one(
         ("none", f"{python} -m pipelines.report"),
     ):
         monkeypatch.setenv("PATH", str(tmp_path / folder))
-        assert next_commands._report(layout, argparse.Namespace()) == f"{start} {flags}"
+        assert commands.report("/o", "n") == f"{start} {flags}"
 
 
 def test_a_check_reads_the_files_as_the_run_did() -> None:
@@ -324,8 +323,8 @@ def test_a_command_for_an_object_store_reaches_it_without_its_keys() -> None:
     reach = ["--s3_endpoint_url=http://localhost:9000", "--s3_disable_ssl"]
     flags = ["--input=s3://penguins/in/*", "--output=s3://penguins/out", *keys, *reach]
     values = parse_arguments("test", flags)
-    layout = Layout(output="s3://penguins/out", run_id="n", attempt="a")
-    report, check = next_commands._report(layout, values), next_commands._check(values)
+    report = commands.report("s3://penguins/out", "n", commands.reach_flags(values))
+    check = next_commands._check(values)
     end = " --s3_endpoint_url http://localhost:9000 --s3_disable_ssl"
     assert report.endswith(f"--output s3://penguins/out --run_id n{end}")
     assert check.endswith(f"--check --input 's3://penguins/in/*'{end}")

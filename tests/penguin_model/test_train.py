@@ -156,6 +156,17 @@ def test_reference_counts_the_training_part(trained: Trained) -> None:
     assert card.reference.probability.edges == (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
+def test_the_card_says_how_far_to_trust(trained: Trained) -> None:
+    card, _, _ = trained
+    assert card.reference is not None
+    assert card.reference.novelty is not None
+    assert card.trust is not None
+    # All complete birds, each measured from others; and the held-out ones' errors.
+    assert sum(card.reference.novelty.counts) == 342
+    assert len(card.trust.scores) == 103
+    assert 3 < card.trust.novelty_limit < 6
+
+
 def test_the_shipped_model(shipped_model: Path, birds: dataset.Birds, project: Path) -> None:
     classifier = bundle.load(str(shipped_model))
     card = classifier.card

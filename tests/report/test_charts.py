@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.report import charts, svg
-from pipelines.report.markup import Markup
-from pipelines.report.svg import Series
+from penguin_model.pages import charts, svg
+from penguin_model.pages.markup import Markup
+from penguin_model.pages.svg import Series
 
 NAME = "{http://www.w3.org/2000/svg}"
 COUNTS = st.lists(st.integers(0, 10**9), min_size=1, max_size=12)

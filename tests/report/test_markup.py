@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.report import markup
-from pipelines.report.markup import Markup, element
+from penguin_model.pages import markup
+from penguin_model.pages.markup import Markup, element
 from tests.support.pages import Page
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.report import markup
+from penguin_model.pages import markup
 from pipelines.report import page as report_page
 from pipelines.report.data import gather
 from tests.support import reports

@@ -18,7 +18,7 @@ from tests.support.pages import Page
 from tests.support.reports import manifest, publish
 from tests.support.running import PROJECT
 
-FILES = {"pipelines/report/page.html", "pipelines/report/style.css"}
+FILES = {"penguin_model/pages/page.html", "penguin_model/pages/style.css"}
 
 
 def render() -> str:
@@ -35,11 +35,11 @@ def test_the_policy_has_the_hash_of_the_style_sheet_in_the_page() -> None:
         if each.attributes.get("http-equiv") == "Content-Security-Policy"
     )
     assert f"style-src 'sha256-{digest}'" in policy
-    assert style == (PROJECT / "pipelines/report/style.css").read_text(encoding="utf-8")
+    assert style == (PROJECT / "penguin_model/pages/style.css").read_text(encoding="utf-8")
 
 
 def test_the_style_sheet_knows_every_level_of_the_verdict() -> None:
-    style = (PROJECT / "pipelines/report/style.css").read_text(encoding="utf-8")
+    style = (PROJECT / "penguin_model/pages/style.css").read_text(encoding="utf-8")
     for level in page._SIGNS:
         assert f"\n.{level} {{" in style
 

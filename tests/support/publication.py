@@ -15,11 +15,11 @@ import pytest
 from pipelines import publishing
 from pipelines.counts import figures
 from pipelines.datasets.shard_writer import Shard, ShardWriter
-from pipelines.publishing import Publication, disk, publish
+from pipelines.publishing import Publication, disk, publish, review
 from pipelines.publishing.recovery import Attempt
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
-from pipelines.runs.manifest import Manifest, Model, RunInfo, Status, Totals
+from pipelines.runs.manifest import Manifest, Model, Review, RunInfo, Status, Totals
 from tests.support.toy import toy_card
 
 SCHEMA = pa.schema([("source_file", pa.string()), ("source_row", pa.int64())])
@@ -45,6 +45,7 @@ PUBLISHED_LISTING = [
 # The functions in `publishing.disk` that change the disk while a run is published.
 STEPS = (
     "sync_file", "sync_folder", "make_folder", "create", "rename", "exchange", "remove_file",
+    "link",
 )  # fmt: skip
 
 
@@ -60,7 +61,9 @@ def new(output: Path, run_id: str = "r", **changes: Any) -> Publication:
     return dataclasses.replace(
         Publication(
             layout=paths, replace=False, card=toy_card(), max_reject_fraction=0.1,
-            run_info=RunInfo(start=START, model=Model(sha256="0" * 64)),
+            run_info=RunInfo(
+                start=START, model=Model(sha256="0" * 64), new_only=changes.get("new_only", False)
+            ),
         ),
         **changes,
     )  # fmt: skip
@@ -195,4 +198,28 @@ def die_at(
         made = staged(publication.layout, rows, rejects)
         steps = at_step(patched, stop, crash, after=after)
         publish(publication, *made)
+    return steps() >= stop
+
+
+def reviewed(status: str, **known: Any) -> Review:
+    """A person's decision."""
+    return Review(status=Status(status), at=START, by="somebody@here", **known)
+
+
+def hold_new(output: Path, run_id: str = "r", rows: int = 9, **changes: Any) -> Manifest:
+    """A run that is held for its rejects."""
+    return publish_new(new(output, run_id, max_reject_fraction=0.0, **changes), rows, rejects=1)
+
+
+def decide_on(output: Path, status: str, run_id: str = "r", **known: Any) -> Manifest:
+    """Accepts, rejects, retracts or prunes a run."""
+    work = review.accept if status == Status.PUBLISHED else review.close
+    return work(str(output), run_id, reviewed(status, **known))
+
+
+def die_deciding(output: Path, status: str, stop: int, *, after: bool = False) -> bool:
+    """Reviews a run in a process that dies at a given step; returns False if it has fewer."""
+    with pytest.MonkeyPatch.context() as patched, dying():
+        steps = at_step(patched, stop, crash, after=after)
+        decide_on(output, status)
     return steps() >= stop

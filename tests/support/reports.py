@@ -1,4 +1,4 @@
-"""Made-up runs for the report, published or held, written without running the job."""
+"""Made-up runs for the report, published, held, closed or failed, without running the job."""
 
 import dataclasses
 import datetime
@@ -130,15 +130,16 @@ def publish(
     files: Sequence[Mapping[str, Any]] = (),
     row_group_rows: int = 1000,
 ) -> dict[str, Any]:
-    """Writes a published or held run below an output root, and returns its manifest."""
-    run_id, is_held = found["run_id"], found["status"] == "held"
+    """Writes a published, held or closed run below an output root, and returns its manifest."""
+    run_id, status = found["run_id"], found["status"]
+    place = {"published": "runs", "held": "_held"}.get(status, "_closed")
+    own = root / place / run_id
     shards = {}
     for dataset, schema, rows in (
         ("rejects", schemas.REJECTS, rejects),
         ("files", schemas.FILES, files),
     ):
-        held, visible = root / "_held" / run_id / dataset, root / dataset / f"run_id={run_id}"
-        folder = held if is_held else visible
+        folder = root / dataset / f"run_id={run_id}" if place == "runs" else own / dataset
         half = (len(rows) + 1) // 2
         parts = [part for part in (rows[:half], rows[half:]) if part]
         for number, part in enumerate(parts):
@@ -147,11 +148,19 @@ def publish(
             path = folder / f"part-{number:05d}.parquet"
             pq.write_table(table, path, row_group_size=row_group_rows)
         shards[dataset] = {"files": len(parts), "rows": len(rows), "bytes": 0}
-    path = root / "_held" / run_id / "manifest.json" if is_held else root / f"runs/{run_id}.json"
+    path = root / f"runs/{run_id}.json" if place == "runs" else own / "manifest.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     written = dict(found) | {"shards": shards}
     path.write_text(json.dumps(written))
     return written
+
+
+def fail(root: Path, run_id: str, *, night: int = 0, exit_code: int = 1, error: str = "") -> None:
+    """Writes the record of a failed run below an output root."""
+    times = {name: manifest(run_id, night=night)[name] for name in ("start", "end")}
+    path = root / "_failed" / f"{run_id}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"run_id": run_id, **times, "exit_code": exit_code, "error": error}))
 
 
 def reject(

@@ -108,7 +108,7 @@ def manifest(output: Path, run_id: str = "test") -> Any:
 def totals(**known: int) -> dict[str, int]:
     """The totals of a manifest, with zero for missing ones."""
     names = (
-        "files", "files_unreadable", "files_skipped", "files_unsettled", "files_ignored",
-        "not_files", "rows_read", "rows_scored", "rows_rejected",
+        "files", "files_unreadable", "files_skipped", "files_waiting", "files_unsettled",
+        "files_ignored", "not_files", "rows_read", "rows_scored", "rows_rejected",
     )  # fmt: skip
     return {**dict.fromkeys(names, 0), **known}

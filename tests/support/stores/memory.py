@@ -38,6 +38,12 @@ class Memory(Objects):
         content = self.content.get(path)
         return None if content is None else ReadObject(content, _etag(content))
 
+    def exists(self, path: str) -> bool:
+        return path in self.content
+
+    def read_bytes(self, path: str) -> bytes:
+        return self.content[path]
+
     def put(self, path: str, content: bytes) -> None:
         self._change(path, content, lambda _: True)
 
@@ -59,6 +65,9 @@ class Memory(Objects):
 
     def _replace(self, path: str, content: bytes, etag: str) -> bool:
         return self._change(path, content, lambda found: found is not None and _etag(found) == etag)
+
+    def _remove(self, path: str, etag: str) -> None:
+        self._change(path, None, lambda found: found is not None and _etag(found) == etag)
 
     def _change(
         self, path: str, content: bytes | None, allowed: Callable[[bytes | None], bool]

@@ -9,8 +9,8 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
-from pipelines.formatting import NO_BREAK, number
-from pipelines.report.markup import Content, Markup, element
+from penguin_model.formatting import NO_BREAK, number
+from penguin_model.pages.markup import Content, Markup, element
 
 WIDTH = 340
 LEFT, RIGHT, TOP = 42, 8, 24

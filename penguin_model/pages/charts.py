@@ -1,4 +1,4 @@
-"""The report's charts. Each title states the finding; colour alone never carries a value."""
+"""The pages' charts. Each title states the finding; colour alone never carries a value."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from pipelines.formatting import number, percent, psi
-from pipelines.report import svg
-from pipelines.report.markup import Content, Markup, element
+from penguin_model.formatting import number, percent, psi
+from penguin_model.pages import svg
+from penguin_model.pages.markup import Content, Markup, element
 
 
 def histogram(

@@ -1,0 +1,37 @@
+"""Adds to a card what tells how far single predictions can be trusted."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from penguin_model import trust
+from penguin_model.card import ModelCard
+from penguin_model.training import dataset, evaluation
+
+
+def add_trust(
+    card: ModelCard,
+    birds: dataset.Birds,
+    held_out: dataset.Birds,
+    probabilities: npt.NDArray[np.float32],
+) -> ModelCard:
+    """Returns the card with its `trust`, and the histogram of novelty in its `reference`, if any.
+
+    Args:
+      card: of a new model.
+      birds: all complete rows, those trained on and those held out, each once.
+      held_out: the rows that the model wasn't trained on.
+      probabilities: ``[m, classes]``, the model's answers to them.
+    """
+    matrix = birds.raw / [feature.scale for feature in card.features]
+    fitted = trust.fit(
+        matrix, birds.labels, held_out_labels=held_out.labels, probabilities=probabilities
+    )
+    distances = trust.held_out_distances(matrix, birds.labels)
+    reference = card.reference and dataclasses.replace(
+        card.reference, novelty=evaluation.histogram_by_deciles(distances)
+    )
+    return dataclasses.replace(card, trust=fitted, reference=reference)
