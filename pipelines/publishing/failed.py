@@ -12,10 +12,13 @@ import json
 import os
 from collections.abc import Iterator
 
+import msgspec
+
 from penguin_model import cli
 from pipelines import storage
 from pipelines.errors import PenguinError, UsageError
 from pipelines.publishing import disk
+from pipelines.runs.history import FailedRun
 from pipelines.runs.layout import Layout
 from pipelines.storage import objects
 
@@ -44,15 +47,17 @@ def recorded(paths: Layout, start: str) -> Iterator[None]:
 def _record(paths: Layout, start: str, error: BaseException) -> None:
     if _is_local(paths) and not os.path.isdir(paths.output):
         return  # the root itself couldn't be made
-    record = {
-        "run_id": paths.run_id,
-        "start": start,
-        "end": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-        "exit_code": cli.exit_code_of(error),
-        "error": cli.message_of(error),
-    }
+    record = FailedRun(
+        run_id=paths.run_id,
+        start=start,
+        end=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        exit_code=cli.exit_code_of(error),
+        error=cli.message_of(error),
+    )
     storage.make_folder(paths.all_failed)
-    storage.put_bytes(paths.failed, (json.dumps(record, indent=2) + "\n").encode())
+    # Python's own encoder, because a path in the error may contain bytes that aren't UTF-8.
+    text = json.dumps(msgspec.to_builtins(record), indent=2)
+    storage.put_bytes(paths.failed, f"{text}\n".encode())
 
 
 def _forget(paths: Layout) -> None:

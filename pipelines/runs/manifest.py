@@ -20,7 +20,6 @@ from pipelines import storage
 from pipelines.errors import DamagedError
 from pipelines.monitoring import drift
 from pipelines.runs import gates, layout
-from pipelines.runs.gates import HeldBecause
 
 # Increased when an older release could no longer read what this one writes; a manifest without a
 # `format_version` has format 1.
@@ -29,6 +28,9 @@ FORMAT_VERSION = 1
 _RunId = Annotated[str, msgspec.Meta(pattern=rf"\A{layout.RUN_ID}\Z")]
 _ShardName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
 _FIELD = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
+
+
+HeldBecause = gates.HeldBecause
 
 
 class Status(enum.StrEnum):
