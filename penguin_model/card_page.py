@@ -11,7 +11,7 @@ from penguin_model import card_json
 from penguin_model.card import Feature, Histogram, ModelCard
 from penguin_model.errors import CardError
 from penguin_model.formatting import DASH, count, number, percent
-from penguin_model.measures import interval
+from penguin_model.measures import wilson
 from penguin_model.pages import charts, frame, markup
 from penguin_model.pages.markup import Content, Markup, element
 from penguin_model.pages.svg import Series
@@ -188,7 +188,7 @@ def _range(share: float | None, rows: int | None) -> str:
     """The 95% interval of a share of so many rows."""
     if share is None or not rows:
         return DASH
-    low, high = interval(round(share * rows), rows)
+    low, high = wilson(share, rows)
     return f"{percent(low)} to {percent(high)}"
 
 
@@ -244,7 +244,7 @@ def _calibration(
         f"the dashed line is perfect calibration; the mean gap (expected calibration error) is "
         f"{percent(found.error)}"
     )
-    drawn = [(each, share, *interval(round(share * n), n)) for each, share, n in points]
+    drawn = [(each, share, *wilson(share, n)) for each, share, n in points]
     rows = [
         (percent(each), percent(share), _range(share, n), count(n)) for each, share, n in points
     ]

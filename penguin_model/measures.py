@@ -13,6 +13,8 @@ Counts = npt.NDArray[np.int64]
 # Keras' loss clips probabilities here too: a row costs at most 16.1 nats, however surely wrong the
 # answer. A float32 softmax rounds to 0 where it means 1e-40.
 LEAST_PROBABILITY = np.float32(1e-7)
+# Standard errors on each side of a 95 % interval.
+SIGMAS = 1.96
 # How many bins of equal width sort predictions by their probability.
 BINS = 10
 
@@ -71,20 +73,25 @@ def reliability(rows: Counts, hits: Counts, sums: npt.NDArray[np.floating]) -> d
     }
 
 
-def interval(hits: int, rows: int, sigmas: float = 1.96) -> tuple[float, float]:
+def wilson(
+    share: float, rows: float, *, variance: float | None = None, sigmas: float = SIGMAS
+) -> tuple[float, float]:
     """Wilson's interval for a share (E. Wilson, Probable inference, 1927).
 
     Args:
-      hits: the number of rows that count, out of `rows`.
-      rows: at least 1.
-      sigmas: the half-width in standard errors; 1.96 gives a 95% interval.
+      share: of the rows, from 0 to 1.
+      rows: above 0.
+      variance: of a single row; None takes ``share * (1 - share)``, which is right if all rows have
+        the same chance. It is less if their chances differ.
+      sigmas: the half-width in standard errors.
 
     Returns:
       The ends of the interval, within 0 and 1.
     """
-    share, square = hits / rows, sigmas**2 / rows
+    square = sigmas**2 / rows
+    spread = share * (1 - share) if variance is None else variance
     middle = share + square / 2
-    reach = sigmas * math.sqrt(share * (1 - share) / rows + square / rows / 4)
+    reach = sigmas * math.sqrt(spread / rows + square / rows / 4)
     return max(0.0, (middle - reach) / (1 + square)), min(1.0, (middle + reach) / (1 + square))
 
 

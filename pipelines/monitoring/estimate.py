@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from penguin_model.card import Calibration, Histogram
+from penguin_model.measures import SIGMAS, wilson
 from pipelines.counts.figures import Counts, Figures
-from pipelines.monitoring.proportions import SIGMAS, wilson
 
 GROUP = "estimate"
 _ROWS, _PROBABILITIES = "rows", "probabilities"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from penguin_model.measures import wilson
 from penguin_model.pages import charts, markup
 from penguin_model.pages.markup import Content, Markup, element, figure
 from pipelines import formatting
 from pipelines.formatting import DASH, number, percent
-from pipelines.monitoring.proportions import wilson
 from pipelines.report.data import Report
 from pipelines.report.doubts import EXPECTED_OUTSIDE
 

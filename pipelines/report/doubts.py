@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from penguin_model.card import ModelCard
+from penguin_model.measures import wilson
 from pipelines.formatting import counted, cut, moment, percent
 from pipelines.formatting import number as shown
-from pipelines.monitoring.proportions import chance_of_fewer, wilson
+from pipelines.monitoring.proportions import chance_of_fewer
 from pipelines.report import comparisons
 from pipelines.runs.gates import HeldBecause
 from pipelines.runs.manifest import Manifest, Review, Status

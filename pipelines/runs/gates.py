@@ -10,9 +10,9 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from penguin_model.measures import wilson
 from pipelines.formatting import count, counted
 from pipelines.monitoring import drift
-from pipelines.monitoring.proportions import wilson
 
 if TYPE_CHECKING:
     from pipelines.runs.manifest import Manifest

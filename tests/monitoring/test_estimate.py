@@ -10,9 +10,9 @@ from hypothesis.extra import numpy as hnp
 
 from benchmarks import estimates
 from penguin_model.card import Calibration
+from penguin_model.measures import wilson
 from pipelines.counts.figures import add_up
 from pipelines.monitoring import estimate
-from pipelines.monitoring.proportions import wilson
 
 
 @st.composite

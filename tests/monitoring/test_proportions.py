@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
-from pipelines.monitoring.proportions import chance_of_fewer, wilson
+from penguin_model.measures import wilson
+from pipelines.monitoring.proportions import chance_of_fewer
 
 
 def test_the_interval_is_wilsons() -> None:

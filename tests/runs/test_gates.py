@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penguin_model.measures import wilson
 from pipelines.errors import HeldError, of_code
 from pipelines.job import metrics_file, run, summary
-from pipelines.monitoring.proportions import wilson
 from pipelines.report import verdict
 from pipelines.report.doubts import Evidence
 from pipelines.runs import gates
