@@ -1,69 +1,73 @@
-"""Redraws docs/report-*.png: the report on a sample night in light and dark mode and on a phone.
+"""Redraws docs/report-*.png and docs/index-*.png: a held night, and all runs of its week.
 
-Scores two nights of birds drawn from data/penguins.csv. On the second one, the caliper reads the
-culmens 2 mm too long. Needs Chromium: ``python -m scripts.report_pictures``.
+Scores the first days of the week in `scripts.sample_week`, of which Thursday is held. Needs
+Chromium: ``python -m scripts.report_pictures``.
 """
 
 import os
+import shutil
+import sys
 import tempfile
 from pathlib import Path
 
-import pandas as pd
-
-from pipelines import report, score
+from pipelines import score
 from scripts import browser
+from scripts.sample_week import DAYS, FAULTY, write_week
 
 PROJECT = Path(__file__).parents[1]
-# Run id, birds, and by how many mm the culmens are measured too long.
-NIGHTS = (("2026-11-23", 1450, 0.0), ("2026-11-24", 1700, 2.0))
-# Name, width, dark mode, first and last section; the first section comes with the page's head.
+# Where the pictures say that it happens.
+STATION = "/srv/penguins"
+HELD = 4
+PHONE, DESKTOP = 390, 1040
+# Name, page, width, dark mode, first and last section; None is the page's own top or bottom.
 PICTURES = (
-    ("light", 1040, False, "drift", "labels"),
-    ("dark", 1040, True, "predictions", "features"),
-    ("phone", 360, False, "drift", "drift"),
+    ("report-light", FAULTY, DESKTOP, False, None, "trust"),
+    ("report-dark", FAULTY, DESKTOP, True, "predictions", "features"),
+    ("report-phone", FAULTY, PHONE, False, None, "next"),
+    ("index-light", "index", DESKTOP, False, None, None),
+    ("index-dark", "index", DESKTOP, True, None, None),
+    ("index-phone", "index", PHONE, False, None, None),
 )
 MARGIN = 16
 
 
-def write_night(path: Path, birds: pd.DataFrame, rows: int, too_long: float) -> None:
-    """Writes a labelled night as a logger might: some values are missing or not numbers."""
-    night = birds.sample(rows, replace=True, random_state=rows)
-    lengths = (night["CulmenLength"] + too_long).map("{:.1f}".format)
-    lengths.iloc[7::90] = ""
-    lengths.iloc[23::120] = lengths.iloc[23::120].str.replace(".", ",")
-    night.assign(CulmenLength=lengths).to_csv(path, index=False)
-
-
-def write_report(root: Path) -> Path:
-    """Scores the nights, and writes the report on the last one."""
-    birds = pd.read_csv(PROJECT / "data/penguins.csv").dropna()
-    for run_id, rows, too_long in NIGHTS:
-        path = root / f"{run_id}.csv"
-        write_night(path, birds, rows, too_long)
-        flags = ["--input", str(path), "--output", str(root), "--run_id", run_id, "--no-progress"]
-        if score.main(flags):
-            raise SystemExit(f"cannot score {path}")
-    return Path(report.write(str(root), None))
+def write_pages(root: Path) -> Path:
+    """Scores the nights up to the one after the held one; returns the folder of the pages."""
+    write_week(root / "week")
+    (root / "incoming").mkdir()
+    flags = ["--input", str(root / "incoming"), "--output", str(root / "out"), "--new_only"]
+    for day in DAYS[: DAYS.index(FAULTY) + 2]:
+        shutil.copy(root / "week" / f"{day}.csv", root / "incoming")
+        night = ["--run_id", day, "--max_drift", "0.2", "--report", "--no-progress"]
+        if score.main([*flags, *night]) != (HELD if day == FAULTY else 0):
+            raise SystemExit(f"{day} had another outcome than in docs/nightly.md")
+    pages = root / "out/reports"
+    for page in pages.iterdir():
+        page.write_text(page.read_text().replace(str(root), STATION))
+    return pages
 
 
 def main() -> None:
-    """Writes the three pictures."""
+    """Writes the pictures."""
     program = browser.find()
     if program is None:
         raise SystemExit("needs Chromium; on Debian: apt install chromium")
     os.chdir(PROJECT)  # the default of --model is relative
+    # So that the pages name the commands by their short names.
+    os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        page = write_report(root)
+        pages = write_pages(root)
         with browser.opened(program, root / "profile") as found:
-            for name, width, dark, first, last in PICTURES:
-                found.show(page, width=width, dark=dark)
-                place = "document.querySelector('#{}').getBoundingClientRect().{}"
-                top = 0 if first == "drift" else found.ask(place.format(first, "top")) - MARGIN
-                bottom = found.ask(place.format(last, "bottom")) + MARGIN
+            for name, page, width, dark, first, last in PICTURES:
+                found.show(pages / f"{page}.html", width=width, dark=dark)
+                place = "document.querySelector('{}').getBoundingClientRect().{}"
+                top = found.ask(place.format(f"#{first}", "top")) - MARGIN if first else 0
+                end = f"#{last}" if last else "body > :last-child"
+                bottom = found.ask(place.format(end, "bottom")) + MARGIN
                 picture = found.picture(top=top, height=bottom - top)
-                (PROJECT / f"docs/report-{name}.png").write_bytes(picture)
-                print(f"docs/report-{name}.png {len(picture):,} bytes")
+                (PROJECT / f"docs/{name}.png").write_bytes(picture)
+                print(f"docs/{name}.png {len(picture):,} bytes")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from pipelines.report import comparisons
 from pipelines.report.data import Report
 
 NOW, TRAINING = "this run", "training"
+# A card has the predictions for held-out rows, or, from an early release, for those trained on.
+CARD = "the model card"
 
 
 def drift(report: Report) -> Content:
@@ -124,8 +126,8 @@ def _classes(report: Report) -> Markup:
     if report.training:
         known = report.training.classes
         theirs = [known.get(name, 0) for name in names]
-        series.insert(0, Series(label=TRAINING, look="then", counts=theirs))
-    title = "Predicted classes" + (f": {NOW} vs. {TRAINING}" if report.training else "")
+        series.insert(0, Series(label=CARD, look="then", counts=theirs))
+    title = "Predicted classes" + (f": {NOW} vs. {CARD}" if report.training else "")
     finding = _finding(report, SPECIES)
     chart = charts.bars(f"{title}. {finding}", names, series)
     numbers = _share_table(title, "class", names, series)
@@ -135,11 +137,12 @@ def _classes(report: Report) -> Markup:
 def _compared(
     report: Report, name: str, quantity: str, ours: Histogram, theirs: Histogram | None
 ) -> Markup:
+    reference = CARD if name == PROBABILITY else TRAINING
     series = [Series(label=NOW, look="now", counts=ours.counts)]
     if theirs is not None and theirs.edges == ours.edges:
-        series.insert(0, Series(label=TRAINING, look="then", counts=theirs.counts))
+        series.insert(0, Series(label=reference, look="then", counts=theirs.counts))
     title = f"{quantity[0].upper()}{quantity[1:]}"
-    title += f": {NOW} vs. {TRAINING}" if len(series) > 1 else f": {NOW}"
+    title += f": {NOW} vs. {reference}" if len(series) > 1 else f": {NOW}"
     finding = _finding(report, name)
     chart = charts.histogram(f"{title}. {finding}", quantity, ours.edges, series)
     numbers = _share_table(title, "range", _bins(ours.edges), series)
