@@ -242,17 +242,23 @@ def _find_changed(files: Sequence[InputFile]) -> Iterator[tuple[str, str]]:
 
 def _find_model(manifest: Manifest, model: str | None) -> tuple[str, str]:
     """The path of a run's model, and what is wrong with it if anything is."""
-    path = model or manifest.model.path or default_model()
-    try:
-        card = model_file.read_card(path)
-    except PenguinError as error:
-        return path, f"the run's model is needed: {error}; name it with --model"
-    if card.sha256 != manifest.model.sha256:
-        return path, (
-            f"{path} is another model than the run's (its SHA-256 begins with {card.sha256[:12]}, "
-            f"the run's with {str(manifest.model.sha256)[:12]}): name the run's with --model"
-        )
-    return path, ""
+    # A relative path may have been relative to another folder.
+    paths = [model] if model else [*filter(None, [manifest.model.path]), default_model()]
+    reasons = []
+    for path in paths:
+        try:
+            found = model_file.read_card(path).sha256
+        except PenguinError as error:
+            reasons.append(str(error))
+            continue
+        if found == manifest.model.sha256:
+            return path, ""
+        reasons.append(f"the SHA-256 of {path} begins with {found[:12]}")
+    wanted = str(manifest.model.sha256)[:12]
+    return paths[0], (
+        f"needs the run's model, whose SHA-256 begins with {wanted}: name it with --model "
+        f"({'; '.join(dict.fromkeys(reasons))})"
+    )
 
 
 def _score(flags: Sequence[str]) -> RunData:
