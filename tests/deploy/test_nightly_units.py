@@ -77,7 +77,7 @@ def test_units_fit_each_other_and_the_exit_codes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "begins"), [("3", "look: too many"), ("", "page: ended with an")]
+    ("status", "begins"), [("3", "look: held for its input"), ("", "page: ended with an")]
 )
 def test_the_alert_unit_tells_how_the_night_ended(tmp_path: Path, status: str, begins: str) -> None:
     night = Night(root=tmp_path)

@@ -248,12 +248,17 @@ def test_the_next_commands_work_as_they_are(
     """A held run's as well as a published one's; a space in a path is quoted for the shell."""
     output = tmp_path / "the output"
     flags = ("--input", bad_night / "*l*s*", "--max_reject_fraction", limit, "--format", "csv")
-    check, report = run_for_json(capsys, 0 if limit else 3, output, *flags)["next"]
+    check, report, *reviews = run_for_json(capsys, 0 if limit else 3, output, *flags)["next"]
     ran = subprocess.run(check, shell=True, cwd=PROJECT, capture_output=True, text=True)
     assert (ran.returncode, "flipperless 0.csv" in ran.stdout) == (3, True)
     ran = subprocess.run(report, shell=True, cwd=PROJECT, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{output / 'reports/test.html'}\n", "")
     assert "flipperless 0.csv" in (output / "reports/test.html").read_text()
+    assert len(reviews) == (0 if limit else 3)
+    for review, said in zip(reviews, ("(held)", "is published", "is published"), strict=False):
+        ran = subprocess.run(review, shell=True, cwd=PROJECT, capture_output=True, text=True)
+        # The last one is late: the run is accepted by then.
+        assert (ran.returncode, said in ran.stdout + ran.stderr) == (2 * ("reject" in review), True)
 
 
 def test_what_each_outcome_is_followed_by(
@@ -261,17 +266,17 @@ def test_what_each_outcome_is_followed_by(
 ) -> None:
     good = tmp_path / "good.csv"
     good.write_text(HEADER + "39,18,181,3750\n" * 50)
-    many = ("--max_reject_fraction", 1)
+    many, held = ("--max_reject_fraction", 1), ["runs"] * 3
     for code, because, names, flags in (
         (0, None, ["report"], ("--input", good, "--new_only")),
         (0, None, [], ("--input", good, "--report", "--replace")),
         (0, None, [], ("--input", good, "--new_only", "--replace")),  # nothing is new
         (0, None, ["score"], ("--input", tmp_path / "none*.csv", "--replace")),
         (0, None, ["score", "report"], ("--input", bad_night, *many, "--replace")),
-        (3, "rejects", ["score", "report"], ("--input", bad_night)),
-        (3, "rejects", ["score"], ("--input", bad_night, "--report")),
-        (3, "rejects", ["report"], ("--input", bad_night / "rows.csv")),
-        (4, "drift", ["report"], ("--input", good, "--max_drift", 0.2, "--run_id", "d")),
+        (3, "rejects", ["score", "report", *held], ("--input", bad_night)),
+        (3, "rejects", ["score", *held], ("--input", bad_night, "--report")),
+        (3, "rejects", ["report", *held], ("--input", bad_night / "rows.csv")),
+        (4, "drift", ["report", *held], ("--input", good, "--max_drift", 0.2, "--run_id", "d")),
     ):
         if code == 3:
             shutil.rmtree(tmp_path / "out", ignore_errors=True)

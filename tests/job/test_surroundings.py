@@ -125,7 +125,15 @@ def test_training_goes_on_when_its_report_can_no_longer_be_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "x.keras"
-    flags = ["--epochs=1", "--model", str(model), "--data", str(PROJECT / "data/penguins.csv")]
+    flags = [
+        "--epochs=1",
+        "--force",
+        "--cross_validation=0",
+        "--model",
+        str(model),
+        "--data",
+        str(PROJECT / "data/penguins.csv"),
+    ]
     assert run_with("stdout", closed_pipe, lambda: train.main(flags)) == 0
     assert capsys.readouterr().err.count("\n") == 1
     assert model.exists()

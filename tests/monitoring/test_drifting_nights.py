@@ -322,7 +322,7 @@ def test_pieces_of_a_night_are_counted_as_the_whole(
         block_bytes=block,
         batch_rows=batch,
     )
-    flags = ("--input", folder, "--model", samples.MODEL, "--run_id", "test")
+    flags = ("--input", folder / "birds.*", "--model", samples.MODEL, "--run_id", "test")
     pieces = run_sized(sizes, folder / "pieces", *flags)
     small = run_small_pieces(folder / "small", *flags)
     assert run_here(folder / "whole", *flags) == 0
