@@ -26,7 +26,7 @@ def labels(report: Report) -> Content:
         return (
             f"{unknown} {percent(estimate.accuracy)} is estimated from the probabilities alone "
             f"({_range(estimate.low, estimate.high)}). The estimate can't see a change in what "
-            "the features say about the species."
+            "the features say about the class."
         )
     asides = "Every scored row has a label."
     if found["unlabelled"]:

@@ -90,8 +90,8 @@ def render(index: Index) -> str:
     header = [
         element("h1", "Runs", element("span", element("bdi", index.output))),
         _waiting(waiting, index.pages) if waiting else None,
-        element("p", f"{counted(whole, 'run')}: {', '.join(shown)}. Newest first, by end time. "
-                     "An accuracy with ~ is estimated without labels."),
+        element("p", f"{counted(whole, 'run')}: {', '.join(shown)}. Newest first, by end time "
+                     "(UTC). An accuracy with ~ is estimated without labels."),
     ]  # fmt: skip
     left_out = whole - len(index.runs)
     content = [
@@ -145,8 +145,8 @@ def _rows(run: Run, pages: Collection[str]) -> Iterator[Markup]:
     first = element(
         "th",
         element("strong", _name(run, pages)),
-        element("small", element("span", str(run.status), class_=f"status {run.status}"), " ",
-                formatting.moment(run.end)),
+        element("small", element("span", str(run.status), class_=f"status {run.status}"),
+                element("span", _minute(run.end))),
         scope="row",
     )  # fmt: skip
     note = _note(run)
@@ -154,6 +154,11 @@ def _rows(run: Run, pages: Collection[str]) -> Iterator[Markup]:
     yield element("tr", first, cells, class_="noted" if note else None)
     if note:
         yield element("tr", element("td", note, colspan=len(_COLUMNS)), class_="note")
+
+
+def _minute(iso: str) -> str:
+    """An ISO time to the minute."""
+    return iso[:16].replace("T", " ")
 
 
 def _numbers(run: Run) -> tuple[str, ...]:

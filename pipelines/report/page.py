@@ -89,6 +89,11 @@ def _glance(report: Report) -> Iterator[tuple[str, Content]]:
     if trust and trust.rows:
         outside = trust.out_of_distribution
         yield "out of distribution", _tile(percent(outside / trust.rows), counted(outside, "row"))
+        unsure = trust.ambiguous
+        yield (
+            "ambiguous",
+            _tile(percent(unsure / trust.rows), counted(unsure, "row")),
+        )
 
 
 def _tile(value: str, aside: str) -> Content:

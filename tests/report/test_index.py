@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 
-from pipelines import report, storage
+from pipelines import report
 from pipelines.errors import UsageError
 from pipelines.report import __main__ as command
 from pipelines.report import index
+from pipelines.storage import objects
 from tests.support import reports
 from tests.support.pages import Page
 from tests.support.reports import HOSTILE, fail, labelled, manifest, measured, publish
 from tests.support.running import run_here
+from tests.support.stores.memory import Memory
 
 REVIEW = {"at": "2026-11-05T08:00:00+00:00", "by": "ann@station", "why": "off <b>"}
 
@@ -37,7 +39,7 @@ def test_every_run_is_there_newest_first_with_its_status(tmp_path: Path) -> None
     make_runs(tmp_path)
     page = show(tmp_path)
     rows = [each.text for each in page.all("th") if each.attributes["scope"] == "row"]
-    found = [re.match(r"(n\d)(\w+) 2026", each) for each in rows]
+    found = [re.match(r"(n\d)([a-z]+)2026-11-0\d 20:38$", each) for each in rows]
     assert [each.groups() for each in found if each] == [
         ("n6", "failed"), ("n5", "pruned"), ("n4", "retracted"), ("n3", "rejected"),
         ("n2", "held"), ("n1", "published"), ("n0", "published"),
@@ -149,9 +151,23 @@ def test_a_page_written_elsewhere_leaves_the_root_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "out/reports").exists()
 
 
-def test_the_index_works_on_an_object_store() -> None:
-    found = storage.join("s3://penguins/out", "reports", index.page_name("a"))
-    assert found == "s3://penguins/out/reports/a.html"
+def test_pages_and_index_work_on_an_object_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_runs(tmp_path)
+    store = Memory()
+    monkeypatch.setattr(objects, "of", lambda _: store)
+    for file in tmp_path.rglob("*.json"):
+        store.put(f"s3://penguins/out/{file.relative_to(tmp_path)}", file.read_bytes())
+    reach = {"s3_endpoint_url": "http://localhost:9000"}
+    path = report.write("s3://penguins/out", "n2", reach=reach)
+    assert path == "s3://penguins/out/reports/n2.html"
+    (accept, *_) = Page(store.content[path].decode()).text("pre")
+    end = "--output s3://penguins/out --s3_endpoint_url http://localhost:9000"
+    assert accept.endswith(f" accept n2 {end}")
+    page = Page(store.content["s3://penguins/out/reports/index.html"].decode())
+    assert len(page.all("th")) == 5 + 7
+    assert {each.attributes["href"] for each in page.all("a")} == {"n2.html"}
 
 
 def test_made_up_nights_have_an_index(tmp_path: Path) -> None:
