@@ -74,7 +74,7 @@ def test_the_commands_print_what_the_page_shows(tmp_path: Path) -> None:
     for command, shown in commands():
         ran = subprocess.run(
             command, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True,
-            timeout=120, stdin=subprocess.DEVNULL,
+            timeout=600, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert (ran.returncode, beside_progress(ran.stderr)) == (0, ""), command
         assert_shown(shown, ran.stdout)

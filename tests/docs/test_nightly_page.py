@@ -27,7 +27,7 @@ STATION = "/srv/penguins"
 # What the page leaves out of a summary.
 _DULL = re.compile(r"(files|rows read|batches|predictions|rejects|manifest|trust|estimated) ")
 _CHANGING = re.compile(
-    r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?|took [\d.]+ s|\w+@[\w.-]+|sha256 [0-9a-f]+|\d+\.\d\d"
+    r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?|took [\d.:]+\s\w+|\w+@[\w.-]+|sha256 [0-9a-f]+|\d+\.\d\d"
 )
 
 

@@ -41,7 +41,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Any:
         # Raises on the first cell that fails, or that takes too long.
         NotebookClient(
             notebook,
-            timeout=120,
+            timeout=600,
             coalesce_streams=True,
             resources={"metadata": {"path": str(folder / "docs")}},
         ).execute()

@@ -103,7 +103,7 @@ def test_another_model_is_named(
 ) -> None:
     code, lines = again(nights[1], capsys, "--model", tmp_path / "gone.keras")
     assert code == 1
-    assert "the run's model is needed: " in lines[1]
+    assert "needs the run's model, " in lines[1]
     manifest = nights[1] / "runs/r.json"
     manifest.write_text(manifest.read_text().replace('"sha256": "', '"sha256": "f', 1))
     code, lines = again(nights[1], capsys, "--model", shipped_model)

@@ -37,7 +37,7 @@ def test_commands_on_the_page_can_be_typed(
     shown = re.findall(
         r"(?:^\$ |^|`)penguin-runs (\w+)((?: [\w.-]+)*) --output (?:…/)?out", PAGE, re.M
     )
-    assert {name for name, _ in shown} >= {"list", "show", "reject", "verify", "prune", "labels"}
+    assert {name for name, _ in shown} >= {"verify", "prune", "labels"}
     for name, words in shown:
         act(tmp_path, name, *words.split())
         assert "unrecognized" not in capsys.readouterr().err
