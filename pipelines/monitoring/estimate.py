@@ -16,10 +16,10 @@ sums for each of its pieces: rows, and probabilities.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +36,9 @@ _ROWS, _PROBABILITIES = "rows", "probabilities"
 _UNIT = 2.0**-30
 
 
-class Estimate(NamedTuple):
-    """The estimated accuracy of a run.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AccuracyEstimate:
+    """The accuracy that a run's own probabilities imply, without labels.
 
     Attributes:
       accuracy: the estimate.
@@ -85,7 +86,7 @@ def count_probabilities(
 
 def estimate(
     figures: Figures, calibration: Calibration, held_out: Histogram | None = None
-) -> Estimate | None:
+) -> AccuracyEstimate | None:
     """Estimates a run's accuracy; None if it has no rows.
 
     Two things make it uncertain. The night's rows are right or wrong by chance, each with its own
@@ -121,7 +122,7 @@ def estimate(
     below = math.hypot(night, *(shares * (chances - low)).tolist())
     above = math.hypot(night, *(shares * (high - chances)).tolist())
     # Half a row, since a night's accuracy has as many values as it has rows.
-    return Estimate(
+    return AccuracyEstimate(
         accuracy=round(accuracy, 6),
         low=round(max(0.0, accuracy - below - 0.5 / total), 6),
         high=round(min(1.0, accuracy + above + 0.5 / total), 6),

@@ -18,7 +18,7 @@ from pipelines.publishing import proof
 from pipelines.publishing.commit import Decision, PlacedShard, describe
 from pipelines.runs import gates
 from pipelines.runs.layout import Layout
-from pipelines.runs.manifest import AccuracyEstimate, Manifest, RunInfo, Status, Totals, Trust
+from pipelines.runs.manifest import Manifest, RunInfo, Status, Totals, Trust
 
 DEFAULT_BASELINE_NIGHTS = 7
 # Keeps the manifest from growing with the input.
@@ -146,12 +146,11 @@ def decide(
     return Decision(manifest=manifest, shards=shards)
 
 
-def _estimate(figures: Figures, card: ModelCard) -> AccuracyEstimate | None:
+def _estimate(figures: Figures, card: ModelCard) -> estimate.AccuracyEstimate | None:
     if card.calibration is None:
         return None
     held_out = card.reference.probability if card.reference else None
-    found = estimate.estimate(figures, card.calibration, held_out)
-    return AccuracyEstimate(**found._asdict()) if found else None
+    return estimate.estimate(figures, card.calibration, held_out)
 
 
 def _kind_by_path(name: str) -> tuple[str, str]:

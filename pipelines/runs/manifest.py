@@ -19,6 +19,7 @@ from penguin_model.card import Reference
 from pipelines import storage
 from pipelines.errors import DamagedError
 from pipelines.monitoring import drift
+from pipelines.monitoring.estimate import AccuracyEstimate
 from pipelines.runs import gates, layout
 
 # Increased when an older release could no longer read what this one writes; a manifest without a
@@ -81,21 +82,6 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     out_of_distribution: int
     ambiguous: int
     coverage: float
-
-
-class AccuracyEstimate(msgspec.Struct, frozen=True, kw_only=True):
-    """The accuracy that a run's own probabilities imply, without labels.
-
-    Attributes:
-      accuracy: the estimate.
-      low, high: the ends of its 95 % interval.
-      rows: rows scored.
-    """
-
-    accuracy: float
-    low: float
-    high: float
-    rows: int
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipelines.job import metrics_file
 from pipelines.job.options import build_parser
+from pipelines.monitoring.estimate import AccuracyEstimate
 from pipelines.runs.layout import DATASETS, Layout
-from pipelines.runs.manifest import AccuracyEstimate, Shards, Totals, Trust
+from pipelines.runs.manifest import Shards, Totals, Trust
 from tests.support.publication import manifest_of
 from tests.support.running import PLAIN, manifest, run_here
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from penguin_model.measures import wilson
 from pipelines.errors import HeldError, of_code
 from pipelines.job import metrics_file, run, summary
+from pipelines.monitoring.estimate import AccuracyEstimate
 from pipelines.report import verdict
 from pipelines.report.doubts import Evidence
 from pipelines.runs import gates
 from pipelines.runs.gates import HeldBecause, find_reason
 from pipelines.runs.layout import DATASETS, Layout
 from pipelines.runs.manifest import (
-    AccuracyEstimate,
     Manifest,
     Shards,
     Status,
