@@ -199,7 +199,7 @@ _NIGHTS = st.builds(
 )
 _STATUSES = st.sampled_from([status for status in Status if status is not Status.HELD])
 _REVIEWS = st.builds(Review, st.integers(0, 2), _STATUSES, st.booleans(), st.booleans())
-_PERCENT = st.integers(0, 99)
+_PERCENT = st.sampled_from(range(100))
 _DEATHS = st.builds(Dying, _NIGHTS | _REVIEWS, _PERCENT, st.booleans())
 _STEPS = st.one_of(st.builds(Write, st.sampled_from("abc")), _NIGHTS, _REVIEWS, _DEATHS, _DEATHS)
 # There is something to decide about from the beginning.
