@@ -34,6 +34,7 @@ def main() -> int:
         lambda folder: kills.kill_and_next_night(folder, kill // 4, rows, seed),
         lambda folder: kills.kill_and_replace(folder, kill // 4, rows, seed),
         lambda folder: reviews.killed_reviews(folder, 15 * kill, seed),
+        lambda folder: reviews.reviews_beside_nights(folder, 2 * kill, seed),
         lambda folder: power.power_cuts(folder, 1, rows // 10, 4),
         lambda folder: readers.read_while_jobs_replace(folder, 3, rows // 5),
         lambda folder: readers.read_while_exchanged(folder, 500),

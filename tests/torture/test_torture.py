@@ -16,6 +16,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "kill and repeat": lambda folder: kills.kill_and_repeat(folder, 2, 400_000, 4),
     "kill and next night": lambda folder: kills.kill_and_next_night(folder, 1, 400_000, 0),
     "reviews": lambda folder: reviews.killed_reviews(folder, 30, 0),
+    "reviews beside nights": lambda folder: reviews.reviews_beside_nights(folder, 3, 0),
     "two at once": lambda folder: faults.together(folder, 20_000),
     "signals": lambda folder: faults.signals(folder, 2, 400_000, 0),
     "file size limit": lambda folder: faults.file_size_limit(folder, 200_000),
