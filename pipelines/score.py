@@ -43,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def console() -> None:
     """The console script's entry point."""
     code = main()
-    if code > 128:
-        # A signal's: worker threads don't see it and would keep the process alive for a while.
+    if code == 1 or code > 128:
+        # A failed run leaves threads of its workers or of the connection to its runner. They would
+        # keep the process alive for a while, or crash the interpreter while it ends.
         os._exit(code)
     sys.exit(code)
 

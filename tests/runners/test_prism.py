@@ -180,9 +180,8 @@ def test_a_killed_server_ends_the_run(tmp_path: Path, observations: Path) -> Non
     running = flink.Running(output, "--input", observations, *prism.FLAGS)
     running.once_staged(lambda: os.kill(prism_of(running.process.pid), signal.SIGKILL))
     code, _, err = running.end()
-    (error,) = err.splitlines()
-    assert code == 1
-    assert error.startswith("penguin-score: error: the connection to the runner was lost: ")
+    assert (code, err.count("\n")) == (1, 1), err
+    assert err.startswith("penguin-score: error: the connection to the runner was lost: ")
     assert listing(output) == []
 
 
