@@ -278,6 +278,12 @@ class ModelCard:
             _check_range(card_json.join("metrics.recall", name), recall, 1)
         counts, path = self.metrics.get("confusion"), "metrics.confusion"
         card_json.decode(tuple[tuple[int, ...], ...] | None, counts, path)
+        size = len(self.classes)
+        if counts is not None and _shape(counts) != (size, size):
+            raise CardError(f"{path}: must have {size} rows of {size} counts")
+        for place, row in enumerate(counts or ()):
+            for column, count in enumerate(row):
+                _check_range(f"{path}[{place}][{column}]", count, MOST_COUNT)
         card_json.decode(str | None, self.data.get("citation"), "data.citation")
 
     def _check_reference(self, reference: Reference) -> None:

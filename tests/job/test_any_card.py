@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penguin_model import describe, model_checks, predict
+from penguin_model import card_page, describe, model_checks, predict, trust
 from penguin_model.card import ModelCard, card_path
 from penguin_model.errors import CardError
 from pipelines.datasets import schemas
@@ -89,6 +89,9 @@ def use(card: ModelCard) -> None:
     """Does what the commands do with a card, without the model."""
     assert ModelCard.from_json(card.to_json()) == card
     "\n".join(describe.card_lines(card)).encode()
+    card_page.render(card).encode()
+    if card.trust is not None:
+        trust.TrustScorer(card)
     predict.build_parser(card).format_help().encode()
     assert len(set(predict.flag_names(card.features))) == len(card.features)
     model_checks.probe(lambda matrix: softmax(matrix, len(card.classes)), card)
