@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Mapping
 
 from penguin_model.formatting import (
     DASH,
@@ -18,7 +19,7 @@ from penguin_model.formatting import (
 
 __all__ = [
     "DASH", "MINUS", "MOST_TEXT", "NO_BREAK", "count", "counted", "cut", "duration", "escape_bytes",
-    "moment", "number", "percent", "psi", "size",
+    "listed", "moment", "number", "percent", "psi", "size",
 ]  # fmt: skip
 
 # A raw row may be megabytes long.
@@ -40,6 +41,12 @@ def size(number_of_bytes: int) -> str:
             return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Counts by name, to be read after their sum: ``  (Adelie 150, Gentoo 123)``; may be empty."""
+    shown = ", ".join(f"{name} {count(rows)}" for name, rows in counts.items())
+    return f"  ({shown})" if shown else ""
 
 
 def escape_bytes(path: str) -> str:

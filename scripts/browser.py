@@ -104,6 +104,19 @@ class Browser:
         )
         return base64.b64decode(answer["data"])
 
+    def picture_of(self, first: str | None, last: str, margin: float = 16) -> bytes:
+        """Takes a PNG from one element of the page to another, with some space around them.
+
+        Args:
+          first: a CSS selector; None begins at the top of the page.
+          last: likewise.
+          margin: in pixels.
+        """
+        place = "document.querySelector('{}').getBoundingClientRect().{}"
+        top = self.ask(place.format(first, "top")) - margin if first else 0
+        bottom = self.ask(place.format(last, "bottom")) + margin
+        return self.picture(top=top, height=bottom - top)
+
     def _next(self) -> dict[str, Any]:
         end = time.monotonic() + self._timeout
         while b"\0" not in self._unread:

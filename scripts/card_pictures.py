@@ -13,11 +13,10 @@ from scripts import browser
 PROJECT = Path(__file__).parents[1]
 # Name, width, dark mode, first and last section; the first section comes with the page's head.
 PICTURES = (
-    ("light", 1040, False, "use", "accuracy"),
-    ("dark", 1040, True, "features", "training"),
-    ("phone", 360, False, "use", "accuracy"),
+    ("light", 1040, False, None, "#accuracy"),
+    ("dark", 1040, True, "#features", "#training"),
+    ("phone", 360, False, None, "#accuracy"),
 )
-MARGIN = 16
 
 
 def main() -> None:
@@ -32,10 +31,7 @@ def main() -> None:
         with browser.opened(program, Path(folder) / "profile") as found:
             for name, width, dark, first, last in PICTURES:
                 found.show(page, width=width, dark=dark)
-                place = "document.querySelector('#{}').getBoundingClientRect().{}"
-                top = 0 if first == "use" else found.ask(place.format(first, "top")) - MARGIN
-                bottom = found.ask(place.format(last, "bottom")) + MARGIN
-                picture = found.picture(top=top, height=bottom - top)
+                picture = found.picture_of(first, last)
                 (PROJECT / f"docs/model-card-{name}.png").write_bytes(picture)
                 print(f"docs/model-card-{name}.png {len(picture):,} bytes")
 

@@ -19,16 +19,16 @@ PROJECT = Path(__file__).parents[1]
 STATION = "/srv/penguins"
 HELD = 4
 PHONE, DESKTOP = 390, 1040
-# Name, page, width, dark mode, first and last section; None is the page's own top or bottom.
+END = "body > :last-child"
+# Name, page, width, dark mode, first and last element; None is the top of the page.
 PICTURES = (
-    ("report-light", FAULTY, DESKTOP, False, None, "trust"),
-    ("report-dark", FAULTY, DESKTOP, True, "predictions", "features"),
-    ("report-phone", FAULTY, PHONE, False, None, "next"),
-    ("index-light", "index", DESKTOP, False, None, None),
-    ("index-dark", "index", DESKTOP, True, None, None),
-    ("index-phone", "index", PHONE, False, None, None),
+    ("report-light", FAULTY, DESKTOP, False, None, "#trust"),
+    ("report-dark", FAULTY, DESKTOP, True, "#predictions", "#features"),
+    ("report-phone", FAULTY, PHONE, False, None, "#next"),
+    ("index-light", "index", DESKTOP, False, None, END),
+    ("index-dark", "index", DESKTOP, True, None, END),
+    ("index-phone", "index", PHONE, False, None, END),
 )
-MARGIN = 16
 
 
 def write_pages(root: Path) -> Path:
@@ -61,11 +61,7 @@ def main() -> None:
         with browser.opened(program, root / "profile") as found:
             for name, page, width, dark, first, last in PICTURES:
                 found.show(pages / f"{page}.html", width=width, dark=dark)
-                place = "document.querySelector('{}').getBoundingClientRect().{}"
-                top = found.ask(place.format(f"#{first}", "top")) - MARGIN if first else 0
-                end = f"#{last}" if last else "body > :last-child"
-                bottom = found.ask(place.format(end, "bottom")) + MARGIN
-                picture = found.picture(top=top, height=bottom - top)
+                picture = found.picture_of(first, last)
                 (PROJECT / f"docs/{name}.png").write_bytes(picture)
                 print(f"docs/{name}.png {len(picture):,} bytes")
 

@@ -109,11 +109,9 @@ def _find_comparison(publication: Publication, figures: Figures) -> Comparison |
 def _refuse_done(publication: Publication, manifest: Manifest, shards: Sequence[str]) -> None:
     """Refuses files that another run has published since this run read the ledger."""
     paths = publication.layout
-    # Two machines' clocks may differ, but by less than a day.
-    start = datetime.datetime.fromisoformat(str(manifest.start)) - datetime.timedelta(days=1)
     mine = ledger.read_fingerprints(shards)
     sha256 = str(manifest.model.sha256)
-    done = ledger.find_done(paths.output, sha256, mine, decided_after=start.isoformat())
+    done = ledger.find_done(paths.output, sha256, mine, decided_after=ledger.since(manifest))
     if done:
         (path, _, _), run_id = min(done.items())
         raise ConflictError(

@@ -9,7 +9,6 @@ run or command, like an interrupted publication.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import uuid
 from collections.abc import Iterator, Sequence
 
@@ -218,13 +217,11 @@ def _refuse_changed(paths: Layout, found: Manifest) -> None:
 
 def _refuse_done(paths: Layout, held: Manifest, shards: Sequence[str]) -> None:
     """Refuses a held run if one of its files has been published since it read the ledger."""
-    # Two machines' clocks may differ, but by less than a day.
-    start = datetime.datetime.fromisoformat(str(held.start)) - datetime.timedelta(days=1)
     done = ledger.find_published(
         paths.output,
         str(held.model.sha256),
         ledger.read_fingerprints(shards),
-        decided_after=start.isoformat(),
+        decided_after=ledger.since(held),
         besides=paths.run_id,
     )
     if done:

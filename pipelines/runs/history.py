@@ -15,7 +15,13 @@ from pipelines import storage
 from pipelines.errors import DamagedError
 from pipelines.runs import layout
 from pipelines.runs.layout import Layout
-from pipelines.runs.manifest import Manifest, list_published, read_manifest
+from pipelines.runs.manifest import (
+    Manifest,
+    list_kept,
+    list_published,
+    list_records,
+    read_manifest,
+)
 
 FAILED = "failed"
 # Manifests that are in memory at a time, read together if the store's calls are slow.
@@ -121,26 +127,10 @@ def _list_records(root: Layout) -> Iterator[tuple[Callable[[str], Run], Iterator
     Each folder is listed when the one before has been read, in the order in which a run moves:
     one that moves meanwhile isn't missed.
     """
-    yield read_failed, _list_failed(root.all_failed)
-    yield read_manifest, _list_folders(root.all_held)
+    yield read_failed, list_records(root.all_failed)
+    yield read_manifest, list_kept(root.all_held)
     yield read_manifest, list_published(root.output)
-    yield read_manifest, _list_folders(root.all_closed)
-
-
-def _list_failed(folder: str) -> Iterator[str]:
-    """The records of failed runs, each a file of its run's name."""
-    for path in storage.list_files(folder):
-        name = path.removeprefix(folder).lstrip("/")
-        if name.endswith(".json") and layout.is_run_id(name.removesuffix(".json")):
-            yield path
-
-
-def _list_folders(folder: str) -> Iterator[str]:
-    """The manifests of a folder's runs, each in a folder of its own."""
-    for path in storage.list_files(folder):
-        inner = path.removeprefix(folder).strip("/").split("/")
-        if len(inner) == 2 and inner[1] == "manifest.json" and layout.is_run_id(inner[0]):
-            yield path
+    yield read_manifest, list_kept(root.all_closed)
 
 
 def _try(read: Callable[[str], Run], path: str) -> Run | DamagedError | None:

@@ -7,6 +7,7 @@ are held in memory; the ledger is streamed.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
@@ -47,6 +48,13 @@ def published_runs(
     """
     for run, _ in _list(list_published(output), damaged):
         yield run
+
+
+def since(run: Manifest) -> str:
+    """The ISO time from which on other runs may have been decided after a run read the ledger."""
+    # Two machines' clocks may differ, but by less than a day.
+    start = datetime.datetime.fromisoformat(str(run.start)) - datetime.timedelta(days=1)
+    return start.isoformat()
 
 
 class Known(NamedTuple):

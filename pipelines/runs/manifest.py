@@ -381,7 +381,15 @@ def list_kept(folder: str) -> Iterator[str]:
 
 def list_published(output: str) -> Iterator[str]:
     """The paths of all published runs' manifests, whatever else is below ``runs/``."""
-    folder = storage.join(output, "runs")
+    return list_records(storage.join(output, "runs"))
+
+
+def list_records(folder: str) -> Iterator[str]:
+    """The paths of a folder's records that are files named after their runs.
+
+    Args:
+      folder: that of the manifests, or `Layout.all_failed`.
+    """
     for path in storage.list_files(folder):
         name = path.removeprefix(folder).lstrip("/")
         # Skips temporary files, editors' backups and anything in subfolders.
