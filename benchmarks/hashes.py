@@ -1,7 +1,7 @@
 """What the shards' hashes cost: nanoseconds of CPU a row, of writing and of a whole run.
 
 `python -m benchmarks.hashes` writes predictions and scores a night, in turns with and without them.
-`openssl speed sha256` tells what a CPU can do.
+`openssl speed sha256` measures what a CPU can do.
 """
 
 import argparse

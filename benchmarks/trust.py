@@ -1,4 +1,4 @@
-"""How well novelty and prediction sets tell what to trust, and what they cost.
+"""How well novelty and prediction sets show which rows to trust, and what they cost.
 
 `python -m benchmarks.trust` prints the tables of `docs/trust.md`; with names, only those.
 """

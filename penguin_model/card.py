@@ -129,7 +129,7 @@ class Reference:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trust:
-    """What tells how far a single prediction can be trusted.
+    """Numbers that show how far to trust a single prediction.
 
     Attributes:
       means: ``[classes][features]``, of the known rows of each class, normalized.
@@ -197,7 +197,7 @@ class ModelCard:
       class_aliases: other spellings of a class in it, by class.
       training, data, metrics, versions: how the model was made, for people (JSON values).
       reference: histograms of the training data, or None if the card has none.
-      trust: what tells how far a single prediction can be trusted, or None.
+      trust: numbers that show how far to trust a single prediction, or None.
       calibration: how often predictions are right, by their probability, or None.
       intended_use, license: for people.
       limits: what the model isn't for, one sentence each.

@@ -1,4 +1,4 @@
-"""Adds to a card what tells how far single predictions can be trusted."""
+"""Adds the numbers to a card that show how far to trust a single prediction."""
 
 from __future__ import annotations
 

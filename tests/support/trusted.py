@@ -1,4 +1,4 @@
-"""The shipped model with a card that tells how far to trust its predictions, or that can't."""
+"""The shipped model, with a card that has `trust` or lacks it."""
 
 import dataclasses
 import shutil
