@@ -68,8 +68,8 @@ lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer re
 	@sh scripts/setup_venv.sh empty
 	$(python) -m pip install --quiet --no-deps --require-hashes --requirement locks/tools.lock
 	$(compile) --group lock --output-file locks/tools.lock $(ARGS)
-	$(compile) pyproject.toml --group build --output-file locks/requirements.lock $(ARGS)
-	$(compile) pyproject.toml --group build --group test --group lint \
+	$(compile) pyproject.toml --group build --extra onnx --output-file locks/requirements.lock $(ARGS)
+	$(compile) pyproject.toml --group build --extra onnx --group test --group lint \
 		--constraint locks/requirements.lock --output-file locks/requirements-dev.lock $(ARGS)
 	$(compile) pyproject.toml --group build --extra gcp --constraint locks/requirements-dev.lock \
 		--output-file deploy/dataflow/requirements.lock $(ARGS)

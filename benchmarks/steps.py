@@ -28,10 +28,12 @@ from pipelines.reading.formats import Part
 from pipelines.reading.parquet_files import reader as parquet_spans
 from pipelines.reading.rows import InputColumns, ParsedRows, validate_rows
 from pipelines.reading.settings import DEFAULT_SIZES
+from pipelines.scoring import Network, model_file
 from pipelines.scoring.transforms import NormalizeFn, PredictFn
 
 MODEL = "models/penguin-classifier.keras"
 CARD = read_card(MODEL)
+NETWORK = Network.of_model(MODEL)
 WANTED = InputColumns.of_card(CARD, ())
 ROUNDS = 5
 
@@ -71,7 +73,7 @@ def batches(elements: Iterable[Any]) -> list[pa.RecordBatch]:
 def score(path: Path, folder: Path) -> dict[str, float]:
     """Scores a file step by step; CPU seconds of each."""
     clock = Clock()
-    normalize, predict = NormalizeFn(CARD, ()), PredictFn(CARD, MODEL, ())
+    normalize, predict = NormalizeFn(CARD, ()), PredictFn(CARD, NETWORK, ())
     writer = ShardWriter(
         str(folder), "predictions", schemas.predictions((), CARD), {},
         max_shard_bytes=DEFAULT_SIZES.shard_bytes, row_group_rows=DEFAULT_SIZES.row_group_rows,
@@ -90,7 +92,7 @@ def write_labelled(path: Path, rows: int) -> None:
     """Writes rows whose labels are what the model says of them, one in fifty another class."""
     table = pa.Table.from_batches([generate.batch(0, rows)])
     columns = [table.column(feature.name).to_numpy() for feature in CARD.features]
-    classifier, _ = bundle.load_shared(MODEL, CARD)
+    classifier = bundle.load_with_card(MODEL, CARD)
     found = classifier.predict(normalize(columns, CARD.features)).argmax(axis=1)
     found[::50] = (found[::50] + 1) % len(CARD.classes)
     table = table.append_column(CARD.label, pa.array(np.array(CARD.classes)[found]))
@@ -108,7 +110,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cli.quiet_libraries(verbose=False)
     pa.set_cpu_count(1)
-    bundle.load_shared(MODEL, CARD)
+    model_file.load_shared(NETWORK, CARD)
     with tempfile.TemporaryDirectory() as name:
         out = Path(name, "out")
         out.mkdir()

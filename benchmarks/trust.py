@@ -34,6 +34,7 @@ from pipelines.datasets.shard_writer import ShardWriter
 from pipelines.monitoring import histograms
 from pipelines.monitoring.trust import count, write_sets
 from pipelines.reading.settings import DEFAULT_SIZES
+from pipelines.scoring import Network
 from pipelines.scoring.transforms import PredictFn, find_winners
 
 MODEL = "models/penguin-classifier.keras"
@@ -57,7 +58,7 @@ def cards() -> tuple[ModelCard, ModelCard]:
     card = read_card(MODEL)
     birds = dataset.complete(dataset.read(DATA))
     _, held_out = dataset.split(birds)
-    classifier, _ = bundle.load_shared(MODEL, card)
+    classifier = bundle.load_with_card(MODEL, card)
     answers = classifier.predict(fitting.matrix(held_out, card.features))
     reference = card.reference and dataclasses.replace(card.reference, novelty=None)
     bare = dataclasses.replace(card, trust=None, reference=reference)
@@ -85,7 +86,7 @@ def bird_batch(card: ModelCard, rows: int, seed: int) -> pa.RecordBatch:
         [
             schemas.constant("/night/a.parquet", rows),
             pa.array(np.arange(rows)),
-            pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), len(card.features)),
+            *map(pa.array, matrix.T),
         ],
         schema=schemas.batches((), card.features),
     )
@@ -95,7 +96,7 @@ def predict(card: ModelCard, batch: pa.RecordBatch) -> pa.RecordBatch:
     """What the prediction step makes of a batch."""
     (found,) = (
         each
-        for each in PredictFn(card, MODEL, ()).process(batch)
+        for each in PredictFn(card, Network.of_model(MODEL), ()).process(batch)
         if isinstance(each, pa.RecordBatch)
     )
     return found
@@ -109,8 +110,8 @@ def print_costs() -> None:
     assert card.reference.novelty is not None
     edges = card.reference.novelty.edges
     batch = bird_batch(card, ROWS, 0)
-    matrix = batch.column(schemas.MATRIX).flatten().to_numpy().reshape(ROWS, -1)
-    classifier, _ = bundle.load_shared(MODEL, card)
+    matrix = np.stack(batch.columns[2:]).T
+    classifier = bundle.load_with_card(MODEL, card)
     by_class = [np.ascontiguousarray(each) for each in classifier.predict(matrix).T]
     winners, best = find_winners(by_class)
     scorer = trust.TrustScorer(card)

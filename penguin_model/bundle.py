@@ -6,10 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-import re
 import tempfile
-import textwrap
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penguin_model import canonical, model_checks
-from penguin_model.card import ModelCard, card_path, read_verified, read_verified_model
+from penguin_model.card import ModelCard, card_path, read_verified, read_verified_file
 from penguin_model.errors import ModelError, OutputError
 from penguin_model.keras_settings import import_keras
 
@@ -26,10 +23,6 @@ if TYPE_CHECKING:
 
 MODEL_SUFFIXES = (".keras", ".h5")
 _NOTHING: Mapping[str, bytes] = {}
-_BOLD = re.compile(r"\x1b\[1m(.+?)\x1b\[0m", re.DOTALL)
-
-_shared: dict[str, Classifier] = {}
-_shared_lock = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +32,9 @@ class Classifier:
     Attributes:
       card: the model card.
       model: the Keras model.
-      predict: float32 ``[n, features]`` (normalized) to float32 ``[n, classes]`` probabilities.
-        Traced once for any number of rows, so a changing batch size never retraces; may be
-        called from any number of threads.
+      predict: float32 ``[n, width]`` (normalized) to float32 ``[n, classes]`` probabilities; see
+        `engines.Engine.load`. Traced once for any number of rows, so a changing batch size never
+        retraces.
     """
 
     card: ModelCard
@@ -123,55 +116,64 @@ def load_with_card(model_path: str, card: ModelCard) -> Classifier:
       ModelError: the file is missing, doesn't fit the card or doesn't answer probabilities, or
         Keras refuses it.
     """
-    content = read_verified_model(card, model_path)
+    content = read_verified_file(model_path, card.sha256, model_path)
+    try:
+        return load_content(content, card, model_path)
+    except ModelError as error:
+        raise ModelError(f"model {model_path} {error}") from error
+
+
+def load_content(content: bytes, card: ModelCard, shown: str) -> Classifier:
+    """Loads the bytes of a model file in Keras' safe mode.
+
+    Args:
+      content: the very bytes that were checked, even if the file has changed since.
+      card: the model's card.
+      shown: the file's name; Keras goes by its suffix.
+
+    Raises:
+      ModelError: Keras refuses it, it doesn't fit the card, or it doesn't answer probabilities;
+        says so without naming the file.
+    """
+    model = load_network(content, shown)
+    return Classifier(card=card, model=model, predict=_compile_checked(model, card))
+
+
+def load_network(content: bytes, shown: str) -> keras.Model:
+    """Loads the bytes of a model file in Keras' safe mode, without a card.
+
+    Raises:
+      ModelError: Keras refuses it; says so without naming the file.
+    """
     import_keras()
     import keras
 
     _use_one_thread()
-
-    # Load the very bytes that were checked, even if the file has changed since. Keras reads only
-    # files, and goes by their suffix.
+    # Keras reads only files, and goes by their suffix.
     with tempfile.TemporaryDirectory(prefix="penguin-") as folder:
-        path = os.path.join(folder, f"model{os.path.splitext(model_path)[1]}")
+        path = os.path.join(folder, f"model{os.path.splitext(shown)[1]}")
         with open(path, "wb") as file:
             file.write(content)
         try:
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
         # Layers' deserializers may raise anything; to a user it all means the same.
         except Exception as error:
-            reason = _reason(error).replace(path, model_path)
-            raise ModelError(f"model {model_path}: Keras cannot load it: {reason}") from error
-    try:
-        predict = _compile_checked(model, card)
-    except ModelError as error:
-        raise ModelError(f"model {model_path} {error}") from error
-    return Classifier(card=card, model=model, predict=predict)
+            reason = model_checks.shorten(error).replace(path, shown)
+            raise ModelError(f"is refused: Keras cannot load it: {reason}") from error
 
 
 def _compile_checked(model: keras.Model, card: ModelCard) -> model_checks.Predict:
     model_checks.check_shapes(model, card)
     model_checks.check_last_layer(model)
     try:
-        predict = compile_predict(model, len(card.features))
-        model_checks.probe(predict, card)
-    except ModelError:
-        raise
-    # Layers may raise anything when they are traced or run.
+        predict = compile_predict(model, card.width)
+    # Layers may raise anything when they are traced.
     except Exception as error:
-        raise ModelError(f"fails on a plausible observation: {_reason(error)}") from error
+        raise ModelError(
+            f"fails on a plausible observation: {model_checks.shorten(error)}"
+        ) from error
+    model_checks.check_answers(predict, card)
     return predict
-
-
-def _reason(error: Exception) -> str:
-    """What an error of Keras says, in one short line.
-
-    Keras puts the innermost error last, after the configuration of the layers around it, or in
-    bold.
-    """
-    text = str(error).rpartition("Exception encountered: ")[2]
-    bold = _BOLD.search(text)
-    lines = (bold[1] if bold else text).strip().splitlines()
-    return textwrap.shorten(lines[0], 200, placeholder=" …") if lines else repr(error)
 
 
 def _use_one_thread() -> None:
@@ -184,22 +186,6 @@ def _use_one_thread() -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def load_shared(model_path: str, card: ModelCard) -> tuple[Classifier, bool]:
-    """Loads a model once per process; later callers, from any thread, share it.
-
-    The key is the card, which has the model's SHA-256: the path may be another copy's.
-
-    Returns:
-      The classifier, and whether this call loaded it.
-    """
-    key = card.to_json()
-    with _shared_lock:
-        loaded = key not in _shared
-        if loaded:
-            _shared[key] = load_with_card(model_path, card)
-        return _shared[key], loaded
-
-
 def compile_predict(model: keras.Model, width: int) -> model_checks.Predict:
     """Compiles one call of the network for any number of rows.
 
@@ -208,21 +194,22 @@ def compile_predict(model: keras.Model, width: int) -> model_checks.Predict:
     """
     import tensorflow as tf
 
-    def forward(matrix: Any) -> Any:
+    def forward(by_column: Any) -> Any:
         # The only input and the only output may be in a list or a dict; a Sequential has no such
         # structure.
         structure = getattr(model, "input", model.inputs[0])
-        inputs = tf.nest.pack_sequence_as(structure, [matrix])
+        inputs = tf.nest.pack_sequence_as(structure, [tf.transpose(by_column)])
         (answers,) = tf.nest.flatten(model(inputs, training=False))
-        return tf.cast(answers, tf.float32)
+        return tf.transpose(tf.cast(answers, tf.float32))
 
-    signature = [tf.TensorSpec([None, width], tf.float32)]
+    signature = [tf.TensorSpec([width, None], tf.float32)]
     # Autograph would bury a layer's error in a traceback.
     function = tf.function(forward, input_signature=signature, autograph=False)
     concrete = function.get_concrete_function()
 
     def predict(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        probabilities: npt.NDArray[np.float32] = concrete(tf.constant(matrix)).numpy()
+        by_column = np.ascontiguousarray(matrix.T)
+        probabilities: npt.NDArray[np.float32] = concrete(tf.constant(by_column)).numpy().T
         return probabilities
 
     return predict

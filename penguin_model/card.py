@@ -1,8 +1,8 @@
 """The model card: what a model expects, what it returns and how it was made.
 
 The card is a JSON file beside the model file. It drives both training and scoring: features in
-order with unit, scale and plausible range, classes in order, and the SHA-256 of the model file
-that it describes.
+order with unit, scale and plausible range or vocabulary, classes in order, and the SHA-256 of the
+model file that it describes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import math
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from penguin_model.names import find_control, fold
 
 FORMAT = 1
 CARD_SUFFIX = ".card.json"
+ONNX_SUFFIX = ".onnx"
 # A card of a thousand features has about a megabyte.
 MOST_CARD_BYTES = 10_000_000
 # Integers up to here are exact in every JSON reader (RFC 8259, section 6).
@@ -47,14 +48,15 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Feature:
-    """One input of the network.
+    """A number that the network gets, ``(raw value - offset) / scale``.
 
     Attributes:
       name: the column in the observation files.
       unit: the raw unit, for people (``mm``, ``g``).
-      scale: raw units per network unit; a raw value is divided by it.
+      scale: raw units per network unit.
       minimum, maximum: the plausible range in raw units, both ends included.
       aliases: other names of the column in the same unit; case and spaces make no difference.
+      offset: the raw value that is 0 to the network.
     """
 
     name: str
@@ -63,21 +65,81 @@ class Feature:
     minimum: float
     maximum: float
     aliases: tuple[str, ...] = ()
+    offset: float = 0.0
+
+    width: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         _check_name("name", self.name)
         _check_text("unit", self.unit)
+        if not math.isfinite(self.offset):
+            raise CardError(f"offset: {self.offset!r} must be finite")
         if not (math.isfinite(self.scale) and self.scale != 0):
             raise CardError(f"scale: {self.scale!r} must be finite and not 0")
         if not (self.minimum < self.maximum and math.isfinite(self.maximum - self.minimum)):
             raise CardError(
                 f"maximum: {self.minimum!r} to {self.maximum!r} isn't a plausible range"
             )
-        largest = max(abs(self.minimum), abs(self.maximum))
+        largest = max(abs(self.minimum - self.offset), abs(self.maximum - self.offset))
         if largest > _MOST_FLOAT32 * abs(self.scale):
             raise CardError(
                 f"scale: {largest!r} divided by {self.scale!r} is too large for float32"
             )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Category:
+    """A text that the network gets as a number, or as one number for each text of a vocabulary.
+
+    Everywhere between a file and the network, its values are codes: the places of the texts in the
+    vocabulary, as float64. So its plausible range is that of the codes.
+
+    Attributes:
+      name: the column in the observation files.
+      categories: the vocabulary, in the network's order.
+      one_hot: whether the network gets a 1 at the text's place and 0 elsewhere; otherwise, it gets
+        the code.
+      out_of_vocabulary: the code of a text that isn't in the vocabulary; None rejects its row.
+      aliases: other names of the column; case and spaces make no difference.
+    """
+
+    name: str
+    categories: tuple[str, ...]
+    one_hot: bool = True
+    out_of_vocabulary: int | None = None
+    aliases: tuple[str, ...] = ()
+
+    unit: ClassVar[str] = ""
+    scale: ClassVar[float] = 1.0
+    offset: ClassVar[float] = 0.0
+    minimum: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        _check_name("name", self.name)
+        if len(self.categories) < 2:
+            raise CardError("categories: there must be at least two")
+        for place, text in enumerate(self.categories):
+            _check_name(f"categories[{place}]", text)
+        _refuse_repeats("categories", self.categories, [text.strip() for text in self.categories])
+        code = self.out_of_vocabulary
+        if code is not None and not 0 <= code < len(self.categories):
+            raise CardError(
+                f"out_of_vocabulary: {code} must be a place in the vocabulary, from 0 to "
+                f"{len(self.categories) - 1}"
+            )
+
+    @property
+    def maximum(self) -> float:
+        """The last code."""
+        return float(len(self.categories) - 1)
+
+    @property
+    def width(self) -> int:
+        """How many numbers the network gets."""
+        return len(self.categories) if self.one_hot else 1
+
+
+Input = Feature | Category
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -183,6 +245,29 @@ class Calibration:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Onnx:
+    """The same network for ONNX Runtime, in a file beside the model: see `onnx_path`.
+
+    Attributes:
+      sha256: hexadecimal SHA-256 of the file's bytes.
+      opset: the version of ONNX' operators that it needs.
+      largest_difference: the largest difference of a probability from Keras' answer.
+      rows: how many rows that was measured on.
+    """
+
+    sha256: str
+    opset: int
+    largest_difference: float
+    rows: int
+
+    def __post_init__(self) -> None:
+        _check_sha256("sha256", self.sha256)
+        _check_range("opset", self.opset, MOST_COUNT)
+        _check_range("largest_difference", self.largest_difference, 1)
+        _check_range("rows", self.rows, MOST_COUNT)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """Everything that is known about a model; see the module's docstring.
 
@@ -199,6 +284,8 @@ class ModelCard:
       reference: histograms of the training data, or None if the card has none.
       trust: numbers that show how far to trust a single prediction, or None.
       calibration: how often predictions are right, by their probability, or None.
+      onnx: the same network for ONNX Runtime, or None if there is no such file.
+      prediction_column: the column of the predicted classes in the predictions.
       intended_use, license: for people.
       limits: what the model isn't for, one sentence each.
     """
@@ -206,7 +293,7 @@ class ModelCard:
     name: str
     model_file: str
     sha256: str
-    features: tuple[Feature, ...]
+    features: tuple[Input, ...]
     classes: tuple[str, ...]
     label: str = "Species"
     label_aliases: tuple[str, ...] = ()
@@ -218,6 +305,8 @@ class ModelCard:
     reference: Reference | None = None
     trust: Trust | None = None
     calibration: Calibration | None = None
+    onnx: Onnx | None = None
+    prediction_column: str = "species"
     intended_use: str = ""
     license: str = ""
     limits: tuple[str, ...] = ()
@@ -225,6 +314,7 @@ class ModelCard:
     def __post_init__(self) -> None:
         _check_name("name", self.name)
         _check_name("label", self.label)
+        _check_name("prediction_column", self.prediction_column)
         if not self.features:
             raise CardError("features: there must be at least one")
         # Files may spell a column's name in another case and with spaces around it.
@@ -293,7 +383,7 @@ class ModelCard:
             _check_range(f"reference.probability.edges[{place}]", edge, 1)
 
     def _check_trust(self, trust: Trust) -> None:
-        classes, features = len(self.classes), len(self.features)
+        classes, features = len(self.classes), self.width
         if _shape(trust.means) != (classes, features):
             raise CardError(f"trust.means: must have {classes} rows of {features} numbers")
         if _shape(trust.covariances) != (classes, features, features):
@@ -310,6 +400,11 @@ class ModelCard:
     def feature_names(self) -> tuple[str, ...]:
         """The feature columns, in the network's order."""
         return tuple(feature.name for feature in self.features)
+
+    @property
+    def width(self) -> int:
+        """The width of the network's input."""
+        return sum(feature.width for feature in self.features)
 
     @property
     def probability_columns(self) -> tuple[str, ...]:
@@ -345,10 +440,7 @@ class ModelCard:
                 f"model_file: {card_json.show(card.model_file)} is not the name of a file beside "
                 "the card"
             )
-        if not re.fullmatch(r"[0-9a-f]{64}", card.sha256):
-            raise CardError(
-                f"sha256: {card_json.show(card.sha256)} is not 64 lower-case hexadecimal digits"
-            )
+        _check_sha256("sha256", card.sha256)
         return card
 
 
@@ -366,6 +458,11 @@ def default_model() -> str:
 def card_path(model_path: str) -> str:
     """The card's path, beside its model: ``x.keras`` has ``x.keras.card.json``."""
     return model_path + CARD_SUFFIX
+
+
+def onnx_path(model_path: str) -> str:
+    """The path of the same network for ONNX Runtime: ``x.keras`` has ``x.keras.onnx``."""
+    return model_path + ONNX_SUFFIX
 
 
 def read_card(model_path: str) -> ModelCard:
@@ -387,22 +484,27 @@ def read_card(model_path: str) -> ModelCard:
         raise CardError(f"model card {path}: {error}") from error
 
 
-def read_verified_model(card: ModelCard, model_path: str) -> bytes:
-    """Reads a local model file and checks that it is the one its card describes.
+def read_verified_file(path: str, sha256: str, shown: str) -> bytes:
+    """Reads a local file and checks that it is the one that a card describes.
+
+    Args:
+      path: of the file.
+      sha256: hexadecimal, as the card says.
+      shown: the file's name in messages.
 
     Raises:
       ModelError: the file is missing, unreadable or has another SHA-256.
     """
     try:
-        with open(model_path, "rb") as file:
+        with open(path, "rb") as file:
             content = file.read()
     except OSError as error:
-        raise ModelError(f"model {model_path}: {error.strerror}") from error
+        raise ModelError(f"model {shown}: {error.strerror}") from error
     actual = hashlib.sha256(content).hexdigest()
-    if actual != card.sha256:
+    if actual != sha256:
         raise ModelError(
-            f"model {model_path} does not fit its card: SHA-256 is {actual[:12]}…, "
-            f"the card says {card.sha256[:12]}…; restore the file or train again"
+            f"model {shown} does not fit its card: SHA-256 is {actual[:12]}…, "
+            f"the card says {sha256[:12]}…; restore the file or train again"
         )
     return content
 
@@ -418,8 +520,13 @@ def read_verified(model_path: str) -> ModelCard:
             f"model {model_path}: no such file; train one or name another with --model"
         )
     card = read_card(model_path)
-    read_verified_model(card, model_path)
+    read_verified_file(model_path, card.sha256, model_path)
     return card
+
+
+def _check_sha256(field: str, text: str) -> None:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise CardError(f"{field}: {card_json.show(text)} is not 64 lower-case hexadecimal digits")
 
 
 def _check_text(field: str, text: str) -> None:

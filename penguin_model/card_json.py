@@ -22,7 +22,10 @@ _MOST_LEVELS = 50
 # Longer integers are read as floats: Python refuses to convert very long ones.
 _MOST_DIGITS = 30
 _PLAIN_KEY = re.compile(r"[\w -]*\w[\w -]*")
-_KINDS = {str: "text", int: "an integer", float: "a number", dict: "an object", list: "a list"}
+_KINDS = {
+    str: "text", int: "an integer", float: "a number", bool: "true or false", dict: "an object",
+    list: "a list",
+}  # fmt: skip
 
 
 class _Repeated(dict[str, Any]):
@@ -58,8 +61,8 @@ def decode(kind: Any, value: Any, field: str = "") -> Any:
     """Converts a JSON value to a type, exactly: no text for a number, no number for a truth value.
 
     Args:
-      kind: ``str``, ``int``, ``float`` (which an integer may also be), ``Any``, a tuple of one
-        kind, a mapping from text, a dataclass, or one of these or None.
+      kind: ``str``, ``int``, ``float`` (which an integer may also be), ``bool``, ``Any``, a tuple
+        of one kind, a mapping from text, a dataclass, one of several, or one of these or None.
       value: of `parse`.
       field: names the value.
 
@@ -68,10 +71,10 @@ def decode(kind: Any, value: Any, field: str = "") -> Any:
         it. A dataclass begins the message of its own CardError with the name of its field.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any or (origin is types.UnionType and value is None):
+    if kind is Any or (origin is types.UnionType and value is None and types.NoneType in arguments):
         return value
     if origin is types.UnionType:
-        return decode(arguments[0], value, field)
+        return decode(_choose(arguments, value), value, field)
     if origin is tuple:
         items = _expect(list, value, field)
         return tuple(decode(arguments[0], each, f"{field}[{n}]") for n, each in enumerate(items))
@@ -91,15 +94,32 @@ def join(field: str, name: str) -> str:
     return f"{field}.{name}" if field else name
 
 
+def _choose(kinds: tuple[Any, ...], value: Any) -> Any:
+    """The kind of which the most required fields are there; the first of equals."""
+    if not isinstance(value, dict):
+        return kinds[0]
+    return max(kinds, key=lambda kind: len(_required(kind) & value.keys()))
+
+
+def _required(kind: Any) -> set[str]:
+    """The names of a dataclass's fields without a default; empty for other kinds."""
+    if not dataclasses.is_dataclass(kind):
+        return set()
+    fields = dataclasses.fields(kind)
+    return {
+        each.name for each in fields
+        if {each.default, each.default_factory} == {dataclasses.MISSING}
+    }  # fmt: skip
+
+
 def _decode_record(kind: Any, values: dict[str, Any], field: str) -> Any:
     hints = typing.get_type_hints(kind)
-    fields = {each.name: each for each in dataclasses.fields(kind)}
+    fields = [each.name for each in dataclasses.fields(kind)]
     for name in values:
         if name not in fields:
             raise CardError(f"{join(field, name)}: this release knows no such field")
-    for name, each in fields.items():
-        optional = {each.default, each.default_factory} != {dataclasses.MISSING}
-        if name not in values and not optional:
+    for name in fields:
+        if name in _required(kind) - values.keys():
             raise CardError(f"{join(field, name)}: is missing")
     known = {name: decode(hints[name], each, join(field, name)) for name, each in values.items()}
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from penguin_model import card_json
-from penguin_model.card import Feature, Histogram, ModelCard
+from penguin_model.card import Histogram, Input, ModelCard
 from penguin_model.errors import CardError
 from penguin_model.formatting import DASH, count, number, percent
 from penguin_model.measures import wilson
@@ -274,7 +274,7 @@ def _features(card: ModelCard) -> Iterator[Content]:
     yield element("div", drawn, class_="grid")
 
 
-def _histogram(feature: Feature, found: Histogram) -> Markup:
+def _histogram(feature: Input, found: Histogram) -> Markup:
     title = f"{feature.name} ({feature.unit})" if feature.unit else feature.name
     series = [Series(label="training", look="now", counts=found.counts)]
     edges = [number(edge) for edge in found.edges]

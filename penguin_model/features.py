@@ -7,28 +7,54 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from penguin_model.card import Feature
+from penguin_model.card import Category, Input
 
 
 def normalize(
-    columns: Sequence[npt.NDArray[np.float64]], features: Sequence[Feature]
+    columns: Sequence[npt.NDArray[np.float64]], features: Sequence[Input]
 ) -> npt.NDArray[np.float32]:
-    """Divides each raw column by its feature's scale.
+    """Makes the network's input: a number less its offset, divided by its scale; codes as they are.
 
-    The quotient is computed in float64 and rounded once, so the network's input doesn't depend on
+    The result is computed in float64 and rounded once, so the network's input doesn't depend on
     how a file stores its numbers (text, float64, integers).
 
     Args:
-      columns: one array ``[n]`` per feature, raw units, in the features' order.
+      columns: one array ``[n]`` per feature, raw units or codes, in the features' order.
       features: the card's features.
 
     Returns:
-      The network's input, float32 ``[n, len(features)]``, C-contiguous.
+      float32 ``[n, width]``, column by column in memory (Fortran order): everything that works on
+      whole columns reads and writes them many times as fast.
     """
     if len(columns) != len(features):
         raise ValueError(f"{len(columns)} columns for {len(features)} features")
-    matrix = np.empty((len(columns[0]), len(features)), dtype=np.float32)
-    for position, (column, feature) in enumerate(zip(columns, features, strict=True)):
+    width = sum(feature.width for feature in features)
+    by_column = np.empty((width, len(columns[0])), dtype=np.float32)
+    start = 0
+    for column, feature in zip(columns, features, strict=True):
         values = np.asarray(column, dtype=np.float64)
-        np.divide(values, feature.scale, out=matrix[:, position], casting="same_kind")
-    return matrix
+        out = by_column[start : start + feature.width]
+        start += feature.width
+        if isinstance(feature, Category) and feature.one_hot:
+            np.equal(values, np.arange(feature.width)[:, np.newaxis], out=out, casting="unsafe")
+            continue
+        if feature.offset:
+            values = values - feature.offset
+        np.divide(values, feature.scale, out=out[0], casting="same_kind")
+    return by_column.T
+
+
+def normalized_ranges(features: Sequence[Input]) -> npt.NDArray[np.float64]:
+    """The least and the largest of each number that plausible rows give the network.
+
+    Returns:
+      float64 ``[width, 2]``; a negative scale swaps the two.
+    """
+    ranges: list[tuple[float, float]] = []
+    for feature in features:
+        if isinstance(feature, Category) and feature.one_hot:
+            ranges += [(0.0, 1.0)] * feature.width
+        else:
+            low, high = feature.minimum - feature.offset, feature.maximum - feature.offset
+            ranges.append((low / feature.scale, high / feature.scale))
+    return np.array(ranges)

@@ -7,13 +7,15 @@ any real ones.
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from penguin_model.card import ModelCard
+from penguin_model.card import Category, ModelCard
 from penguin_model.errors import ModelError
 from penguin_model.features import normalize
 
@@ -28,6 +30,7 @@ TOLERANCE = 1e-4
 PROBABILITIES = "probabilities are finite, in [0, 1] and sum to 1"
 _REMEDY = "end the network with softmax, and train it with a loss that has from_logits=False"
 _OVERFLOW = "check its weights, and the card's scales and ranges"
+_BOLD = re.compile(r"\x1b\[1m(.+?)\x1b\[0m", re.DOTALL)
 # Made-up observations, and how many of them are also answered one by one.
 _PROBES = 64
 _ALONE = 16
@@ -78,16 +81,18 @@ def check_shapes(model: keras.Model, card: ModelCard) -> None:
         raise ModelError(
             "has no input shape; begin the network with keras.Input, or call it once before saving"
         ) from error
-    for what, names in (("input", card.feature_names), ("output", card.classes)):
+    sides = (("input", card.width, card.feature_names), ("output", len(card.classes), card.classes))
+    for what, width, names in sides:
         if len(ends[what]) != 1:
             raise ModelError(
                 f"does not fit its card: it has {len(ends[what])} {what}s instead of 1"
             )
         shape, kind = tuple(ends[what][0].shape), str(ends[what][0].dtype)
-        if shape != (None, len(names)):
+        if shape != (None, width):
+            numbers = "" if width == len(names) else f", in {width} numbers"
             raise ModelError(
-                f"does not fit its card: its {what} has shape {shape}, "
-                f"the card names {len(names)}: {', '.join(names)}{_explain_shape(what, shape)}"
+                f"does not fit its card: its {what} has shape {shape}, the card names "
+                f"{len(names)}{numbers}: {', '.join(names)}{_explain_shape(what, shape)}"
             )
         if kind not in {"float32", "float64"} and (what == "output" or "float" not in kind):
             remedy = (
@@ -130,13 +135,40 @@ def check_last_layer(model: keras.Model) -> None:
         )
 
 
+def check_answers(predict: Predict, card: ModelCard) -> None:
+    """Refuses a network that fails on made-up plausible observations, or as `probe` says.
+
+    Raises:
+      ModelError: says how, without naming the file.
+    """
+    try:
+        probe(predict, card)
+    except ModelError:
+        raise
+    # Layers may raise anything when they are run.
+    except Exception as error:
+        raise ModelError(f"fails on a plausible observation: {shorten(error)}") from error
+
+
+def shorten(error: Exception) -> str:
+    """What a library's error says, in one short line.
+
+    Keras puts the innermost error last, after the configuration of the layers around it, or in
+    bold.
+    """
+    text = str(error).rpartition("Exception encountered: ")[2]
+    bold = _BOLD.search(text)
+    lines = (bold[1] if bold else text).strip().splitlines()
+    return textwrap.shorten(lines[0], 200, placeholder=" …") if lines else repr(error)
+
+
 def probe(predict: Predict, card: ModelCard) -> None:
     """Refuses a network that doesn't answer made-up plausible observations with probabilities.
 
     Raises:
       ModelError: shows an answer, without naming the file.
     """
-    raw = _plausible_rows(card)
+    raw = plausible_rows(card, _PROBES)
     matrix = normalize(list(raw.T), card.features)
     together = predict(matrix)
     bad = find_improper(list(np.ascontiguousarray(together.T)))
@@ -157,15 +189,22 @@ def probe(predict: Predict, card: ModelCard) -> None:
             )
 
 
-def _plausible_rows(card: ModelCard) -> npt.NDArray[np.float64]:
-    """Corners, the middle and random points of the card's ranges, always the same ones."""
+def plausible_rows(card: ModelCard, rows: int) -> npt.NDArray[np.float64]:
+    """Corners, the middle and random points of the card's ranges, always the same ones.
+
+    Returns:
+      float64 ``[rows, features]``, raw units or codes.
+    """
     low = np.array([feature.minimum for feature in card.features])
     high = np.array([feature.maximum for feature in card.features])
     random = np.random.default_rng(0)
-    points = random.random((_PROBES, len(low)))
-    points[: _PROBES // 3] = np.rint(points[: _PROBES // 3])
+    points = random.random((rows, len(low)))
+    points[: rows // 3] = np.rint(points[: rows // 3])
     points[:3] = [[0.0], [0.5], [1.0]]
-    return np.asarray(low + points * (high - low))
+    found = low + points * (high - low)
+    codes = [isinstance(feature, Category) for feature in card.features]
+    found[:, codes] = np.rint(found[:, codes])
+    return np.asarray(found)
 
 
 def _show_row(card: ModelCard, row: npt.NDArray[np.float64]) -> str:

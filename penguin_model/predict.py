@@ -16,7 +16,7 @@ from penguin_model import cli, command_line, terminal
 from penguin_model.bundle import Classifier, load_with_card
 from penguin_model.card import (
     DEFAULT_MODEL_HELP,
-    Feature,
+    Input,
     ModelCard,
     Trust,
     default_model,
@@ -104,7 +104,7 @@ def _judge(
     )
 
 
-def flag_names(features: Sequence[Feature]) -> tuple[str, ...]:
+def flag_names(features: Sequence[Input]) -> tuple[str, ...]:
     """The flag of each feature, without dashes: ``CulmenLength`` is ``culmen_length``.
 
     A name that clashes with another, or with one of the command's own flags, gets the prefix
@@ -122,7 +122,7 @@ def flag_names(features: Sequence[Feature]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def parse_value(flag: str, text: str, feature: Feature) -> float:
+def parse_value(flag: str, text: str, feature: Input) -> float:
     """Reads one measurement the way the batch job reads it from a CSV.
 
     Raises:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from penguin_model import bundle, cli, command_line, describe, terminal
-from penguin_model.card import Feature, ModelCard, card_path
+from penguin_model.card import Input, ModelCard, card_path
 from penguin_model.errors import GateError, OutputError
 from penguin_model.predict import predict_one, render
 from penguin_model.training import (
@@ -166,7 +166,7 @@ def train(
 def _cross_validate(
     config: TrainConfig,
     birds: dataset.Birds,
-    features: Sequence[Feature],
+    features: Sequence[Input],
     *,
     progress: Say | None,
 ) -> tuple[cross_validation.OutOfFold, ...]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from penguin_model.card import ModelCard, Trust
 from penguin_model.errors import UsageError
+from penguin_model.features import normalized_ranges
 from penguin_model.model_checks import TOLERANCE
 
 Floats = npt.NDArray[np.float64]
@@ -192,8 +193,7 @@ class TrustScorer:
     def _set_whitening(self, card: ModelCard, trust: Trust) -> None:
         """Stacks the classes' whitening matrices, so that one product serves them all."""
         means, covariances = np.array(trust.means), np.array(trust.covariances)
-        ends = np.array([(each.minimum, each.maximum) for each in card.features])
-        ends /= np.array([[each.scale] for each in card.features])
+        ends = normalized_ranges(card.features)
         center = means.mean(axis=0).astype(np.float32).astype(np.float64)
         whiten = np.linalg.inv(np.linalg.cholesky(covariances))
         offsets = whiten @ (center - means)[:, :, np.newaxis]

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penguin_model.arrow_text import as_text, is_text
-from penguin_model.card import Feature
+from penguin_model.card import Category, Input
+from penguin_model.names import fold
 
 MISSING_VALUE = "missing_value"
 NOT_A_NUMBER = "not_a_number"
@@ -25,6 +26,7 @@ WRONG_FIELD_COUNT = "wrong_field_count"
 BAD_ENCODING = "bad_encoding"
 MISSING_COLUMN = "missing_column"
 UNREADABLE_FILE = "unreadable_file"
+UNKNOWN_CATEGORY = "unknown_category"
 
 # Texts that mean "no value" once trimmed: pyarrow's CSV defaults, so that a text column means the
 # same in a Parquet file as in a CSV.
@@ -33,6 +35,8 @@ NULL_SPELLINGS: tuple[str, ...] = (
     "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null",
 )  # fmt: skip
 _WHITE_SPACE = " \t"
+# The code of a text that isn't in a vocabulary, before it is looked at.
+_UNKNOWN = -1.0
 # What pyarrow reads as a float64, in a CSV and in a cast; NaN as IEEE 754 spells it.
 _NUMBER = (
     r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
@@ -66,6 +70,50 @@ class Problem:
     reason: str
     column: str | None
     message: str
+
+
+def read_column(array: pa.Array, feature: Input, decimal_mark: str = ".") -> Column:
+    """Reads a feature's column of any type: a number's values, or a category's codes."""
+    if isinstance(feature, Category):
+        return to_codes(array, feature)
+    return to_numbers(array, decimal_mark)
+
+
+def to_codes(array: pa.Array, feature: Category) -> Column:
+    """Reads an Arrow array of any type as codes of a vocabulary.
+
+    Texts are compared without the white space around them, then in any case, too, if the
+    vocabulary has no two texts that differ in case only.
+
+    Returns:
+      The codes as float64; `unparsed` where a text is neither missing nor in the vocabulary, and
+      the feature has no code for that.
+    """
+    texts = as_text(array)
+    encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
+    words = [str(each) for each in encoded.dictionary.to_pylist()]
+    codes = _codes_of(words, feature)
+    found = pc.take(pa.array([*codes], pa.float64()), encoded.indices)
+    values = _as_numpy(found)
+    unparsed = values == _UNKNOWN
+    return Column(np.where(unparsed, np.nan, values), array, unparsed if unparsed.any() else None)
+
+
+def _codes_of(words: Sequence[str], feature: Category) -> list[float | None]:
+    """The code of each word; None for a missing value."""
+    known = {text.strip(): code for code, text in enumerate(feature.categories)}
+    folded = {fold(text): code for code, text in enumerate(feature.categories)}
+    if len(folded) < len(known):
+        folded = {}
+    other = _UNKNOWN if feature.out_of_vocabulary is None else feature.out_of_vocabulary
+
+    def code(word: str) -> float | None:
+        trimmed = word.strip()
+        if (found := known.get(trimmed, folded.get(fold(trimmed)))) is not None:
+            return found
+        return None if trimmed in NULL_SPELLINGS else other
+
+    return [code(word) for word in words]
 
 
 def to_numbers(array: pa.Array, decimal_mark: str = ".") -> Column:
@@ -105,9 +153,7 @@ def may_hold_numbers(kind: pa.DataType) -> bool:
     )
 
 
-def good_rows(
-    columns: Sequence[Column], features: Sequence[Feature]
-) -> npt.NDArray[np.bool_] | None:
+def good_rows(columns: Sequence[Column], features: Sequence[Input]) -> npt.NDArray[np.bool_] | None:
     """Finds the rows whose features are all present, numeric and plausible.
 
     Args:
@@ -125,7 +171,7 @@ def good_rows(
     return None if good is None or good.all() else good
 
 
-def explain(row: int, columns: Sequence[Column], features: Sequence[Feature]) -> Problem:
+def explain(row: int, columns: Sequence[Column], features: Sequence[Input]) -> Problem:
     """Explains why a row is bad: the first problem gives the reason, the message names them all.
 
     Args:
@@ -149,12 +195,16 @@ def is_number(text: str) -> bool:
     return re.fullmatch(_NUMBER, text.strip(_WHITE_SPACE)) is not None
 
 
-def _explain_value(row: int, column: Column, feature: Feature) -> Problem | None:
+def _explain_value(row: int, column: Column, feature: Input) -> Problem | None:
     value = column.values[row]
     if feature.minimum <= value <= feature.maximum:
         return None
     if column.unparsed is not None and column.unparsed[row]:
         shown = _shorten(_show(column.text, row))
+        if isinstance(feature, Category):
+            known = _shorten(", ".join(feature.categories), 80)
+            message = f"{feature.name} is {shown!r}, which isn't one of {known}"
+            return Problem(UNKNOWN_CATEGORY, feature.name, message)
         example = "39.1".replace(".", column.decimal_mark)
         message = f"{feature.name} is {shown!r}, which is not a number such as {example}"
         return Problem(NOT_A_NUMBER, feature.name, message)

@@ -40,7 +40,7 @@ from pipelines.reading import (
     SurveyRangeFn,
 )
 from pipelines.runs.manifest import Manifest
-from pipelines.scoring import Normalized, NormalizeFn, PredictFn, Scored
+from pipelines.scoring import Network, Normalized, NormalizeFn, PredictFn, Scored
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)  # not frozen: Beam sets attributes
@@ -50,7 +50,7 @@ class ScoreObservations(beam.PTransform):
     Attributes:
       matching: which files to read.
       card: the model card.
-      model_path: the model file, where every worker can read it.
+      network: the network, where every worker can read it.
       columns: which columns to read, and those carried into the predictions.
       publication: what to publish where, and when to hold the run.
       sizes: of the pieces the job works in.
@@ -59,7 +59,7 @@ class ScoreObservations(beam.PTransform):
 
     matching: Matching
     card: ModelCard
-    model_path: str
+    network: Network
     columns: InputColumns
     publication: Publication
     sizes: Sizes = DEFAULT_SIZES
@@ -106,7 +106,7 @@ class ScoreObservations(beam.PTransform):
             NormalizeFn(self.card, passthrough), Normalized
         )
         scored: Scored = normalized.batches | "Predict" >> self._step(
-            PredictFn(self.card, self.model_path, passthrough, self.publication.coverage), Scored
+            PredictFn(self.card, self.network, passthrough, self.publication.coverage), Scored
         )
         written: Written = scored.predictions | "Write predictions" >> self._step(
             WriteShardsFn(predictions), Written

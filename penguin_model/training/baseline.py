@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from penguin_model.card import Feature
+from penguin_model.card import Input
 from penguin_model.training import dataset
 from penguin_model.training.evaluation import Probabilities
 from penguin_model.training.fitting import matrix
@@ -18,7 +18,7 @@ _MOST_STEPS = 10_000
 
 
 def predict(
-    training: dataset.Birds, test: dataset.Birds, features: Sequence[Feature]
+    training: dataset.Birds, test: dataset.Birds, features: Sequence[Input]
 ) -> Probabilities:
     """Fits a logistic regression (scikit-learn's defaults) to one part and applies it to another.
 

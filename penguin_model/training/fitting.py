@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penguin_model import bundle
-from penguin_model.card import DEFAULT_MODEL, Feature
+from penguin_model.card import DEFAULT_MODEL, Input
 from penguin_model.errors import UsageError
 from penguin_model.features import normalize
 from penguin_model.keras_settings import import_keras
@@ -97,7 +97,7 @@ def fit(
     config: TrainConfig,
     training: dataset.Birds,
     test: dataset.Birds | None,
-    features: Sequence[Feature],
+    features: Sequence[Input],
     *,
     say: Say | None = None,
     progress: Say | None = None,
@@ -164,7 +164,7 @@ def fit(
     return model, {name: [float(v) for v in values] for name, values in history.history.items()}
 
 
-def matrix(birds: dataset.Birds, features: Sequence[Feature]) -> npt.NDArray[np.float32]:
+def matrix(birds: dataset.Birds, features: Sequence[Input]) -> npt.NDArray[np.float32]:
     """The network's input, float32 ``[n, features]``."""
     return normalize(list(birds.raw.T), features)
 

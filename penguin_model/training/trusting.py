@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from penguin_model import trust
 from penguin_model.card import ModelCard
+from penguin_model.features import normalize
 from penguin_model.training import dataset, evaluation
 
 
@@ -26,7 +27,7 @@ def add_trust(
       held_out: the rows that the model wasn't trained on.
       probabilities: ``[m, classes]``, the model's answers to them.
     """
-    matrix = birds.raw / [feature.scale for feature in card.features]
+    matrix = normalize(list(birds.raw.T), card.features).astype(np.float64)
     fitted = trust.fit(
         matrix, birds.labels, held_out_labels=held_out.labels, probabilities=probabilities
     )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from penguin_model.card import Feature, ModelCard
+from penguin_model.card import Input, ModelCard
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 SPECIES, PROBABILITY = "species", "probability"
@@ -28,7 +28,7 @@ _TRUST = (
 RESERVED_COLUMNS = frozenset(
     {"source_file", "source_row", SPECIES, PROBABILITY, NOVELTY, OUT_OF_DISTRIBUTION, SPECIES_SET}
 )
-LABEL, MATRIX = "label", "matrix"
+LABEL = "label"
 _LABEL = (pa.field(LABEL, pa.int32()),)
 LOCATION = (pa.field("source_file", _DICTIONARY), pa.field("source_row", pa.int64()))
 LOCATION_NAMES = tuple(field.name for field in LOCATION)
@@ -59,7 +59,7 @@ FILES = pa.schema(
 
 
 def observations(
-    passthrough: Sequence[str], features: Sequence[Feature], *, labelled: bool = False
+    passthrough: Sequence[str], features: Sequence[Input], *, labelled: bool = False
 ) -> pa.Schema:
     """Good rows in raw units: location, passthrough text, float64 features in the card's order.
 
@@ -70,14 +70,14 @@ def observations(
 
 
 def batches(
-    passthrough: Sequence[str], features: Sequence[Feature], *, labelled: bool = False
+    passthrough: Sequence[str], features: Sequence[Input], *, labelled: bool = False
 ) -> pa.Schema:
-    """Normalized rows: location, passthrough text, the network's float32 matrix row by row.
+    """Normalized rows: location, passthrough text, the columns of the network's float32 matrix.
 
     Label codes, if any, come last, as in `observations`.
     """
-    matrix = pa.field(MATRIX, pa.list_(pa.float32(), len(features)))
-    return pa.schema([*LOCATION, *_carried(passthrough), matrix, *_LABEL[:labelled]])
+    matrix = [pa.field(name, pa.float32()) for name in network_columns(features)]
+    return pa.schema([*LOCATION, *_carried(passthrough), *matrix, *_LABEL[:labelled]])
 
 
 def predictions(passthrough: Sequence[str], card: ModelCard) -> pa.Schema:
@@ -99,9 +99,14 @@ def passthrough_columns(passthrough: Sequence[str]) -> list[str]:
     return [f"passthrough:{name}" for name in passthrough]
 
 
-def feature_column(feature: Feature) -> str:
+def feature_column(feature: Input) -> str:
     """The name of a feature's column in a chunk."""
     return f"feature:{feature.name}"
+
+
+def network_columns(features: Sequence[Input]) -> list[str]:
+    """The names in a chunk of the numbers that the network gets."""
+    return [f"network:{place}" for place in range(sum(each.width for each in features))]
 
 
 def find_labels(chunk: pa.RecordBatch) -> list[pa.Array]:

@@ -7,7 +7,6 @@ import csv
 import dataclasses
 import datetime
 import importlib.metadata
-import os
 import platform
 import re
 import sys
@@ -35,7 +34,7 @@ from pipelines.runners.choose import DEFAULT_RUNNER, choose_runner
 from pipelines.runners.submission import Submission, Workers
 from pipelines.runs.layout import Layout, check_run_id
 from pipelines.runs.manifest import Model, RunInfo
-from pipelines.scoring import model_file
+from pipelines.scoring import Network, model_file
 
 # The flags that affect what is read and how: what it takes to score a file again.
 _RECORDED = (
@@ -52,12 +51,12 @@ class Plan:
     Attributes:
       transform: the pipeline's one transform.
       submission: to Beam's runner.
-      model_path: the model file as the user named it.
+      network: the network's file as the user named it.
     """
 
     transform: ScoreObservations
     submission: Submission
-    model_path: str
+    network: Network
 
 
 def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
@@ -87,6 +86,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     runner.check(options)
     submission = runner.make_submission(options)
     card = model_file.read_card(values.model)
+    network = Network.of_model(values.model)
     columns = _columns(values, card)
     matching = _matching(values, card, paths)
     if submission.workers is Workers.THREADS:
@@ -121,7 +121,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     transform = ScoreObservations(
         matching=matching,
         card=card,
-        model_path=storage.join(paths.staging, "model", os.path.basename(values.model)),
+        network=network.copied(storage.join(paths.staging, "model")),
         columns=columns,
         publication=publishing.Publication(
             layout=paths,
@@ -144,7 +144,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     return Plan(
         transform=transform,
         submission=submission,
-        model_path=values.model,
+        network=network,
     )
 
 

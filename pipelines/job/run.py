@@ -181,13 +181,11 @@ def submit(plan: Plan, progress_display: AbstractContextManager[None] = _NO_DISP
 
 
 def _run_pipeline(plan: Plan) -> Metrics:
-    model_path, card = plan.transform.model_path, plan.transform.card
     # Workers elsewhere can't see this machine's files: the model travels through the output root.
-    storage.write_bytes(model_path, storage.read_bytes(plan.model_path))
+    storage.write_bytes(plan.transform.network.path, storage.read_bytes(plan.network.path))
     if plan.submission.workers is Workers.THREADS:
-        # Before the pipeline starts, so that an unusable model is reported as such, by the path
-        # that the user gave.
-        model_file.load_shared(plan.model_path, card)
+        # Before the pipeline starts, so that an unusable model is reported as such.
+        model_file.load_shared(plan.network, plan.transform.card)
     try:
         return plan.submission.run("Score", plan.transform)
     except Exception as error:

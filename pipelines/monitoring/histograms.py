@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from penguin_model.card import Feature, Histogram, ModelCard, Reference
+from penguin_model.card import Histogram, Input, ModelCard, Reference
 from pipelines.counts.figures import Counts, Figures
 
 GROUP = "histogram"
@@ -44,7 +44,7 @@ def count_values(values: npt.NDArray[np.floating[Any]], edges: Sequence[float]) 
 
 
 def count_features(
-    columns: Sequence[npt.NDArray[np.float64]], features: Sequence[Feature], reference: Reference
+    columns: Sequence[npt.NDArray[np.float64]], features: Sequence[Input], reference: Reference
 ) -> dict[str, Counts]:
     """Counts the values in a chunk's feature columns.
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from penguin_model import validate
 from penguin_model.arrow_text import as_text
-from penguin_model.card import Feature, ModelCard
+from penguin_model.card import Input, ModelCard
 from penguin_model.names import fold
 from pipelines.datasets import schemas
 from pipelines.monitoring import labels
@@ -46,7 +46,7 @@ class InputColumns:
       in_path: columns that a file may lack, since its path holds their value; see `of_file`.
     """
 
-    features: tuple[Feature, ...]
+    features: tuple[Input, ...]
     passthrough: tuple[str, ...] = ()
     label: str | None = None
     classes: tuple[str, ...] = ()
@@ -203,7 +203,8 @@ def validate_rows(
     """
     decimal = block.dialect.decimal if block.dialect else "."
     columns = [
-        validate.to_numbers(block.columns[feature.name], decimal) for feature in wanted.features
+        validate.read_column(block.columns[feature.name], feature, decimal)
+        for feature in wanted.features
     ]
     good = validate.good_rows(columns, wanted.features)
     bad: npt.NDArray[np.int64] = np.empty(0, np.int64)

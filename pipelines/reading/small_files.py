@@ -143,7 +143,7 @@ def _combine(files: Sequence[_File], wanted: InputColumns) -> ReadTogether:
     }
     if undecodable_rows({name: columns[name] for name in columns if name in wanted.columns}):
         raise pa.ArrowInvalid("text that is no UTF-8")
-    numbers = [validate.to_numbers(columns[feature.name]) for feature in wanted.features]
+    numbers = [validate.read_column(columns[feature.name], feature) for feature in wanted.features]
     good = validate.good_rows(numbers, wanted.features)
     of_file = np.repeat(np.arange(len(files), dtype=np.int32), counts)
     rows = np.arange(len(of_file)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import os
 import threading
 
-from penguin_model import bundle
+from penguin_model import engines
 from penguin_model.card import ModelCard, card_path, read_verified
+from penguin_model.engines import DEFAULT_ENGINE, ENGINES
+from penguin_model.model_checks import Predict
 from pipelines import storage
 from pipelines.datasets import schemas
 from pipelines.errors import CardError, ModelError
@@ -15,6 +19,32 @@ from pipelines.monitoring import histograms
 # Metrics can only be updated inside a step, but the model may be loaded before the first one.
 _loads = 0
 _loads_lock = threading.Lock()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+    """The file of a network, and the engine to run it on.
+
+    Attributes:
+      engine: a name in `engines.ENGINES`.
+      path: the file; workers may get a copy's.
+      shown: the file as the user named it, for messages.
+    """
+
+    engine: str
+    path: str
+    shown: str
+
+    @classmethod
+    def of_model(cls, model_path: str, engine: str = DEFAULT_ENGINE) -> Network:
+        """The file that an engine loads for a model."""
+        path = ENGINES[engine].file_of(model_path)
+        return cls(engine=engine, path=path, shown=path)
+
+    def copied(self, folder: str) -> Network:
+        """The same network, copied to a folder."""
+        path = storage.join(folder, os.path.basename(self.path))
+        return dataclasses.replace(self, path=path)
 
 
 def read_card(model_path: str) -> ModelCard:
@@ -49,19 +79,19 @@ def _read_remote_card(model_path: str) -> ModelCard:
     return card
 
 
-def load_shared(model_path: str, card: ModelCard) -> bundle.Classifier:
-    """Loads a local or remote model once per process; see `bundle.load_shared`.
+def load_shared(network: Network, card: ModelCard) -> Predict:
+    """Loads a local or remote network once per process; see `engines.load_shared`.
 
     Raises:
-      ModelError: it doesn't match its card, or Keras refuses it.
+      ModelError: it doesn't match its card, or the engine refuses it.
     """
     global _loads  # noqa: PLW0603 - a count for the whole process, under its lock
-    # Keras only reads local files, and infers the format from the suffix.
-    with storage.local_copy(model_path) as path:
-        classifier, loaded = bundle.load_shared(path, card)
+    # Engines only read local files.
+    with storage.local_copy(network.path) as path:
+        predict, loaded = engines.load_shared(ENGINES[network.engine], path, card, network.shown)
     with _loads_lock:
         _loads += loaded
-    return classifier
+    return predict
 
 
 def take_loads() -> int:

@@ -13,10 +13,9 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection
 
-from penguin_model.bundle import Classifier
 from penguin_model.card import ModelCard
 from penguin_model.features import normalize
-from penguin_model.model_checks import PROBABILITIES, find_improper, show_answer
+from penguin_model.model_checks import PROBABILITIES, Predict, find_improper, show_answer
 from penguin_model.trust import DEFAULT_COVERAGE, TrustScorer
 from pipelines.counts import NAMESPACE
 from pipelines.counts.emit import emit_counts
@@ -25,6 +24,7 @@ from pipelines.datasets import schemas
 from pipelines.errors import ModelError
 from pipelines.monitoring import estimate, histograms, labels, trust
 from pipelines.scoring import model_file
+from pipelines.scoring.model_file import Network
 
 
 class Normalized(NamedTuple):
@@ -59,9 +59,8 @@ class NormalizeFn(beam.DoFn):
         label = schemas.find_labels(chunk)
         columns = [chunk.column(name).to_numpy() for name in self._columns]
         matrix = normalize(columns, self._features)
-        rows = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), len(columns))
         yield pa.RecordBatch.from_arrays(
-            [*map(chunk.column, self._kept), rows, *label],
+            [*map(chunk.column, self._kept), *map(pa.array, matrix.T), *label],
             schema=schemas.batches(self._passthrough, self._features, labelled=bool(label)),
         )
         counted: Mapping[str, Counts] = {}
@@ -101,7 +100,7 @@ class PredictFn(beam.DoFn):
 
     Args:
       card: the model's card; if it has `trust`, the predictions have its columns.
-      model_path: the model file.
+      network: the network, where every worker can read it.
       passthrough: the columns to carry.
       coverage: of the prediction sets.
     """
@@ -109,30 +108,32 @@ class PredictFn(beam.DoFn):
     def __init__(
         self,
         card: ModelCard,
-        model_path: str,
+        network: Network,
         passthrough: tuple[str, ...],
         coverage: float = DEFAULT_COVERAGE,
     ) -> None:
         self._card = card
         self._trust = TrustScorer(card, coverage) if card.trust is not None else None
-        self._model_path = model_path
+        self._network = network
+        self._inputs = schemas.network_columns(card.features)
         self._kept = [*schemas.LOCATION_NAMES, *schemas.passthrough_columns(passthrough)]
         self._schema = schemas.predictions(passthrough, card)
-        self._classifier: Classifier | None = None
+        self._predict: Predict | None = None
         self._loads = Metrics.counter(NAMESPACE, "model_loads")
         self._batch_rows = Metrics.distribution(NAMESPACE, "batch_rows")
         self._milliseconds = Metrics.distribution(NAMESPACE, "predict_milliseconds")
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """Emits a chunk of predictions for the batch, and counts of them."""
-        if self._classifier is None:
+        if self._predict is None:
             # Not in `setup`: if a worker fails before its first row, Flink waits three minutes.
-            self._classifier = model_file.load_shared(self._model_path, self._card)
+            self._predict = model_file.load_shared(self._network, self._card)
         if loads := model_file.take_loads():
             self._loads.inc(loads)
-        matrix = batch.column(schemas.MATRIX).flatten().to_numpy().reshape(batch.num_rows, -1)
+        by_input = np.stack([batch.column(name).to_numpy() for name in self._inputs])
+        matrix = by_input.T
         started = time.perf_counter()
-        probabilities = self._classifier.predict(matrix)
+        probabilities = self._predict(matrix)
         self._milliseconds.update(round((time.perf_counter() - started) * 1000))
         self._batch_rows.update(batch.num_rows)
         by_class = [np.ascontiguousarray(column) for column in probabilities.T]

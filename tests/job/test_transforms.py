@@ -52,12 +52,12 @@ def chunk(rows: int) -> pa.RecordBatch:
     )
 
 
-def test_normalize_keeps_the_places_and_makes_one_matrix() -> None:
+def test_normalize_keeps_the_places_and_makes_the_matrix() -> None:
     card, given_rows = toy_card(), chunk(9)
     batch, _ = NormalizeFn(card, ("bird",)).process(given_rows)
     assert batch.schema.equals(schemas.batches(("bird",), card.features))
     assert batch.columns[:3] == given_rows.columns[:3]
-    matrix = batch.column(3).flatten().to_numpy().reshape(9, 5)
+    matrix = np.stack(batch.columns[3:]).T
     columns = [column.to_numpy() for column in given_rows.columns[3:]]
     np.testing.assert_array_equal(matrix, normalize(columns, card.features))
 

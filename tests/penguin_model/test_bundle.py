@@ -10,9 +10,11 @@ import keras
 import numpy as np
 import pytest
 
-from penguin_model import bundle
+from penguin_model import bundle, engines
 from penguin_model.card import ModelCard, card_path, read_verified
+from penguin_model.engines import ENGINES
 from penguin_model.errors import CardError, ModelError
+from penguin_model.model_checks import Predict
 from tests.support.toy import toy_bundle, toy_card
 
 
@@ -79,21 +81,21 @@ def test_threads_share_one_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     path = toy_bundle(tmp_path)
     card = read_verified(path)
     loads = []
-    really_load = bundle.load_with_card
+    really_load = bundle.load_content
 
-    def slowly(model_path: str, card: ModelCard) -> bundle.Classifier:
-        loads.append(model_path)
+    def slowly(content: bytes, card: ModelCard, shown: str) -> bundle.Classifier:
+        loads.append(shown)
         time.sleep(0.05)
-        return really_load(model_path, card)
+        return really_load(content, card, shown)
 
-    monkeypatch.setattr(bundle, "_shared", {})
-    monkeypatch.setattr(bundle, "load_with_card", slowly)
+    monkeypatch.setattr(engines, "_shared", {})
+    monkeypatch.setattr(bundle, "load_content", slowly)
     together = threading.Barrier(8)
-    answers: list[tuple[bundle.Classifier, bool]] = []
+    answers: list[tuple[Predict, bool]] = []
 
     def worker() -> None:
         together.wait()
-        answers.append(bundle.load_shared(path, card))
+        answers.append(engines.load_shared(ENGINES["keras"], path, card, path))
 
     threads = [threading.Thread(target=worker) for _ in range(8)]
     for thread in threads:
@@ -103,7 +105,7 @@ def test_threads_share_one_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert len(loads) == 1
     assert len(answers) == 8
     assert sorted(loaded for _, loaded in answers) == [False] * 7 + [True]
-    assert len({id(classifier) for classifier, _ in answers}) == 1
+    assert len({id(predict) for predict, _ in answers}) == 1
 
 
 def test_a_changed_model_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from penguin_model.card import (
     card_path,
     read_card,
     read_verified,
-    read_verified_model,
+    read_verified_file,
 )
 from penguin_model.errors import CardError, ModelError
 from tests.support.strategies import cards
@@ -335,6 +335,6 @@ def test_fingerprint(tmp_path: Path) -> None:
     assert card.sha256 == right
     model.write_bytes(b"abd")
     with pytest.raises(ModelError, match="does not fit its card"):
-        read_verified_model(card, str(model))
+        read_verified_file(str(model), card.sha256, str(model))
     with pytest.raises(ModelError, match="does not fit its card"):
         read_verified(str(model))

@@ -29,7 +29,7 @@ def test_is_the_float64_quotient_rounded_once(
     matrix = normalize(raw, named)
     assert matrix.dtype == np.float32
     assert matrix.shape == (12, len(named))
-    assert matrix.flags.c_contiguous
+    assert matrix.flags.f_contiguous
     for position, feature in enumerate(named):
         expected = [np.float32(float(value) / feature.scale) for value in raw[position]]
         np.testing.assert_array_equal(matrix[:, position], expected)

@@ -17,7 +17,7 @@ def trusted_card() -> ModelCard:
     birds = dataset.complete(dataset.read(str(PROJECT / "data/penguins.csv")))
     _, held_out = dataset.split(birds)
     card = read_card(str(MODEL))
-    classifier, _ = bundle.load_shared(str(MODEL), card)
+    classifier = bundle.load_with_card(str(MODEL), card)
     answers = classifier.predict(fitting.matrix(held_out, card.features))
     return add_trust(card, birds, held_out, answers)
 
