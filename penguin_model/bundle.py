@@ -186,6 +186,30 @@ def _use_one_thread() -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
+def answer(model: keras.Model, rows: Any) -> Any:
+    """The network's probabilities of all classes, for whatever compiles or exports it.
+
+    A single answer, as of a sigmoid, is the probability of the second of two classes.
+
+    Args:
+      model: a network of one input and one output.
+      rows: a tensor, float32 ``[n, width]``.
+
+    Returns:
+      A tensor, float32 ``[n, classes]``.
+    """
+    import tensorflow as tf
+
+    # The only input and the only output may be in a list or a dict; a Sequential has no such
+    # structure.
+    structure = getattr(model, "input", model.inputs[0])
+    inputs = tf.nest.pack_sequence_as(structure, [rows])
+    (answers,) = tf.nest.flatten(model(inputs, training=False))
+    if answers.shape[1] == 1:
+        answers = tf.concat([1 - answers, answers], axis=1)
+    return tf.cast(answers, tf.float32)
+
+
 def compile_predict(model: keras.Model, width: int) -> model_checks.Predict:
     """Compiles one call of the network for any number of rows.
 
@@ -195,12 +219,7 @@ def compile_predict(model: keras.Model, width: int) -> model_checks.Predict:
     import tensorflow as tf
 
     def forward(by_column: Any) -> Any:
-        # The only input and the only output may be in a list or a dict; a Sequential has no such
-        # structure.
-        structure = getattr(model, "input", model.inputs[0])
-        inputs = tf.nest.pack_sequence_as(structure, [tf.transpose(by_column)])
-        (answers,) = tf.nest.flatten(model(inputs, training=False))
-        return tf.transpose(tf.cast(answers, tf.float32))
+        return tf.transpose(answer(model, tf.transpose(by_column)))
 
     signature = [tf.TensorSpec([width, None], tf.float32)]
     # Autograph would bury a layer's error in a traceback.

@@ -92,7 +92,7 @@ def in_bfloat16() -> Any:
     [
         (without_softmax, "doesn't answer with probabilities: its last layer, dense"),
         (without_shape, "has no input shape"),
-        (in_bfloat16, "does not fit its card: its output has type bfloat16"),
+        (in_bfloat16, "can't be used: its output has type bfloat16"),
     ],
 )
 def test_models(
