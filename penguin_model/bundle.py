@@ -60,6 +60,23 @@ def save(
       ModelError: an unknown suffix.
       OutputError: a file can't be written; then nothing has changed.
     """
+    content = serialize(model, path)
+    sha256 = hashlib.sha256(content).hexdigest()
+    card = dataclasses.replace(card, model_file=os.path.basename(path), sha256=sha256)
+    replace({**beside, path: content, card_path(path): card.to_json().encode()})
+    return card
+
+
+def serialize(model: keras.Model, path: str) -> bytes:
+    """The content of a model file; the same network gives the same bytes.
+
+    Args:
+      model: the network.
+      path: its suffix, ``.keras`` or ``.h5``, sets the format; nothing is written there.
+
+    Raises:
+      ModelError: an unknown suffix.
+    """
     suffix = os.path.splitext(path)[1]
     if suffix not in MODEL_SUFFIXES:
         raise ModelError(f"model {path}: the name must end in {' or '.join(MODEL_SUFFIXES)}")
@@ -68,12 +85,7 @@ def save(
         model.save(saved)
         with open(saved, "rb") as file:
             content = file.read()
-    if suffix == ".keras":
-        content = canonical.archive(content)
-    sha256 = hashlib.sha256(content).hexdigest()
-    card = dataclasses.replace(card, model_file=os.path.basename(path), sha256=sha256)
-    replace({**beside, path: content, card_path(path): card.to_json().encode()})
-    return card
+    return canonical.archive(content) if suffix == ".keras" else content
 
 
 def replace(files: Mapping[str, bytes]) -> None:
@@ -136,7 +148,7 @@ def load_content(content: bytes, card: ModelCard, shown: str) -> Classifier:
         says so without naming the file.
     """
     model = load_network(content, shown)
-    return Classifier(card=card, model=model, predict=_compile_checked(model, card))
+    return Classifier(card=card, model=model, predict=compile_checked(model, card))
 
 
 def load_network(content: bytes, shown: str) -> keras.Model:
@@ -162,7 +174,12 @@ def load_network(content: bytes, shown: str) -> keras.Model:
             raise ModelError(f"is refused: Keras cannot load it: {reason}") from error
 
 
-def _compile_checked(model: keras.Model, card: ModelCard) -> model_checks.Predict:
+def compile_checked(model: keras.Model, card: ModelCard) -> model_checks.Predict:
+    """Compiles a network once it fits its card, and checks that it answers probabilities.
+
+    Raises:
+      ModelError: says what doesn't fit, without naming the file.
+    """
     model_checks.check_shapes(model, card)
     model_checks.check_last_layer(model)
     try:

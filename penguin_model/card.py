@@ -40,6 +40,8 @@ _KNOWN_NUMBERS: tuple[tuple[str, str, type, float], ...] = (
     ("data", "train_rows", int, MOST_COUNT),
     ("data", "test_rows", int, MOST_COUNT),
 )
+# The column of the predicted classes, unless a card names another.
+PREDICTION_COLUMN = "species"
 # Where training writes, in the folder that it's started in; see `default_model`.
 DEFAULT_MODEL = "models/penguin-classifier.keras"
 DEFAULT_MODEL_HELP = f"default: {DEFAULT_MODEL} in the working folder, or else the one shipped"
@@ -306,7 +308,7 @@ class ModelCard:
     trust: Trust | None = None
     calibration: Calibration | None = None
     onnx: Onnx | None = None
-    prediction_column: str = "species"
+    prediction_column: str = PREDICTION_COLUMN
     intended_use: str = ""
     license: str = ""
     limits: tuple[str, ...] = ()
