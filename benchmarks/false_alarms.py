@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 
 from penguin_model import bundle, cli, trust
-from penguin_model.card import Histogram, ModelCard, Reference
+from penguin_model.card import PREDICTION_COLUMN, Histogram, ModelCard, Reference
 from penguin_model.features import normalize
 from penguin_model.training import dataset, trusting
 from penguin_model.training.evaluation import histogram
 from pipelines.monitoring import divergence, drift, nights
 from pipelines.monitoring.divergence import FALSE_ALARMS, Bins
-from pipelines.monitoring.histograms import NOVELTY, PROBABILITY, SPECIES
+from pipelines.monitoring.histograms import NOVELTY, PROBABILITY
 
 MODEL = "models/penguin-classifier.keras"
 DATA = "data/penguins.csv"
@@ -34,7 +34,7 @@ SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 # The parameters of the Dirichlet distribution add up to it; None for equal nights.
 CONCENTRATIONS = (None, 200, 40)
 BASELINES = (0, 3, 7)
-HELD_OUT = (PROBABILITY, SPECIES)
+HELD_OUT = (PROBABILITY, PREDICTION_COLUMN)
 TRAINING_BIRDS, HELD_OUT_BIRDS = 239, 103
 MAX_DRIFT = 0.2
 # Rounds that already tell most nights from a drifted one.
@@ -62,7 +62,9 @@ class Birds:
             },
             PROBABILITY: _members(probabilities.max(axis=1), card.reference.probability.edges),
             NOVELTY: _members(distances, card.reference.novelty.edges),
-            SPECIES: np.eye(len(card.classes), dtype=np.int64)[probabilities.argmax(axis=1)],
+            PREDICTION_COLUMN: np.eye(len(card.classes), dtype=np.int64)[
+                probabilities.argmax(axis=1)
+            ],
         }
 
     def draw(self, random: Random, rows: int, concentration: float | None = None) -> Night:

@@ -165,7 +165,7 @@ def print_lists() -> None:
     """Prints nanoseconds a row of writing the sets as JSON text and as lists of names."""
     pa.set_cpu_count(1)
     card, _ = cards()
-    found = predict(card, bird_batch(card, ROWS, 0)).column(schemas.SPECIES_SET)
+    found = predict(card, bird_batch(card, ROWS, 0)).column(card.set_column)
     places = {name: index for index, name in enumerate(card.classes)}
     sets = [[places[name] for name in json.loads(text)] for text in found.dictionary.to_pylist()]
     codes = found.indices.to_numpy()

@@ -28,6 +28,10 @@ CARD_SUFFIX = ".card.json"
 ONNX_SUFFIX = ".onnx"
 # A card of a thousand features has about a megabyte.
 MOST_CARD_BYTES = 10_000_000
+# Columns of the predictions that have the same name whatever the card.
+_OUTPUT_COLUMNS = ("source_file", "source_row", "probability", "novelty", "out_of_distribution")
+# The folder of a run's predictions, which readers take for a column, and the classes' columns.
+_PARTITION, _PROBABILITIES = "run_id", "probability_"
 # Integers up to here are exact in every JSON reader (RFC 8259, section 6).
 MOST_COUNT = 2**53
 _MOST_FLOAT32 = 3.4e38
@@ -140,6 +144,11 @@ class Category:
         """How many numbers the network gets."""
         return len(self.categories) if self.one_hot else 1
 
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """The edges of a histogram with a bin for each text of the vocabulary."""
+        return tuple(code + 0.5 for code in range(len(self.categories) - 1))
+
 
 Input = Feature | Category
 
@@ -175,7 +184,8 @@ class Reference:
     """The training data and the model's answers to rows held out, for comparison with new data.
 
     Attributes:
-      features: a histogram of each feature in raw units, with bins between training quantiles.
+      features: a histogram of each feature: a number's in raw units, with bins between training
+        quantiles; a category's with the bins of `Category.edges`.
       classes: held-out rows by predicted class.
       probability: a histogram of the winning probability on held-out rows.
       novelty: a histogram of the distance from the training data, see `Trust`; None without one.
@@ -326,6 +336,7 @@ class ModelCard:
         for place, name in enumerate(self.classes):
             _check_name(f"classes[{place}]", name)
         _refuse_repeats("classes", self.classes, self.probability_columns)
+        self._check_outputs()
         self._check_records()
         if self.reference is not None:
             self._check_reference(self.reference)
@@ -336,6 +347,25 @@ class ModelCard:
         for place, limit in enumerate(self.limits):
             _check_text(f"limits[{place}]", limit)
         self._check_aliases()
+
+    def _check_outputs(self) -> None:
+        """Refuses names that two columns of the predictions would have, or nearly so.
+
+        A feature may be passed through, and some readers ignore case.
+        """
+        own = fold(self.prediction_column)
+        if own in (*_OUTPUT_COLUMNS, _PARTITION) or own.startswith(_PROBABILITIES):
+            raise CardError(
+                f"prediction_column: {self.prediction_column!r} is the name of another column of "
+                "the predictions"
+            )
+        taken = {*_OUTPUT_COLUMNS, own, fold(self.set_column)}
+        for place, name in enumerate(self.feature_names):
+            if fold(name) in taken:
+                raise CardError(
+                    f"features[{place}].name: feature {name!r} has the name of a column of the "
+                    "predictions"
+                )
 
     def _check_aliases(self) -> None:
         """Refuses an alias that could mean two things."""
@@ -381,6 +411,14 @@ class ModelCard:
     def _check_reference(self, reference: Reference) -> None:
         _check_names("reference.features", reference.features, self.feature_names)
         _check_names("reference.classes", reference.classes, self.classes)
+        for feature in self.features:
+            edges = reference.features[feature.name].edges
+            if isinstance(feature, Category) and edges != feature.edges:
+                field = card_json.join("reference.features", feature.name)
+                raise CardError(
+                    f"{field}.edges: must be the {len(feature.edges)} between the categories' "
+                    "codes: 0.5, 1.5 and so on"
+                )
         for place, edge in enumerate(reference.probability.edges):
             _check_range(f"reference.probability.edges[{place}]", edge, 1)
 
@@ -409,9 +447,14 @@ class ModelCard:
         return sum(feature.width for feature in self.features)
 
     @property
+    def set_column(self) -> str:
+        """Output column name of the classes that can't be ruled out, see `Trust`."""
+        return set_column(self.prediction_column)
+
+    @property
     def probability_columns(self) -> tuple[str, ...]:
         """Output column names of the class probabilities, in the network's order."""
-        return tuple(f"probability_{name.lower()}" for name in self.classes)
+        return tuple(f"{_PROBABILITIES}{name.lower()}" for name in self.classes)
 
     def to_json(self) -> str:
         """The card as indented JSON text."""
@@ -444,6 +487,11 @@ class ModelCard:
             )
         _check_sha256("sha256", card.sha256)
         return card
+
+
+def set_column(prediction_column: str) -> str:
+    """The column beside the predicted classes with those that can't be ruled out."""
+    return f"{prediction_column}_set"
 
 
 def default_model() -> str:

@@ -140,7 +140,7 @@ def train(
         },
         versions=versions,
         reference=evaluation.reference(
-            training.raw, unseen.probabilities, [f.name for f in features], dataset.CLASSES
+            training.raw, unseen.probabilities, features, dataset.CLASSES
         ),
         calibration=calibration.fit(crossed[0]) if crossed else None,
         intended_use=purpose.INTENDED_USE,

@@ -7,8 +7,11 @@ fail.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
+from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +20,6 @@ import pyarrow.compute as pc
 
 from penguin_model.arrow_text import as_text, is_text
 from penguin_model.card import Category, Input
-from penguin_model.names import fold
 
 MISSING_VALUE = "missing_value"
 NOT_A_NUMBER = "not_a_number"
@@ -75,45 +77,115 @@ class Problem:
 def read_column(array: pa.Array, feature: Input, decimal_mark: str = ".") -> Column:
     """Reads a feature's column of any type: a number's values, or a category's codes."""
     if isinstance(feature, Category):
-        return to_codes(array, feature)
+        return to_codes(array, feature, decimal_mark)
     return to_numbers(array, decimal_mark)
 
 
-def to_codes(array: pa.Array, feature: Category) -> Column:
+def to_codes(array: pa.Array, feature: Category, decimal_mark: str = ".") -> Column:
     """Reads an Arrow array of any type as codes of a vocabulary.
 
-    Texts are compared without the white space around them, then in any case, too, if the
-    vocabulary has no two texts that differ in case only.
+    A text means the first of these that the vocabulary has: the very text; the same without the
+    white space around it; the same in another case, or with its accents encoded in another way; the
+    same whole number, as ``2007.0`` and ``2007`` are. Each of them counts only if it means one text
+    of the vocabulary. What isn't text is compared as `arrow_text.as_text` writes it. A null, and a
+    text in `NULL_SPELLINGS` that isn't in the vocabulary, is missing.
+
+    Args:
+      array: the column.
+      feature: the category.
+      decimal_mark: of numbers in text.
 
     Returns:
       The codes as float64; `unparsed` where a text is neither missing nor in the vocabulary, and
       the feature has no code for that.
     """
-    texts = as_text(array)
-    encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
-    words = [str(each) for each in encoded.dictionary.to_pylist()]
-    codes = _codes_of(words, feature)
-    found = pc.take(pa.array([*codes], pa.float64()), encoded.indices)
-    values = _as_numpy(found)
+    source = array
+    if pa.types.is_dictionary(array.type):
+        # A dictionary may have many more texts than the array has rows.
+        if len(array.dictionary) > len(array):
+            source = array.dictionary.take(array.indices)
+        else:
+            words = _find_codes(as_text(array.dictionary), feature, decimal_mark)
+            return _as_column(words.take(array.indices), array)
+    return _as_column(_find_codes(as_text(source), feature, decimal_mark), array)
+
+
+def _as_column(codes: pa.Array, array: pa.Array) -> Column:
+    values = _as_numpy(codes)
     unparsed = values == _UNKNOWN
-    return Column(np.where(unparsed, np.nan, values), array, unparsed if unparsed.any() else None)
+    if not unparsed.any():
+        return Column(values, array)
+    return Column(np.where(unparsed, np.nan, values), array, unparsed)
 
 
-def _codes_of(words: Sequence[str], feature: Category) -> list[float | None]:
-    """The code of each word; None for a missing value."""
-    known = {text.strip(): code for code, text in enumerate(feature.categories)}
-    folded = {fold(text): code for code, text in enumerate(feature.categories)}
-    if len(folded) < len(known):
-        folded = {}
-    other = _UNKNOWN if feature.out_of_vocabulary is None else feature.out_of_vocabulary
+def _find_codes(texts: pa.Array, feature: Category, decimal_mark: str) -> pa.Array:
+    """The code of each text; null where it's missing, _UNKNOWN where the vocabulary lacks it.
 
-    def code(word: str) -> float | None:
-        trimmed = word.strip()
-        if (found := known.get(trimmed, folded.get(fold(trimmed)))) is not None:
-            return found
-        return None if trimmed in NULL_SPELLINGS else other
+    Whole columns are looked up at once, so that no column is slow for how many texts it has.
+    """
+    spelled = _spell(feature.categories)
+    found = pc.index_in(texts, value_set=spelled.exact)
+    if found.null_count == texts.null_count:
+        return found.cast(pa.float64())
+    odd = pc.and_(texts.is_valid(), found.is_null())
+    others = texts.filter(odd)
+    trimmed = _trim(others)
+    folded = _fold(trimmed)
+    whole = pc.replace_substring_regex(folded, _whole(decimal_mark), r"\1")
+    other = _UNKNOWN if feature.out_of_vocabulary is None else float(feature.out_of_vocabulary)
+    is_null = pc.is_in(trimmed, value_set=pa.array(NULL_SPELLINGS, pa.string()))
+    codes = pc.coalesce(
+        *map(_Keys.find, spelled.loose, (trimmed, folded, whole)),
+        pc.if_else(is_null, pa.scalar(None, pa.float64()), other),
+    )
+    return pc.replace_with_mask(found.cast(pa.float64()), odd, codes)
 
-    return [code(word) for word in words]
+
+class _Keys(NamedTuple):
+    """What texts of a vocabulary have in common with other spellings of them."""
+
+    keys: pa.Array
+    codes: pa.Array
+
+    @classmethod
+    def of(cls, keys: pa.Array) -> _Keys:
+        """Leaves out a key that two texts have."""
+        counts = Counter(keys.to_pylist())
+        clear = [place for place, key in enumerate(keys.to_pylist()) if counts[key] == 1]
+        return cls(keys.take(pa.array(clear, pa.int64())), pa.array(clear, pa.float64()))
+
+    def find(self, texts: pa.Array) -> pa.Array:
+        """The code of each text, or null."""
+        return self.codes.take(pc.index_in(texts, value_set=self.keys))
+
+
+class _Spellings(NamedTuple):
+    """A vocabulary as it is, and its keys: trimmed, folded, and without the zeros of an integer."""
+
+    exact: pa.Array
+    loose: tuple[_Keys, _Keys, _Keys]
+
+
+@functools.lru_cache(maxsize=64)
+def _spell(categories: tuple[str, ...]) -> _Spellings:
+    exact = pa.array(categories, pa.string())
+    trimmed = _trim(exact)
+    folded = _fold(trimmed)
+    whole = pc.replace_substring_regex(folded, _whole("."), r"\1")
+    return _Spellings(exact, (_Keys.of(trimmed), _Keys.of(folded), _Keys.of(whole)))
+
+
+def _trim(texts: pa.Array) -> pa.Array:
+    return pc.utf8_trim_whitespace(texts)
+
+
+def _fold(texts: pa.Array) -> pa.Array:
+    return pc.utf8_lower(pc.utf8_normalize(texts, "NFKC"))
+
+
+def _whole(decimal_mark: str) -> str:
+    """Matches a whole number that is written with a decimal mark, such as ``2007.0``."""
+    return rf"^([+-]?[0-9]+){re.escape(decimal_mark)}0*$"
 
 
 def to_numbers(array: pa.Array, decimal_mark: str = ".") -> Column:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penguin_model import measures
-from penguin_model.card import Histogram, Reference
+from penguin_model.card import Category, Histogram, Input, Reference
 from penguin_model.measures import log_likelihoods
 
 Floats = npt.NDArray[np.float64]
@@ -88,8 +88,13 @@ def histogram_by_deciles(values: Floats) -> Histogram:
     return histogram(values, np.unique(np.quantile(values, _DECILES).round(6)).tolist())
 
 
+def histogram_by_code(codes: Floats, feature: Category) -> Histogram:
+    """Counts codes, with a bin for each text of the vocabulary."""
+    return histogram(codes, feature.edges)
+
+
 def reference(
-    raw: Floats, held_out: Probabilities, features: Sequence[str], classes: Sequence[str]
+    raw: Floats, held_out: Probabilities, features: Sequence[Input], classes: Sequence[str]
 ) -> Reference:
     """Builds histograms of the training data, and of the model's answers to rows held out.
 
@@ -97,18 +102,21 @@ def reference(
     would make every night look like drift.
 
     Args:
-      raw: the training data, ``[n, features]`` in raw units.
+      raw: the training data, ``[n, features]`` in raw units or codes.
       held_out: ``[m, classes]`` for rows that weren't trained on.
-      features: the columns' names.
+      features: the columns.
       classes: the classes' names.
 
     Returns:
-      The histograms; feature bins lie between deciles, and ties make fewer than ten.
+      The histograms; a number's bins lie between deciles, and ties make fewer than ten.
     """
     predicted = np.bincount(held_out.argmax(axis=1), minlength=len(classes))
     return Reference(
         features={
-            name: histogram_by_deciles(column) for name, column in zip(features, raw.T, strict=True)
+            feature.name: histogram_by_code(column, feature)
+            if isinstance(feature, Category)
+            else histogram_by_deciles(column)
+            for feature, column in zip(features, raw.T, strict=True)
         },
         classes=dict(zip(classes, predicted.tolist(), strict=True)),
         probability=histogram(held_out.max(axis=1), PROBABILITY_EDGES),

@@ -144,7 +144,7 @@ def register(given: Registration) -> Registered:
         _refuse_improper(card, probabilities)
 
     found = evaluation.metrics(probabilities, held_out.labels, classes)
-    reference = evaluation.reference(rows.raw, probabilities, names, classes)
+    reference = evaluation.reference(rows.raw, probabilities, features, classes)
     right = probabilities.argmax(axis=1) == held_out.labels
     card = dataclasses.replace(
         card,

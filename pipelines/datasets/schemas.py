@@ -15,19 +15,7 @@ import pyarrow as pa
 from penguin_model.card import Input, ModelCard
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
-SPECIES, PROBABILITY = "species", "probability"
-NOVELTY, OUT_OF_DISTRIBUTION, SPECIES_SET = "novelty", "out_of_distribution", "species_set"
-# How far a prediction can be trusted, if the card can tell.
-_TRUST = (
-    pa.field(NOVELTY, pa.float32()),
-    pa.field(OUT_OF_DISTRIBUTION, pa.bool_()),
-    pa.field(SPECIES_SET, _DICTIONARY),
-)
-# Output columns that don't depend on the card's names; `model_file.read_card` refuses features with
-# these names.
-RESERVED_COLUMNS = frozenset(
-    {"source_file", "source_row", SPECIES, PROBABILITY, NOVELTY, OUT_OF_DISTRIBUTION, SPECIES_SET}
-)
+PROBABILITY = "probability"
 LABEL = "label"
 _LABEL = (pa.field(LABEL, pa.int32()),)
 LOCATION = (pa.field("source_file", _DICTIONARY), pa.field("source_row", pa.int64()))
@@ -88,10 +76,16 @@ def predictions(passthrough: Sequence[str], card: ModelCard) -> pa.Schema:
     knows.
     """
     carried = [pa.field(name, pa.string()) for name in passthrough]
-    answers = [pa.field(SPECIES, _DICTIONARY), pa.field(PROBABILITY, pa.float32())]
+    answers = [pa.field(card.prediction_column, _DICTIONARY), pa.field(PROBABILITY, pa.float32())]
     probabilities = [pa.field(name, pa.float32()) for name in card.probability_columns]
-    trust = _TRUST if card.trust is not None else ()
-    answers = [each.with_nullable(False) for each in (*answers, *probabilities, *trust)]
+    # How far a prediction can be trusted, if the card can tell.
+    trust = (
+        pa.field("novelty", pa.float32()),
+        pa.field("out_of_distribution", pa.bool_()),
+        pa.field(card.set_column, _DICTIONARY),
+    )
+    answers += [*probabilities, *(trust if card.trust is not None else ())]
+    answers = [each.with_nullable(False) for each in answers]
     return pa.schema([*(each.with_nullable(False) for each in LOCATION), *carried, *answers])
 
 

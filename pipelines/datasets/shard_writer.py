@@ -18,8 +18,6 @@ from pipelines.datasets.settings import ShardSettings
 # two such batches, and a page is in memory three times while it is compressed.
 _MOST_BATCH_ROWS = 1 << 16
 _BATCH_BYTES = 4 << 20
-# Nobody looks for a range of class names, and finding it takes a third of the time to write them.
-_NO_STATISTICS = frozenset({schemas.SPECIES, schemas.SPECIES_SET})
 
 
 class Shard(NamedTuple):
@@ -45,22 +43,21 @@ def _encodings(schema: pa.Schema, batch_rows: int) -> dict[str, Any]:
 
     Probabilities don't compress, so they are left uncompressed; ascending row numbers shrink to
     almost nothing as differences. Of the floats only the winner's probability has statistics, which
-    readers use to find uncertain rows.
+    readers use to find uncertain rows. Nobody looks for a range of class names, and finding it
+    takes a third of the time to write them.
     """
     floats = [field.name for field in schema if pa.types.is_floating(field.type)]
+    dictionaries = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    plain = {*floats, *dictionaries} - {*schemas.LOCATION_NAMES, schemas.PROBABILITY}
     return {
         "compression": {
             field.name: "none" if field.name in floats else "snappy" for field in schema
         },
-        "use_dictionary": [field.name for field in schema if pa.types.is_dictionary(field.type)],
+        "use_dictionary": dictionaries,
         "column_encoding": {
             field.name: "DELTA_BINARY_PACKED" for field in schema if field.name == "source_row"
         },
-        "write_statistics": [
-            field.name
-            for field in schema
-            if field.name not in {*floats, *_NO_STATISTICS} or field.name == schemas.PROBABILITY
-        ],
+        "write_statistics": [field.name for field in schema if field.name not in plain],
         "write_batch_size": batch_rows,
     }
 

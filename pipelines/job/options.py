@@ -145,8 +145,8 @@ class ScoreOptions(PipelineOptions):
             "--max_drift",
             type=_index,
             metavar="PSI",
-            help="hold the run (exit 4) if a feature, the species mix or the probability has "
-            "drifted by more than this (PSI) and beyond what is usual (default: measure only)",
+            help="hold the run (exit 4) if a feature, the predicted classes or the probability "
+            "have drifted by more than this (PSI) and beyond what is usual (default: measure only)",
         )
         group.add_argument(
             "--baseline_nights",
@@ -160,7 +160,7 @@ class ScoreOptions(PipelineOptions):
             "--coverage",
             type=_coverage,
             metavar="SHARE",
-            help="the share of rows whose species_set should hold the true species, above 0 and "
+            help="the share of rows whose species_set should hold the true class, above 0 and "
             f"below 1; the larger, the larger the sets (default: {DEFAULT_COVERAGE})",
         )
         group.add_argument(

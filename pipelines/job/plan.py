@@ -110,7 +110,12 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
         start=start.isoformat(timespec="milliseconds"),
         runner=values.runner or DEFAULT_RUNNER,
         versions=_versions(),
-        model=Model(path=values.model, name=card.name, sha256=card.sha256),
+        model=Model(
+            path=values.model,
+            name=card.name,
+            sha256=card.sha256,
+            prediction_column=card.prediction_column,
+        ),
         input=tuple(map(escape_bytes, values.input)),
         new_only=values.new_only,
         flags=changed_flags(values, _RECORDED),

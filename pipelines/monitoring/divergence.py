@@ -35,7 +35,7 @@ NOTABLE = 0.1
 
 # An exact threshold is the third largest simulated value: a higher rank is smoother, but slower.
 RANK = 3
-# More simulated values would take too long: 14 comparisons (four features, species, probability and
+# More simulated values would take too long: 14 comparisons (four features, classes, probability and
 # novelty, with training and with the baseline) need 4,199 each. With fewer than an exact threshold
 # needs, it is extrapolated from the largest 5 %.
 _MOST_ROUNDS = 4999

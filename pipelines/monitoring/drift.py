@@ -1,19 +1,20 @@
 """Drift: how far a run's data differ from the training data and from the nights before.
 
-Each feature, the species mix, the probability of the predicted species and, if the model card has
-it, the distance from the training data are compared separately (`divergence.compare`). The largest
-PSI that is beyond its threshold is the run's score.
+Each feature, the mix of predicted classes, the probability of the predicted class and, if the model
+card has it, the distance from the training data are compared separately (`divergence.compare`). The
+largest PSI that is beyond its threshold is the run's score.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from penguin_model.card import Reference
+from penguin_model.card import PREDICTION_COLUMN, Reference
 from pipelines.monitoring import histograms, nights
 from pipelines.monitoring.divergence import FALSE_ALARMS, NOTABLE, Bins, Rule, Shift, compare
 
@@ -29,8 +30,8 @@ class Drift:
     """How a run differs from its references.
 
     Attributes:
-      training: the shifts against the training data, by feature, ``species``, ``probability`` and
-        ``novelty``.
+      training: the shifts against the training data, by feature, the column of predicted classes,
+        ``probability`` and ``novelty``.
       baseline: the shifts against the nights before, taken together; empty if there are none.
       baseline_runs: their ids, oldest first.
       max_drift: a higher score holds the run; None means that none does.
@@ -82,6 +83,7 @@ def measure(
     *,
     baseline: Mapping[str, Reference] = _NO_BASELINE,
     max_drift: float | None = None,
+    prediction_column: str = PREDICTION_COLUMN,
 ) -> Drift:
     """Compares a run with the training data and with the nights before.
 
@@ -92,16 +94,20 @@ def measure(
       max_drift: the score above which the run is held; None holds no run back. What counts as
         drift is NOTABLE, or this if it is less: a night that is published thanks to a high limit
         has drifted all the same.
+      prediction_column: the name of the mix of predicted classes.
 
     Returns:
       The shifts. Histograms without rows, or with different bins, aren't compared.
     """
     classes = tuple(dict.fromkeys([*this_run.classes, *training.classes]))
-    ours = _counts(this_run, this_run, classes)
-    earlier = [_counts(night, this_run, classes) for night in baseline.values()]
+    counts = functools.partial(
+        _counts, like=this_run, classes=classes, prediction_column=prediction_column
+    )
+    ours = counts(this_run)
+    earlier = [counts(night) for night in baseline.values()]
     by_name = {name: [night[name] for night in earlier if name in night] for name in ours}
     pooled = {name: nights.pool(found) for name, found in by_name.items() if found}
-    known = _counts(training, this_run, classes)
+    known = counts(training)
     comparisons = len(ours.keys() & known.keys()) + len(pooled)
     level = FALSE_ALARMS / max(comparisons, 1)
     limit = NOTABLE if max_drift is None else min(NOTABLE, max_drift)
@@ -187,7 +193,9 @@ def explain(found: Mapping[str, Any]) -> str:
     return ", ".join(named[:_MOST_NAMED]) + more
 
 
-def _counts(measured: Reference, like: Reference, classes: Sequence[str]) -> dict[str, Bins]:
+def _counts(
+    measured: Reference, *, like: Reference, classes: Sequence[str], prediction_column: str
+) -> dict[str, Bins]:
     """The counts of what has rows and the same bins as another's."""
     bins = {name: each.edges for name, each in histograms.by_name(like).items()}
     found: dict[str, Sequence[int]] = {
@@ -195,7 +203,7 @@ def _counts(measured: Reference, like: Reference, classes: Sequence[str]) -> dic
         for name, each in histograms.by_name(measured).items()
         if bins.get(name) == each.edges
     }
-    found[histograms.SPECIES] = [measured.classes.get(name, 0) for name in classes]
+    found[prediction_column] = [measured.classes.get(name, 0) for name in classes]
     return {name: np.array(counts, np.int64) for name, counts in found.items() if sum(counts)}
 
 

@@ -7,7 +7,7 @@ Covariate Shift Without Labels, 2024; before them, D. Guillory and others, Predi
 Confidence on Unseen Distributions, 2021).
 
 It follows a night with more or fewer hard cases of the kind seen in training. It can't see that
-the same measurements belong to other species than before (concept drift), nor that the inputs are
+the same features belong to other classes than before (concept drift), nor that the inputs are
 unlike the training data: there, a network is often surely wrong. Drift and labels find those.
 
 The calibration is piecewise linear, so the mean over any number of rows follows exactly from two

@@ -1,8 +1,8 @@
 """Histograms of a run's data, counted chunk by chunk and added up like all other counts of a run.
 
 A histogram travels as a single tuple of counts under its feature's name, so a chunk costs a handful
-of small elements, however many rows it has. A card that gives a feature one of OWN_NAMES is refused
-(`model_file.read_card`), so all histograms share one flat set of names.
+of small elements, however many rows it has. No feature has the name of a column of the predictions
+(`card.ModelCard`), so all histograms share one flat set of names.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from penguin_model.card import Histogram, Input, ModelCard, Reference
+from penguin_model.card import Category, Histogram, Input, ModelCard, Reference
 from pipelines.counts.figures import Counts, Figures
 
 GROUP = "histogram"
-SPECIES = "species"
+# The group of the counts of predicted classes.
+CLASSES = "classes"
 PROBABILITY = "probability"
 NOVELTY = "novelty"
-# Names of histograms that aren't a feature's.
-OWN_NAMES = frozenset({SPECIES, PROBABILITY, NOVELTY})
 
 
 def count_values(values: npt.NDArray[np.floating[Any]], edges: Sequence[float]) -> Counts:
@@ -43,21 +42,29 @@ def count_values(values: npt.NDArray[np.floating[Any]], edges: Sequence[float]) 
     return tuple(more - less for more, less in zip(above, [*above[1:], 0], strict=True))
 
 
+def count_codes(codes: npt.NDArray[np.float64], feature: Category) -> Counts:
+    """Counts codes into the bins of `Category.edges`, in the same time for any vocabulary."""
+    counts = np.bincount(codes.astype(np.intp), minlength=len(feature.categories))
+    return tuple(counts.tolist())
+
+
 def count_features(
     columns: Sequence[npt.NDArray[np.float64]], features: Sequence[Input], reference: Reference
 ) -> dict[str, Counts]:
     """Counts the values in a chunk's feature columns.
 
     Args:
-      columns: one array ``[n]`` per feature, raw units, in the features' order.
+      columns: one array ``[n]`` per feature, raw units or codes, in the features' order.
       features: the card's features.
-      reference: gives the edges.
+      reference: gives the edges of numbers.
 
     Returns:
       The counts by feature.
     """
     return {
-        feature.name: count_values(column, reference.features[feature.name].edges)
+        feature.name: count_codes(column, feature)
+        if isinstance(feature, Category)
+        else count_values(column, reference.features[feature.name].edges)
         for column, feature in zip(columns, features, strict=True)
     }
 
@@ -74,14 +81,14 @@ def of_run(figures: Figures, card: ModelCard) -> Reference | None:
     """
     if card.reference is None:
         return None
-    species = {name: figures.get((SPECIES, name), 0) for name in card.classes}
+    classes = {name: figures.get((CLASSES, name), 0) for name in card.classes}
     novelty = card.reference.novelty
     return Reference(
         features={
             name: _look_up(figures, name, card.reference.features[name])
             for name in card.feature_names
         },
-        classes={name: n for name, n in species.items() if isinstance(n, int)},
+        classes={name: n for name, n in classes.items() if isinstance(n, int)},
         probability=_look_up(figures, PROBABILITY, card.reference.probability),
         novelty=_look_up(figures, NOVELTY, novelty) if novelty else None,
     )

@@ -77,10 +77,14 @@ class Comparison:
     baseline: Mapping[str, Reference]
     notes: tuple[str, ...] = ()
 
-    def measure(self, max_drift: float | None) -> drift.Drift:
+    def measure(self, max_drift: float | None, prediction_column: str) -> drift.Drift:
         """Measures the run's drift."""
         return drift.measure(
-            self.this_run, self.training, baseline=self.baseline, max_drift=max_drift
+            self.this_run,
+            self.training,
+            baseline=self.baseline,
+            max_drift=max_drift,
+            prediction_column=prediction_column,
         )
 
 
@@ -107,7 +111,8 @@ def decide(
     totals = Totals(**_group(figures, "totals"))
     described = describe(shards)
     proof.check(figures, totals, {name: each.rows or 0 for name, each in described.items()})
-    drifted = comparison.measure(publication.max_drift) if comparison else None
+    column = publication.card.prediction_column
+    drifted = comparison.measure(publication.max_drift, column) if comparison else None
     second_looks = trust.summarize(figures, totals.rows_scored, publication.coverage)
     manifest = Manifest(
         status=Status.PUBLISHED,
@@ -127,7 +132,7 @@ def decide(
         min_rows=publication.min_rows,
         min_accuracy=publication.min_accuracy,
         rejects_by_reason=_group(figures, "rejects"),
-        species=_group(figures, histograms.SPECIES),
+        species=_group(figures, histograms.CLASSES),
         histograms=histograms.of_run(figures, publication.card),
         drift=drifted.to_json() if drifted else None,
         labels=labels.summarize(figures, publication.card.classes, totals.rows_scored),

@@ -48,7 +48,7 @@ def _comparisons(
     yield "files that were reconciled", totals.files, matched
     yield "rows that were normalized", _count(figures, NORMALIZED), scored
     yield "rows that were predicted", _count(figures, PREDICTED), scored
-    yield "rows with a species", _sum(figures, histograms.SPECIES), scored
+    yield "rows with a class", _sum(figures, histograms.CLASSES), scored
     rejects = totals.rows_rejected + totals.files_unreadable
     yield "rejects with a reason", _sum(figures, "rejects"), rejects
     read = totals.rows_read

@@ -28,7 +28,7 @@ def publish(publication: Publication, shards: Iterable[Shard], figures: Figures)
     Args:
       publication: what to publish and where.
       shards: the records of all staged shards.
-      figures: counts by group and name: ``("totals", "rows_read")``, ``("species", "Adelie")``;
+      figures: counts by group and name: ``("totals", "rows_read")``, ``("classes", "Adelie")``;
         a histogram or a comparison with the labels is a tuple of counts.
 
     Returns:

@@ -169,7 +169,7 @@ def _describe(format_name: str, found: Described, wanted: InputColumns) -> FileK
 def _warn(
     columns: FileColumns, types: Mapping[str, pa.DataType], wanted: InputColumns
 ) -> Iterable[str]:
-    for name in wanted.feature_names:
+    for name in wanted.numbers:
         kind = types.get(columns.sources.get(name, ""))
         if kind is not None and not validate.may_hold_numbers(kind):
             yield f"{name} is of type {kind}: all rows would be rejected, as not_a_number"

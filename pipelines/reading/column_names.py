@@ -57,6 +57,10 @@ class FileColumns:
         """The sources without the label, unless it is required too."""
         return {name: each for name, each in self.sources.items() if name != self.label}
 
+    def sources_of(self, names: Iterable[str]) -> list[str]:
+        """The file's column for each of some of the job's columns that it has."""
+        return [self.sources[name] for name in names if name in self.sources]
+
     def rename(self, table: pa.Table) -> pa.Table:
         """Converts a table of the columns read to one of the job's columns, with its names."""
         return table.select(list(self.sources.values())).rename_columns(list(self.sources))
@@ -138,6 +142,8 @@ def match_columns(names: Sequence[str], wanted: InputColumns) -> FileColumns:
         if len(chosen) == len(of_model) + len(others):
             break
     required = wanted.columns
+    # The rows of a file are counted by a column that is read.
+    in_path = wanted.in_path if any(name in chosen for name in required) else frozenset()
     read = dict.fromkeys((*required, *of_model))
     clear = [name for name in read if len(chosen.get(name, ())) == 1]
     return FileColumns(
@@ -145,9 +151,7 @@ def match_columns(names: Sequence[str], wanted: InputColumns) -> FileColumns:
         sources={name: chosen[name][0] for name in clear},
         ways={name: ways[name] for name in clear},
         label=None if wanted.label in required else wanted.label,
-        missing=tuple(
-            name for name in required if name not in chosen and name not in wanted.in_path
-        ),
+        missing=tuple(name for name in required if name not in chosen and name not in in_path),
         clashes={name: chosen[name] for name in required if len(chosen.get(name, ())) > 1},
     )
 

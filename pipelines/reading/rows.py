@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from penguin_model import labels, validate
 from penguin_model.arrow_text import as_text
-from penguin_model.card import Input, ModelCard
+from penguin_model.card import Category, Input, ModelCard
 from penguin_model.names import fold
 from pipelines.datasets import schemas
 from pipelines.reading.dialect import DEFAULT_DIALECT, Dialect
@@ -88,16 +88,17 @@ class InputColumns:
         return dataclasses.replace(self, in_path=frozenset(found)) if found else self
 
     def values_in_path(self, path: str) -> dict[str, str | None]:
-        """The values of columns other than features that folders such as ``year=2007`` hold."""
+        """The values of columns other than numbers that folders such as ``year=2007`` hold."""
         if "=" not in path:
             return {}
         values = partition_values(path)
         folded = {fold(key): value for key, value in values.items()} | values
-        others = [name for name in (*self.passthrough, self.label) if name is not None]
         found = {}
-        for name in others:
+        for name in dict.fromkeys((*self.passthrough, *self.categories, self.label)):
+            if name is None or name in self.numbers:
+                continue
             key = name if name in values else fold(name)
-            if key in folded and name not in self.feature_names:
+            if key in folded:
                 found[name] = folded[key]
         return found
 
@@ -125,6 +126,16 @@ class InputColumns:
     def only_carried(self) -> frozenset[str]:
         """The names of the passthrough columns that aren't also features."""
         return frozenset(self.passthrough) - self.feature_names
+
+    @functools.cached_property
+    def numbers(self) -> frozenset[str]:
+        """The names of the features that are numbers."""
+        return self.feature_names.difference(self.categories)
+
+    @functools.cached_property
+    def categories(self) -> tuple[str, ...]:
+        """The names of the features that are categories, in order."""
+        return tuple(each.name for each in self.features if isinstance(each, Category))
 
     @functools.cached_property
     def feature_names(self) -> frozenset[str]:
@@ -201,28 +212,28 @@ def validate_rows(
       the next block is read.
     """
     decimal = block.dialect.decimal if block.dialect else "."
+    rows = block.rows
+    source = schemas.constant(source_file, len(rows)) if block.files is None else block.files
+    read = block.columns | from_path(block.columns, source, wanted)
     columns = [
-        validate.read_column(block.columns[feature.name], feature, decimal)
-        for feature in wanted.features
+        validate.read_column(read[feature.name], feature, decimal) for feature in wanted.features
     ]
     good = validate.good_rows(columns, wanted.features)
     bad: npt.NDArray[np.int64] = np.empty(0, np.int64)
-    rows = block.rows
     values: list[npt.NDArray[Any]] = [column.values for column in columns]
-    others = block.columns | _from_path(block, source_file, wanted)
-    if wanted.label is not None and wanted.label in others:
-        values.append(labels.to_codes(others[wanted.label], wanted.classes, wanted.class_aliases))
-    carried = [as_text(others[name]) for name in wanted.passthrough]
+    if wanted.label is not None and wanted.label in read:
+        values.append(labels.to_codes(read[wanted.label], wanted.classes, wanted.class_aliases))
+    carried = [as_text(read[name]) for name in wanted.passthrough]
     if good is not None:
         bad = np.flatnonzero(~good)
         rows = rows[good]
+        source = source.filter(pa.array(good))
         values = [value[good] for value in values]
         mask = pa.array(good)
         carried = [array.filter(mask) for array in carried]
     rejects = _rejects(block, bad, columns, wanted)
     if len(rows) == 0:
         return None, rejects
-    source = schemas.constant(source_file, len(rows)) if block.files is None else block.files
     located = [source, pa.array(rows)]
     chunk = pa.RecordBatch.from_arrays(
         [*located, *carried, *(pa.array(value) for value in values)],
@@ -233,20 +244,21 @@ def validate_rows(
     return chunk, rejects
 
 
-def _from_path(
-    block: ParsedRows, source_file: str, wanted: InputColumns
+def from_path(
+    read: Collection[str], files: pa.DictionaryArray, wanted: InputColumns
 ) -> dict[str, pa.DictionaryArray]:
-    """Columns that the files lack, and whose values their paths hold."""
-    files = block.files
-    paths = [source_file] if files is None else files.dictionary.to_pylist()
-    values = [wanted.values_in_path(path) for path in paths]
-    found = set(values[0]).intersection(*values[1:]) - block.columns.keys()
-    if not found:
-        return {}
-    indices = pa.array(np.zeros(len(block.rows), np.int32)) if files is None else files.indices
+    """Columns that the files lack, and whose values their paths hold.
+
+    Args:
+      read: the columns that the files have.
+      files: each row's file.
+      wanted: the columns to read.
+    """
+    values = [wanted.values_in_path(path) for path in files.dictionary.to_pylist()]
+    found = set(values[0]).intersection(*values[1:]).difference(read)
     return {
         name: pa.DictionaryArray.from_arrays(
-            indices, pa.array([each[name] for each in values], pa.string())
+            files.indices, pa.array([each[name] for each in values], pa.string())
         )
         for name in found
     }

@@ -22,7 +22,7 @@ from pipelines.reading.encoding import undecodable_rows
 from pipelines.reading.format_table import FORMATS
 from pipelines.reading.formats import Loaded, Together
 from pipelines.reading.matching import InputFile
-from pipelines.reading.rows import InputColumns, ParsedRows
+from pipelines.reading.rows import InputColumns, ParsedRows, from_path
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.reading.unreadable import UnreadableFile
 
@@ -143,9 +143,11 @@ def _combine(files: Sequence[_File], wanted: InputColumns) -> ReadTogether:
     }
     if undecodable_rows({name: columns[name] for name in columns if name in wanted.columns}):
         raise pa.ArrowInvalid("text that is no UTF-8")
-    numbers = [validate.read_column(columns[feature.name], feature) for feature in wanted.features]
-    good = validate.good_rows(numbers, wanted.features)
     of_file = np.repeat(np.arange(len(files), dtype=np.int32), counts)
+    paths = pa.array([each.file.path for each in files], pa.string())
+    columns |= from_path(columns, pa.DictionaryArray.from_arrays(of_file, paths), wanted)
+    values = [validate.read_column(columns[feature.name], feature) for feature in wanted.features]
+    good = validate.good_rows(values, wanted.features)
     rows = np.arange(len(of_file)) - np.repeat(np.cumsum(counts) - counts, counts)
     plain = np.ones(len(files), np.bool_)
     if good is not None:
@@ -153,7 +155,6 @@ def _combine(files: Sequence[_File], wanted: InputColumns) -> ReadTogether:
         kept = plain[of_file]
         of_file, rows, mask = of_file[kept], rows[kept], pa.array(kept)
         columns = {name: array.filter(mask) for name, array in columns.items()}
-    paths = pa.array([each.file.path for each in files], pa.string())
     return ReadTogether(
         block=ParsedRows(
             columns=columns,

@@ -84,7 +84,7 @@ def trust(report: Report) -> Content:
         f"({percent(outside / found.rows)}) are further from the training data than "
         f"{percent(1 - EXPECTED_OUTSIDE)} of held-out rows (column out_of_distribution). In "
         f"{formatting.count(unsure)} ({percent(unsure / found.rows)}), more than one class can't "
-        f"be ruled out with {coverage} coverage (column species_set)."
+        f"be ruled out with {coverage} coverage (column {report.manifest.model.set_column})."
     )
 
 

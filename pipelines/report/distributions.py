@@ -13,7 +13,7 @@ from penguin_model.pages.svg import Series
 from pipelines import formatting
 from pipelines.formatting import number, percent, psi
 from pipelines.monitoring.drift import name_rule
-from pipelines.monitoring.histograms import PROBABILITY, SPECIES
+from pipelines.monitoring.histograms import PROBABILITY
 from pipelines.report import comparisons
 from pipelines.report.data import Report
 
@@ -128,7 +128,7 @@ def _classes(report: Report) -> Markup:
         theirs = [known.get(name, 0) for name in names]
         series.insert(0, Series(label=CARD, look="then", counts=theirs))
     title = "Predicted classes" + (f": {NOW} vs. {CARD}" if report.training else "")
-    finding = _finding(report, SPECIES)
+    finding = _finding(report, report.manifest.model.prediction_column)
     chart = charts.bars(f"{title}. {finding}", names, series)
     numbers = _share_table(title, "class", names, series)
     return figure(title, finding, chart, numbers=numbers)

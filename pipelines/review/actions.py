@@ -168,6 +168,7 @@ def _labels(values: argparse.Namespace) -> int:
         path,
         card,
         rows_scored=manifest.totals.rows_scored,
+        prediction_column=manifest.model.prediction_column,
         key=values.key,
         label_column=values.label_column,
     )

@@ -55,6 +55,7 @@ def measure(
     card: ModelCard,
     *,
     rows_scored: int,
+    prediction_column: str,
     key: str | None = None,
     label_column: str | None = None,
 ) -> Measured:
@@ -65,6 +66,7 @@ def measure(
       path: a CSV or Parquet file with a label for each row.
       card: the run's model's.
       rows_scored: how many predictions the run has.
+      prediction_column: their column of the predicted classes.
       key: the column that identifies a row, in the file and in the predictions; None means
         `LOCATION`.
       label_column: the file's column with the labels; None finds it as the job does.
@@ -74,7 +76,7 @@ def measure(
       DamagedError: the predictions can't be read.
     """
     try:
-        carried = _carried(shards)
+        carried = _carried(shards, prediction_column)
     except UNREADABLE as error:
         raise _damaged(shards[0], error) from error
     if key is not None:
@@ -85,7 +87,7 @@ def measure(
         raise UsageError(_nothing_found(path, table, names, 0))
     index: _Index = _Locations(path, table) if key is None else _Keys(path, table, key)
     codes = to_codes(table.column(_LABEL).combine_chunks(), card.classes, card.class_aliases)
-    figures, matched = _count(shards, index, codes, card)
+    figures, matched = _count(shards, index, codes, card, prediction_column)
     found = labels.summarize(figures, card.classes, rows_scored)
     if found is None:
         raise UsageError(_nothing_found(path, table, names, matched))
@@ -93,10 +95,14 @@ def measure(
 
 
 def _count(
-    shards: Sequence[str], index: _Index, codes: Codes, card: ModelCard
+    shards: Sequence[str],
+    index: _Index,
+    codes: Codes,
+    card: ModelCard,
+    column: str,
 ) -> tuple[Figures, int]:
     """Adds up the comparisons of all batches, and counts the labels that were used."""
-    columns = [*index.columns, "species", "probability", *card.probability_columns]
+    columns = [*index.columns, column, "probability", *card.probability_columns]
     used = np.zeros(len(codes), bool)
     sums: dict[str, Counts] = {}
     classes = pa.array(card.classes, pa.string())
@@ -104,9 +110,9 @@ def _count(
         for batch in read_batches(shards, list(dict.fromkeys(columns))):
             places = index.find(batch)
             _mark(used, places, index)
-            winners = pc.index_in(batch.column("species"), value_set=classes)
+            winners = pc.index_in(batch.column(column), value_set=classes)
             if winners.null_count:
-                raise ValueError("a species isn't a class of the model")
+                raise ValueError(f"a {column} isn't a class of the model")
             chosen = np.where(places == _NOT_FOUND, MISSING, codes[places])
             found = labels.count_hits(
                 chosen.astype(np.int32),
@@ -306,12 +312,12 @@ def _find_columns(
     return {**{name: found.sources[name] for name in names}, _LABEL: found.sources[label]}
 
 
-def _carried(shards: Sequence[str]) -> list[str]:
+def _carried(shards: Sequence[str], prediction_column: str) -> list[str]:
     """The passthrough columns of predictions."""
     for path in shards:
         with opened(path) as file:
             names = list(file.schema_arrow.names)
-            return names[len(LOCATION) : names.index("species")]
+            return names[len(LOCATION) : names.index(prediction_column)]
     raise UsageError("the run has no predictions, so there is nothing to label")
 
 

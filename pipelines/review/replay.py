@@ -176,7 +176,8 @@ def make_flags(
         name: manifest.flags[name] for name in _FLAGS if name in manifest.flags
     }
     # The columns say what was carried, also where an early release didn't record the flags.
-    known["passthrough"] = [_quote(name) for name in columns[2 : list(columns).index("species")]]
+    carried = columns[2 : list(columns).index(manifest.model.prediction_column)]
+    known["passthrough"] = [_quote(name) for name in carried]
     for name, value in known.items():
         for each in value if isinstance(value, list) else [value]:
             flags.append(f"--{name}" if each is True else f"--{name}={each}")

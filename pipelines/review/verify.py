@@ -26,13 +26,7 @@ UNREADABLE = (*storage.ERRORS, pa.ArrowException, KeyError, ValueError)
 MOST_FILES = 200_000
 _READ_BYTES = 4 << 20
 _BUFFER_BYTES = 1 << 20
-# The manifest counts the rows by this column.
-_COUNTED = {PREDICTIONS: "species", REJECTS: "reason"}
-_NEEDED = {
-    PREDICTIONS: ("source_file", "source_row", "species", "probability"),
-    REJECTS: ("source_file", "source_row", "reason"),
-    FILES: ("source_file", "rows_read", "rows_scored", "rows_rejected"),
-}
+_COUNTS = ("rows_read", "rows_scored", "rows_rejected")
 _RESTORE = "restore it from a copy, or retract the run and score its files again"
 
 
@@ -65,6 +59,17 @@ class RunData:
         """The paths of a data set's shards, in order."""
         folder = self.folder(dataset)
         return [storage.join(folder, name) for name in self.manifest.shard_names(dataset)]
+
+    @property
+    def counted(self) -> dict[str, str]:
+        """The column by which the manifest counts the rows of a data set."""
+        return {PREDICTIONS: self.manifest.model.prediction_column, REJECTS: "reason"}
+
+    @property
+    def needed(self) -> dict[str, tuple[str, ...]]:
+        """The columns of each data set that are looked at."""
+        rows = {name: ("source_file", "source_row", each) for name, each in self.counted.items()}
+        return {**rows, FILES: ("source_file", *_COUNTS)}
 
     def name(self, path: str) -> str:
         """A path below the output root, for a message."""
@@ -192,19 +197,21 @@ def _check_shard(
         if told != (value or ""):
             yield f"says that its {key} is {told or 'unknown'}, not {value}: {_RESTORE}"
             return
-    lacking = [name for name in _NEEDED[dataset] if name not in footer.schema.names]
+    lacking = [name for name in run.needed[dataset] if name not in footer.schema.names]
     if lacking:
         yield f"has no column {lacking[0]}: {_RESTORE}"
 
 
 def _check_rows(run: RunData) -> Iterator[str]:
-    """Compares the counts by species, reason and input file with those of the rows."""
+    """Compares the counts by class, reason and input file with those of the rows."""
     manifest = run.manifest
     known = {PREDICTIONS: manifest.species, REJECTS: manifest.rejects_by_reason}
     buckets = 1 + manifest.totals.files // MOST_FILES
     try:
         for bucket in range(buckets):
-            counted = {name: _Counts(name, bucket, buckets) for name in _COUNTED}
+            counted = {
+                name: _Counts(column, bucket, buckets) for name, column in run.counted.items()
+            }
             for name, counts in counted.items():
                 counts.add(run.shards(name), with_values=bucket == 0)
                 if bucket == 0:
@@ -219,13 +226,13 @@ class _Counts:
 
     Attributes:
       by_file: rows by file; whole files' rejects don't count.
-      by_value: rows by species or reason.
+      by_value: rows by class or reason.
     """
 
-    def __init__(self, dataset: str, bucket: int, buckets: int) -> None:
+    def __init__(self, column: str, bucket: int, buckets: int) -> None:
         self.by_file: collections.Counter[str] = collections.Counter()
         self.by_value: collections.Counter[str] = collections.Counter()
-        self._value = _COUNTED[dataset]
+        self._value = column
         self._bucket, self._buckets = bucket, buckets
 
     def add(self, paths: Iterable[str], *, with_values: bool) -> None:
@@ -265,10 +272,10 @@ def _compare_files(
     """Compares what the `files` data set says about each input file with its rows."""
     columns = {PREDICTIONS: "rows_scored", REJECTS: "rows_rejected"}
     totals: collections.Counter[str] = collections.Counter()
-    for batch in read_batches(run.shards(FILES), list(_NEEDED[FILES])):
+    for batch in read_batches(run.shards(FILES), list(run.needed[FILES])):
         for file in batch.to_pylist():
             path = file["source_file"]
-            totals.update({name: file[name] for name in _NEEDED[FILES][1:]})
+            totals.update({name: file[name] for name in _COUNTS})
             if bucket_of(path, buckets) != bucket:
                 continue
             if file["rows_read"] != file["rows_scored"] + file["rows_rejected"]:
@@ -288,7 +295,7 @@ def _compare_files(
 
 
 def _compare_totals(run: RunData, found: Mapping[str, int]) -> Iterator[str]:
-    for name in _NEEDED[FILES][1:]:
+    for name in _COUNTS:
         told: Any = getattr(run.manifest.totals, name)
         if told != found.get(name, 0):
             yield (

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from penguin_model.card import Reference
+from penguin_model.card import PREDICTION_COLUMN, Reference, set_column
 from pipelines import storage
 from pipelines.errors import DamagedError
 from pipelines.monitoring import drift
@@ -74,8 +74,8 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
       rows: rows scored.
       out_of_distribution: rows further from the training data than the card's limit.
-      ambiguous: rows whose ``species_set`` has more than one class.
-      coverage: the share of rows whose ``species_set`` should hold the true class.
+      ambiguous: rows whose prediction set has more than one class.
+      coverage: the share of rows whose prediction set should hold the true class.
     """
 
     rows: int
@@ -91,11 +91,18 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
       path: the model file as the user named it.
       name: from the model card.
       sha256: the model file's.
+      prediction_column: the predictions' column of the predicted classes.
     """
 
     path: str | None = None
     name: str | None = None
     sha256: str | None = None
+    prediction_column: str = PREDICTION_COLUMN
+
+    @property
+    def set_column(self) -> str:
+        """The predictions' column of the classes that can't be ruled out."""
+        return set_column(self.prediction_column)
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +204,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
       reject_fraction: see `Totals.reject_fraction`.
       max_reject_fraction, max_unreadable_files, min_rows, min_accuracy: the limits as given; see
         `gates`. ``drift`` has its own.
-      rejects_by_reason, species: rows by reason and by predicted class.
+      rejects_by_reason, species: rows by reason and by predicted class, whatever its column.
       histograms: of features and winning probability; None without rows or without a reference.
       drift: what `monitoring.drift` measured.
       labels: what `monitoring.labels` reports.

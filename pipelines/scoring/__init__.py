@@ -1,6 +1,6 @@
 """Turns located chunks into predictions.
 
-In: chunks of good rows in raw units, a model card and its model file. Out: chunks of species and
+In: chunks of good rows in raw units, a model card and its model file. Out: chunks of classes and
 probabilities, and counts of both. Never imports reading or publishing.
 """
 

@@ -12,9 +12,7 @@ from penguin_model.card import ModelCard, card_path, read_verified
 from penguin_model.engines import DEFAULT_ENGINE, ENGINES
 from penguin_model.model_checks import Predict
 from pipelines import storage
-from pipelines.datasets import schemas
 from pipelines.errors import CardError, ModelError
-from pipelines.monitoring import histograms
 
 # Metrics can only be updated inside a step, but the model may be loaded before the first one.
 _loads = 0
@@ -51,19 +49,11 @@ def read_card(model_path: str) -> ModelCard:
     """Reads the card beside a model, and checks that the two match.
 
     Raises:
-      CardError: the card is missing or malformed, or a feature has the name of an output column.
+      CardError: the card is missing or malformed.
       ModelError: the model is missing or doesn't match its card.
     """
     local = storage.local_path(model_path)
-    card = _read_remote_card(model_path) if local is None else read_verified(local)
-    reserved = schemas.RESERVED_COLUMNS | histograms.OWN_NAMES
-    if taken := sorted(reserved.intersection(card.feature_names)):
-        place = card.feature_names.index(taken[0])
-        raise CardError(
-            f"model card {card_path(model_path)}: features[{place}].name: feature {taken[0]!r} has "
-            "the name of a column of the predictions"
-        )
-    return card
+    return _read_remote_card(model_path) if local is None else read_verified(local)
 
 
 def _read_remote_card(model_path: str) -> ModelCard:

@@ -145,8 +145,8 @@ class PredictFn(beam.DoFn):
                 f"{PROBABILITIES}"
             )
         winners, best = find_winners(by_class)
-        species = pa.DictionaryArray.from_arrays(winners, pa.array(self._card.classes))
-        answers = [species, pa.array(best), *map(pa.array, by_class)]
+        classes = pa.DictionaryArray.from_arrays(winners, pa.array(self._card.classes))
+        answers = [classes, pa.array(best), *map(pa.array, by_class)]
         counts = list(self._count(batch, winners, best, probabilities))
         if self._trust is not None:
             novelty = self._trust.measure(matrix)
@@ -169,7 +169,7 @@ class PredictFn(beam.DoFn):
     ) -> Iterator[Figures]:
         yield figures(COUNTED, {PREDICTED: batch.num_rows})
         counts = np.bincount(winners, minlength=len(self._card.classes)).tolist()
-        yield figures(histograms.SPECIES, dict(zip(self._card.classes, counts, strict=True)))
+        yield figures(histograms.CLASSES, dict(zip(self._card.classes, counts, strict=True)))
         if self._card.reference is not None:
             edges = self._card.reference.probability.edges
             counted = {histograms.PROBABILITY: histograms.count_values(best, edges)}

@@ -113,7 +113,7 @@ def test_a_run_gives_its_histograms_back() -> None:
     assert counted == {"Girth": (1, 2, 0), "LeafLength": (0, 1, 2), "MeanFrost": (3, 0, 0)}
     figures: dict[tuple[str, str], int | Counts] = {
         ("totals", "rows_scored"): 3,
-        ("species", "Ash"): 2,
+        (histograms.CLASSES, "Ash"): 2,
         (histograms.GROUP, "LeafLength"): counted["LeafLength"],
         (histograms.GROUP, histograms.PROBABILITY): (1, 2),
     }
@@ -126,7 +126,7 @@ def test_a_run_gives_its_histograms_back() -> None:
 
 
 def test_a_card_without_a_reference_has_no_histograms() -> None:
-    assert histograms.of_run({("species", "Ash"): 2}, toy_card()) is None
+    assert histograms.of_run({(histograms.CLASSES, "Ash"): 2}, toy_card()) is None
 
 
 @given(cards())

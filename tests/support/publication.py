@@ -101,7 +101,7 @@ def figures_of(*, files: int, scored: int, rejected: int = 0) -> dict[Any, int]:
         (figures.COUNTED, figures.FOUND): files,
         (figures.COUNTED, figures.NORMALIZED): scored,
         (figures.COUNTED, figures.PREDICTED): scored,
-        ("species", "any"): scored,
+        ("classes", "any"): scored,
         ("rejects", "any"): rejected,
     }
 

@@ -6,15 +6,19 @@ from hypothesis import strategies as st
 
 from penguin_model.card import Feature, Histogram, ModelCard, Reference
 from penguin_model.names import fold
-from pipelines.datasets.schemas import RESERVED_COLUMNS
-from pipelines.monitoring.histograms import OWN_NAMES
 
 TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=12)
-NAMES = TEXT.filter(lambda name: bool(name.strip()) and name not in RESERVED_COLUMNS | OWN_NAMES)
+# Columns of the predictions, which no feature may have, and fields of a card that have a type.
+TAKEN = (
+    "source_file", "source_row", "probability", "novelty", "out_of_distribution", "species",
+    "species_set",
+)  # fmt: skip
+KNOWN = ("accuracy", "log_loss", "train_rows", "test_rows", "recall", "confusion", "citation")
+NAMES = TEXT.filter(lambda name: bool(name.strip()) and fold(name) not in TAKEN)
 NUMBERS = st.floats(-1e9, 1e9)
 SCALES = st.floats(1e-3, 1e6) | st.floats(-1e6, -1e-3)
 JSON = st.dictionaries(
-    st.text(max_size=8),
+    st.text(max_size=8).filter(lambda name: name not in KNOWN),
     st.none() | st.booleans() | st.integers() | NUMBERS | st.text() | st.lists(NUMBERS),
     max_size=3,
 )

@@ -217,13 +217,13 @@ def _parse(
 
 def _may_be_blank(table: pa.Table, wanted: InputColumns) -> bool:
     """Whether there may be rows in which every feature is missing."""
-    # A feature that is passed through is text.
-    features = (table.column(name) for name in wanted.feature_names)
+    # A number that is passed through is text, as categories are; a path holds no numbers.
+    features = (table.column(name) for name in wanted.numbers)
     return all(column.null_count for column in features if pa.types.is_floating(column.type))
 
 
 def parse_fast(data: bytes, header: FileColumns, wanted: InputColumns) -> pa.Table:
-    """Parses records, with features as float64.
+    """Parses records, with numbers as float64 and categories as text.
 
     Args:
       data: whole records without the header.
@@ -235,9 +235,10 @@ def parse_fast(data: bytes, header: FileColumns, wanted: InputColumns) -> pa.Tab
     """
     # Labels are bytes, so that none makes a row fail. Features carried along keep their text.
     types = dict.fromkeys(header.read, pa.binary())
-    types |= {header.sources[name]: pa.float64() for name in wanted.feature_names}
-    carried = [header.sources[name] for name in wanted.passthrough if name in header.sources]
-    types |= dict.fromkeys(carried, pa.string())
+    types |= dict.fromkeys(header.sources_of(wanted.numbers), pa.float64())
+    types |= dict.fromkeys(
+        header.sources_of((*wanted.categories, *wanted.passthrough)), pa.string()
+    )
     return _read_csv(data, header, types, wanted.dialect, None)
 
 

@@ -37,11 +37,12 @@ def open_file(source: pa.NativeFile, wanted: InputColumns) -> InputParquet:
         file = InputParquet(source, columns=columns)
         names = file.schema_arrow.names
         counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-        label = match_columns(names, wanted).sources.get(wanted.label or "")
-        if label is not None and is_text(file.schema_arrow.field(label).type):
+        sources = match_columns(names, wanted).sources_of((*wanted.categories, wanted.label or ""))
+        texts = [name for name in sources if is_text(file.schema_arrow.field(name).type)]
+        if texts:
             # Many rows share a few spellings, so dictionary indices are quicker to read than text.
             file = InputParquet(
-                source, columns=columns, metadata=file.metadata, read_dictionary=[label]
+                source, columns=columns, metadata=file.metadata, read_dictionary=texts
             )
     except ARROW_ERRORS as error:
         if storage.may_pass(error):
