@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from penguin_model import canonical, model_checks
+from penguin_model import canonical, model_checks, model_files
 from penguin_model.card import ModelCard, card_path, read_verified, read_verified_file
 from penguin_model.errors import ModelError, OutputError
 from penguin_model.keras_settings import import_keras
@@ -21,7 +21,7 @@ from penguin_model.keras_settings import import_keras
 if TYPE_CHECKING:
     import keras
 
-MODEL_SUFFIXES = (".keras", ".h5")
+MODEL_SUFFIXES = model_files.SUFFIXES
 _NOTHING: Mapping[str, bytes] = {}
 
 
@@ -163,7 +163,8 @@ def load_network(content: bytes, shown: str) -> keras.Model:
     _use_one_thread()
     # Keras reads only files, and goes by their suffix.
     with tempfile.TemporaryDirectory(prefix="penguin-") as folder:
-        path = os.path.join(folder, f"model{os.path.splitext(shown)[1]}")
+        suffix = os.path.splitext(shown)[1]
+        path = os.path.join(folder, f"model{suffix}")
         with open(path, "wb") as file:
             file.write(content)
         try:
@@ -171,6 +172,7 @@ def load_network(content: bytes, shown: str) -> keras.Model:
         # Layers' deserializers may raise anything; to a user it all means the same.
         except Exception as error:
             reason = model_checks.shorten(error).replace(path, shown)
+            reason = model_files.explain(content, suffix, reason)
             raise ModelError(f"is refused: Keras cannot load it: {reason}") from error
 
 
@@ -186,9 +188,7 @@ def compile_checked(model: keras.Model, card: ModelCard) -> model_checks.Predict
         predict = compile_predict(model, card.width)
     # Layers may raise anything when they are traced.
     except Exception as error:
-        raise ModelError(
-            f"fails on a plausible observation: {model_checks.shorten(error)}"
-        ) from error
+        raise model_checks.fails(error) from error
     model_checks.check_answers(predict, card)
     return predict
 
@@ -201,6 +201,20 @@ def _use_one_thread() -> None:
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def run(model: keras.Model, rows: Any) -> Any:
+    """The network's answers to a tensor ``[n, width]``, ``[n, outputs]`` in the network's type.
+
+    Its only input and its only output may be in a list or a dict; a Sequential has no such
+    structure.
+    """
+    import tensorflow as tf
+
+    structure = getattr(model, "input", model.inputs[0])
+    inputs = tf.nest.pack_sequence_as(structure, [rows])
+    (answers,) = tf.nest.flatten(model(inputs, training=False))
+    return answers
 
 
 def answer(model: keras.Model, rows: Any) -> Any:
@@ -217,11 +231,7 @@ def answer(model: keras.Model, rows: Any) -> Any:
     """
     import tensorflow as tf
 
-    # The only input and the only output may be in a list or a dict; a Sequential has no such
-    # structure.
-    structure = getattr(model, "input", model.inputs[0])
-    inputs = tf.nest.pack_sequence_as(structure, [rows])
-    (answers,) = tf.nest.flatten(model(inputs, training=False))
+    answers = run(model, rows)
     if answers.shape[1] == 1:
         answers = tf.concat([1 - answers, answers], axis=1)
     return tf.cast(answers, tf.float32)

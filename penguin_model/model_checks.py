@@ -37,6 +37,7 @@ _REMEDY_OF_ONE = (
     "a logit; the number that a regression answers isn't a class"
 )
 _OVERFLOW = "check its weights, and the card's scales and ranges"
+_TRACED = "Graph execution error:"
 _BOLD = re.compile(r"\x1b\[1m(.+?)\x1b\[0m", re.DOTALL)
 # Made-up observations, and how many of them are also answered one by one.
 _PROBES = 64
@@ -100,20 +101,17 @@ def measure(model: keras.Model) -> Widths:
 
 def _measure_end(what: str, found: Sequence[Any]) -> int:
     if len(found) != 1:
-        wanted = "one matrix of all features" if what == "input" else "the classes' probabilities"
-        raise ModelError(f"has {len(found)} {what}s instead of 1; it must have one, {wanted}")
+        wanted = "one matrix of all features" if what == "input" else "one of the probabilities"
+        raise ModelError(f"has {len(found)} {what}s instead of {wanted}")
     shape, kind = tuple(found[0].shape), str(found[0].dtype)
     if len(shape) != 2 or shape[0] is not None or shape[1] is None:
+        wanted = "features" if what == "input" else "classes"
         raise ModelError(
-            f"can't be used: its {what} has shape {shape}; it must be a matrix with a row of "
-            f"{'features' if what == 'input' else 'probabilities'} for each observation, and must "
-            "take any number of rows"
+            f"can't be used: its {what} has shape {shape} instead of (None, {wanted}); it must "
+            "take any number of rows, each with the features of an observation"
         )
     if "float" not in kind:
-        remedy = "probabilities" if what == "output" else "features"
-        raise ModelError(
-            f"can't be used: its {what} has type {kind}; {remedy} are numbers with decimals"
-        )
+        raise ModelError(f"can't be used: its {what} has type {kind}; it must be float32")
     return int(shape[1])
 
 
@@ -206,18 +204,27 @@ def check_answers(predict: Predict, card: ModelCard) -> None:
         raise
     # Layers may raise anything when they are run.
     except Exception as error:
-        raise ModelError(f"fails on a plausible observation: {shorten(error)}") from error
+        raise fails(error) from error
+
+
+def fails(error: Exception) -> ModelError:
+    """The error of a network that can't be run."""
+    return ModelError(
+        f"fails on a plausible observation: {shorten(error)}; check the features' plausible ranges"
+    )
 
 
 def shorten(error: Exception) -> str:
     """What a library's error says, in one short line.
 
     Keras puts the innermost error last, after the configuration of the layers around it, or in
-    bold.
+    bold; TensorFlow, after a traceback whose lines are indented.
     """
     text = str(error).rpartition("Exception encountered: ")[2]
     bold = _BOLD.search(text)
     lines = (bold[1] if bold else text).strip().splitlines()
+    if lines and lines[0] == _TRACED:
+        lines = [line for line in lines if line and not line[0].isspace()][-1:]
     return textwrap.shorten(lines[0], 200, placeholder=" …") if lines else repr(error)
 
 

@@ -1,13 +1,16 @@
-"""Which files can be networks that Keras saved, by their names, and what to do with others."""
+"""Which files can be networks that Keras saved, and what to do with others."""
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import stat
+import zipfile
 
-from penguin_model.bundle import MODEL_SUFFIXES
 from penguin_model.errors import ModelError
 
+SUFFIXES = (".keras", ".h5")
 _SAVE_AS = "save it with model.save('NAME.keras') in Keras"
 _KERAS_ONLY = "only a network that Keras saved as .keras or .h5 can be used"
 # Suffixes of what else people keep models in, and what to do.
@@ -26,6 +29,16 @@ _OTHERS = {
     ".pth": f"is a PyTorch model; {_KERAS_ONLY}",
     ".ckpt": f"is a checkpoint of weights; {_SAVE_AS}",
 }
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+# What Keras says of layers and functions that aren't its own.
+_CODE = re.compile(
+    r"Could not (?:locate|deserialize) \w+ '[^']*'|Unknown [\w ]+: '[^']*'"
+    r"|Requested the deserialization of a (?:`Lambda` layer|Python lambda)"
+)
+_NO_CODE = (
+    "code in a file isn't run, so build the network of Keras' own layers and keras.ops, without "
+    "Lambda and classes of your own"
+)
 
 
 def check(path: str) -> None:
@@ -51,7 +64,35 @@ def check(path: str) -> None:
     for suffix, what in _OTHERS.items():
         if name.lower().endswith(suffix):
             raise ModelError(f"model {path}: {what}")
-    if not name.endswith(MODEL_SUFFIXES):
+    if not name.endswith(SUFFIXES):
         raise ModelError(
-            f"model {path}: the name must end in {' or '.join(MODEL_SUFFIXES)}; {_KERAS_ONLY}"
+            f"model {path}: the name must end in {' or '.join(SUFFIXES)}; {_KERAS_ONLY}"
         )
+
+
+def explain(content: bytes, suffix: str, reason: str) -> str:
+    """Says why Keras can't load a file, and what would work.
+
+    Args:
+      content: the file's.
+      suffix: of its name.
+      reason: what Keras says.
+    """
+    is_archive, is_hdf5 = zipfile.is_zipfile(io.BytesIO(content)), content.startswith(_HDF5)
+    is_right_kind = is_archive if suffix == ".keras" else is_hdf5
+    code = _CODE.search(reason)
+    explanations = (
+        (not content, "the file is empty"),
+        (suffix == ".h5" and is_archive, "it is a .keras file; rename it to end in .keras"),
+        (suffix == ".keras" and is_hdf5, "it is an HDF5 file; rename it to end in .h5"),
+        (
+            not is_right_kind or "'config.json'" in reason,
+            f"it isn't a {suffix} file, or a damaged one; {_SAVE_AS}",
+        ),
+        (
+            "No model config" in reason,
+            f"it has weights without their network; load them into it and {_SAVE_AS}",
+        ),
+        (code, f"{code and code[0]}; {_NO_CODE}"),
+    )
+    return next((text for applies, text in explanations if applies), reason)

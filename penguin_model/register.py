@@ -19,6 +19,8 @@ PROGRAM = "penguin-register"
 
 def report(given: Registration, found: Registered) -> Iterator[str]:
     """What was registered, as lines for people."""
+    from penguin_model.training import table
+
     card = found.card
     rows, complete = found.rows
     yield f"{printable(given.data)}: {rows} rows, {complete} complete"
@@ -26,6 +28,10 @@ def report(given: Registration, found: Registered) -> Iterator[str]:
     how = "in the order given" if given.features else "the columns of numbers, in the table's order"
     yield f"Features: {how}"
     yield from feature_lines(card)
+    yield (
+        f"  Plausible is what --ranges says, otherwise the range of the data, widened by "
+        f"{100 * table.MARGIN:g} % of its width on each side. Other rows are rejected."
+    )
     how = "in the order given" if given.classes else "sorted, which must be the network's order"
     yield f"Classes: {how}"
     yield f"  {', '.join(map(printable, card.classes))}"
@@ -90,6 +96,11 @@ def _measured(given: Registration, found: Registered) -> Iterator[str]:
         yield (
             "Note: if the network was trained on these rows, it looks better than it is; give rows "
             "that it wasn't trained on with --held_out"
+        )
+    if card.trust is None:
+        yield (
+            "Note: the card has no novelty and no prediction sets, because the covariances of so "
+            "many features would make it too large to read"
         )
     if accuracy < found.share:
         yield (

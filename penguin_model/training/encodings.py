@@ -57,8 +57,7 @@ def fit(features: Sequence[Input], width: int, given: Mapping[str, bool]) -> tup
     if categories:
         advice += f", the texts of a category with --vocabulary, and its encoding with {FLAG}"
     raise UsageError(
-        f"takes {width} numbers for each row, but the {len(features)} features {made}: {names}; "
-        f"{advice}"
+        f"takes {width} numbers for each row, but the features {made}: {names}; {advice}"
     )
 
 

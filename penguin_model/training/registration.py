@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from penguin_model import assignments, bundle, model_checks, model_files
 from penguin_model.card import (
+    MOST_CARD_BYTES,
     PREDICTION_COLUMN,
     Category,
     Input,
@@ -164,7 +165,9 @@ def register(given: Registration) -> Registered:
         calibration=calibration.fit_curve(probabilities.max(axis=1), right, rows=len(held_out)),
     )
     known, tested = (dataset.Birds(raw=each.raw, labels=each.labels) for each in (rows, held_out))
-    card = add_trust(card, known, tested, probabilities)
+    with_trust = add_trust(card, known, tested, probabilities)
+    if len(with_trust.to_json()) <= MOST_CARD_BYTES:
+        card = with_trust
     # The card is read by its own rules before it is written.
     ModelCard.from_json(card.to_json())
     files = {card_path(target): card.to_json().encode()}
@@ -340,7 +343,10 @@ def _first_card(
             limits=(*given.limits, *([] if given.held_out else [SEEN])),
         )
     except CardError as error:
-        raise UsageError(f"the card would not be valid: {error}") from error
+        raise UsageError(
+            f"the card would have a bad {error}; --prediction_column names the column of the "
+            "predicted class"
+        ) from error
 
 
 def default_column(label: str, classes: Sequence[str]) -> str:
@@ -354,7 +360,7 @@ def _append(
 ) -> tuple[bytes, keras.Model]:
     """The file of a network of logits with probabilities at its end, and what is loaded from it."""
     appended = logits.append(model)
-    raw = model(_matrix(rows, features), training=False)
+    raw = bundle.run(model, np.ascontiguousarray(_matrix(rows, features)))
     logits.refuse_probabilities(np.asarray(raw, np.float32))
     content = bundle.serialize(appended, target)
     return content, bundle.load_network(content, target)

@@ -142,7 +142,7 @@ BAD: dict[str, tuple[Callable[[], keras.Model], str]] = {
     "a sequence of outputs": (
         lambda: sequence(softmax(), L.Reshape((3, 1))), r"its output has shape \(None, 3, 1\)",
     ),
-    "two inputs": (two_inputs, "has 2 inputs instead of 1; it must have one, "),
+    "two inputs": (two_inputs, "has 2 inputs instead of one matrix"),
     "two outputs": (lambda: graph(lambda start: [softmax()(start)] * 2), "has 2 outputs instead"),
     "no input shape": (lambda: keras.Sequential([softmax()]), "has no input shape; begin the "),
     "no layers": (lambda: keras.Sequential([]), "has no input shape; begin the network with "),
@@ -181,7 +181,8 @@ BAD: dict[str, tuple[Callable[[], keras.Model], str]] = {
         lambda: sequence(L.Dense(3), L.Softmax(axis=0)), NOT_PROBABILITIES,
     ),
     "an unknown layer": (
-        lambda: sequence(Unknown(), softmax()), "Keras cannot load it: Could not locate class 'Unk",
+        lambda: sequence(Unknown(), softmax()),
+        "Keras cannot load it: Could not locate class 'Unknown'; code in a file isn't run, so ",
     ),
     "code": (lambda: sequence(L.Lambda(lambda x: x), softmax()), "Keras cannot load it: .*ambda"),
     "answers that depend on the batch": (lambda: graph(among_others), APART),
