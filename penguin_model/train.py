@@ -81,6 +81,9 @@ def train(
     judged = _judge(config, data, features, fitted)
     for line in judged.lines(data):
         say(line)
+    _refuse_unsound(config, judged.problems)
+    for problem in judged.problems:
+        say(f"Not sound, and installed by --force: {problem}")
     crossed = _cross_validate(config, data, progress=progress)
     if crossed:
         say(_spread_line("Cross-validated", crossed[0].summarize()))
@@ -160,7 +163,7 @@ def _introduce(config: TrainConfig, data: Dataset, card: ModelCard) -> Iterator[
     yield (f"\n{config.data}: {data.table.num_rows} rows, {len(data.rows)} complete; a sample:")
     yield data.sample(seed=config.seed)
     if config.label:
-        yield f"\nFeatures: {', '.join(recipe.features)}"
+        yield f"\nFeatures: {table.listed(recipe.features)}"
         others = table.left_out(data.table, recipe.label, recipe.features)
         if others:
             yield f"Left out: {table.listed(others)}"
@@ -187,7 +190,7 @@ class _Judged:
     Attributes:
       answers: the network's probabilities for them.
       found, seen, plain: metrics of the network there, on the rows trained on, and the baseline's.
-      problems: why it isn't sound, if it's installed by force.
+      problems: why it isn't sound, if it isn't.
     """
 
     answers: gate.Answers
@@ -206,8 +209,6 @@ class _Judged:
             f"For comparison, a {baseline.NAME}: {100 * self.plain['accuracy']:.2f} % right, "
             f"log-loss {self.plain['log_loss']:.4f} nats"
         )
-        for problem in self.problems:
-            yield f"Not sound, and installed by --force: {problem}"
 
 
 def _judge(
@@ -216,7 +217,7 @@ def _judge(
     """Compares the network with the baseline on the held-out rows.
 
     Raises:
-      GateError: it isn't sound.
+      GateError: it has diverged.
     """
     classes = data.recipe.classes
     seen, unseen = (
@@ -231,14 +232,27 @@ def _judge(
     plain = gate.Answers(
         baseline.predict(data.training, data.test, features, len(classes)), data.test.labels
     )
-    problems = gate.problems(unseen, plain, seen, classes, name=baseline.NAME)
     found, found_seen, found_plain = (
         evaluation.metrics(each.probabilities, each.labels, classes)
         for each in (unseen, seen, plain)
     )
+    problems = gate.problems(unseen, plain, seen, classes, name=baseline.NAME)
     return _Judged(
         answers=unseen, found=found, seen=found_seen, plain=found_plain, problems=problems
     )
+
+
+def _refuse_unsound(config: TrainConfig, problems: Sequence[str]) -> None:
+    """Refuses a network with problems, unless it is wanted all the same.
+
+    Raises:
+      GateError: there are any.
+    """
+    if problems and not config.force:
+        raise GateError(
+            f"model {config.model}: the new one isn't sound, so nothing is installed: "
+            f"{'; '.join(problems)}; try another --seed, or --force to install it anyway"
+        )
 
 
 def _cross_validate(
