@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from penguin_model import assignments, bundle, model_checks, model_files
 from penguin_model.card import (
-    MOST_CARD_BYTES,
-    PREDICTION_COLUMN,
     Category,
     Input,
     ModelCard,
@@ -26,6 +24,8 @@ from penguin_model.features import normalize
 from penguin_model.names import fold
 from penguin_model.training import calibration, dataset, encodings, evaluation, logits, table
 from penguin_model.training.fitting import library_versions
+from penguin_model.training.penguins import LAB
+from penguin_model.training.recipe import column_for
 from penguin_model.training.table import Rows
 from penguin_model.training.trusting import add_trust
 
@@ -164,10 +164,7 @@ def register(given: Registration) -> Registered:
         reference=reference,
         calibration=calibration.fit_curve(probabilities.max(axis=1), right, rows=len(held_out)),
     )
-    known, tested = (dataset.Birds(raw=each.raw, labels=each.labels) for each in (rows, held_out))
-    with_trust = add_trust(card, known, tested, probabilities)
-    if len(with_trust.to_json()) <= MOST_CARD_BYTES:
-        card = with_trust
+    card = add_trust(card, rows, held_out, probabilities)
     # The card is read by its own rules before it is written.
     ModelCard.from_json(card.to_json())
     files = {card_path(target): card.to_json().encode()}
@@ -337,7 +334,8 @@ def _first_card(
             features=tuple(features),
             classes=tuple(classes),
             label=label,
-            prediction_column=given.prediction_column or default_column(label, classes),
+            prediction_column=given.prediction_column
+            or default_column(label, [each.name for each in features], classes),
             intended_use=given.intended_use or "",
             license=given.license or "",
             limits=(*given.limits, *([] if given.held_out else [SEEN])),
@@ -349,10 +347,11 @@ def _first_card(
         ) from error
 
 
-def default_column(label: str, classes: Sequence[str]) -> str:
-    """The column of the predicted classes: the penguins' own, otherwise the label's name."""
-    is_penguins = {fold(name) for name in classes} <= {fold(name) for name in dataset.CLASSES}
-    return PREDICTION_COLUMN if is_penguins else label
+def default_column(label: str, features: Sequence[str], classes: Sequence[str]) -> str:
+    """The column of the predicted classes: the penguins' own, otherwise as for training."""
+    if {fold(name) for name in classes} <= {fold(name) for name in LAB.classes}:
+        return LAB.prediction_column
+    return column_for(label, features)
 
 
 def _append(

@@ -56,17 +56,19 @@ class Rows:
     Attributes:
       raw: float64 ``[n, features]`` in raw units, or the codes of a category.
       labels: int64 ``[n]``, places in the sequence of classes.
+      numbers: int64 ``[n]``, each row's number in the table, from 0.
     """
 
     raw: Floats
     labels: Labels
+    numbers: Labels
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, places: npt.NDArray[np.int64]) -> Rows:
         """Some of the rows, by their places."""
-        return Rows(raw=self.raw[places], labels=self.labels[places])
+        return Rows(raw=self.raw[places], labels=self.labels[places], numbers=self.numbers[places])
 
 
 def read(path: str) -> pa.Table:
@@ -115,23 +117,38 @@ def find_column(table: pa.Table, name: str, aliases: Sequence[str] = ()) -> str:
     Raises:
       UsageError: there is none, or two are equally good.
     """
+    found = match(table, name, aliases)
+    if len(set(found)) > 1:
+        raise UsageError(f"columns {' and '.join(found[:2])} could both be {name}; rename one")
+    if len(found) > 1:
+        raise UsageError(f"column {found[0]} appears twice; rename one")
+    if not found:
+        names = table.column_names
+        raise UsageError(
+            f"has no column {name}{did_you_mean(name, names)}; its columns are {listed(names)}"
+        )
+    return found[0]
+
+
+def match(table: pa.Table, name: str, aliases: Sequence[str] = ()) -> list[str]:
+    """The columns that are equally good for a name; see `find_column`."""
     names: list[str] = table.column_names
-    folded = [fold(each) for each in names]
-    aliases_folded = {fold(each) for each in aliases}
-    for found in (
-        [each for each in names if each == name],
-        [each for each, key in zip(names, folded, strict=True) if key == fold(name)],
-        [each for each, key in zip(names, folded, strict=True) if key in aliases_folded],
-    ):
-        if len(set(found)) > 1:
-            raise UsageError(f"columns {' and '.join(found[:2])} could both be {name}; rename one")
-        if len(found) > 1:
-            raise UsageError(f"column {found[0]} appears twice; rename one")
-        if found:
-            return found[0]
-    raise UsageError(
-        f"has no column {name}{did_you_mean(name, names)}; its columns are {_list(names)}"
+    others = {fold(each) for each in aliases}
+    return (
+        [each for each in names if each == name]
+        or [each for each in names if fold(each) == fold(name)]
+        or [each for each in names if fold(each) in others]
     )
+
+
+def rename(table: pa.Table, aliases: Mapping[str, Sequence[str]]) -> pa.Table:
+    """Gives columns the names by which `aliases` has them, with other names of each.
+
+    Raises:
+      UsageError: one is missing, or two are equally good.
+    """
+    found = {find_column(table, name, others): name for name, others in aliases.items()}
+    return table.rename_columns([found.get(name, name) for name in table.column_names])
 
 
 def choose_features(
@@ -163,7 +180,7 @@ def choose_features(
     if not found:
         raise UsageError(
             f"no column besides {label} has numbers that differ; its columns are "
-            f"{_list(table.column_names)}"
+            f"{listed(table.column_names)}"
         )
     keys = [fold(name) for name in found]
     for place, (name, key) in enumerate(zip(found, keys, strict=True)):
@@ -205,7 +222,7 @@ def learn_classes(
     label = find_column(table, label)
     if names is not None:
         if len(set(map(fold, names))) < len(names):
-            raise UsageError(f"the classes {_list(names)} have a name twice")
+            raise UsageError(f"the classes {listed(names)} have a name twice")
         found = [name.strip() for name in names]
     else:
         column = _array(table, label)
@@ -315,14 +332,17 @@ def complete(
         row = int(unknown[0])
         raise UsageError(
             f"{label} is {_show(table, label, row)} in data row {row}; it must be one of "
-            f"{_list(classes)}, or the number of one from 0 to {len(classes) - 1}"
+            f"{listed(classes)}, or the number of one from 0 to {len(classes) - 1}"
         )
     good = labels != MISSING
     inside = validate.good_rows(columns, features)
     if inside is not None:
         good &= inside
-    raw = np.stack([column.values[good] for column in columns], axis=1)
-    kept = Rows(raw=raw, labels=labels[good].astype(np.int64))
+    kept = Rows(
+        raw=np.stack([column.values[good] for column in columns], axis=1),
+        labels=labels[good].astype(np.int64),
+        numbers=np.flatnonzero(good),
+    )
     return kept, len(labels) - len(kept)
 
 
@@ -412,7 +432,7 @@ def _numbers(column: pa.Array, name: str) -> Floats:
 def _read_feature(array: pa.Array, feature: Input) -> validate.Column:
     column = validate.read_column(array, feature)
     reason = (
-        f"which isn't one of {_list(feature.categories)}; "
+        f"which isn't one of {listed(feature.categories)}; "
         if isinstance(feature, Category)
         else "which is not a number; "
     )
@@ -510,6 +530,7 @@ def _show(table: pa.Table, name: str, row: int) -> str:
     return str(as_text(_array(table, name).slice(row, 1))[0].as_py())
 
 
-def _list(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names for a message: a dozen of them, and how many more there are."""
     shown = ", ".join(names[:_SHOWN])
     return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

@@ -85,7 +85,7 @@ def test_a_network_of_any_kind_is_registered_and_scored_as_keras_scores_it(
     output = tmp_path / "out"
     assert run_here(output, "--input", table, "--model", path, *PLAIN) == 0
     found = published(output, "predictions")
-    assert "Tree" in found.column_names
+    assert "tree" in found.column_names
     matrix = np.loadtxt(table, delimiter=",", skiprows=1, usecols=range(4), dtype=np.float32)
     given = {"birds": matrix} if kind == "one input in a dict" else matrix
     theirs = network.predict(given, verbose=0)
@@ -520,9 +520,13 @@ def test_the_job_publishes_the_prediction_column(model: Path, data: Path, tmp_pa
 
 
 def test_penguins_have_their_own_column() -> None:
-    assert registration.default_column("Species", ("Adelie", "Gentoo", "Chinstrap")) == "species"
-    assert registration.default_column("kind", ("gentoo", "adelie")) == "species"
-    assert registration.default_column("kind", ("gentoo", "cat")) == "kind"
+    for label, classes, column in (
+        ("Bird", ("Adelie", "Gentoo", "Chinstrap"), "species"),
+        ("Bird", ("gentoo", "adelie"), "species"),
+        ("Kind of animal", ("gentoo", "cat"), "kind_of_animal"),
+        ("Probability", ("low", "high"), "predicted_probability"),
+    ):
+        assert registration.default_column(label, ("x", "y"), classes) == column
 
 
 def test_the_better_order_is_the_best() -> None:

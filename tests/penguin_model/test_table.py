@@ -270,7 +270,9 @@ def test_standard_scale() -> None:
     assert x.offset == 2.5
     assert x.scale == pytest.approx(np.std([1, 2, 3, 4]))
     assert (y.offset, y.scale, z.offset) == (0, 10, 0)
-    rows = table.Rows(raw=np.array([[0.1, 5, 0], [0.1, 7, 1]]), labels=np.array([0, 1]))
+    rows = table.Rows(
+        raw=np.array([[0.1, 5, 0], [0.1, 7, 1]]), labels=np.array([0, 1]), numbers=np.arange(2)
+    )
     x, y, again = table.standardize((x, y, z), rows)
     # Equal values aren't blown up.
     assert (x.offset, x.scale) == (0.1, 1)
