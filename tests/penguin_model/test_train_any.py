@@ -178,7 +178,7 @@ def test_early_stopping_chooses_by_training_rows_only(iris: dataset.Dataset) -> 
     features = config.set_scales(iris.recipe, iris.features, iris.training)
     lines: list[str] = []
     weights = []
-    for test in (iris.test, part(iris.rows), None):
+    for test in (iris.test, None):
         fitted = fitting.train_on(
             config, iris.recipe, iris.training, test, features, progress=lines.append
         )
