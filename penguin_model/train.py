@@ -41,8 +41,9 @@ from penguin_model.training.trusting import add_trust
 
 PROGRAM = "penguin-train"
 
-# How many of a row's values are shown.
+# How many of a row's values are shown, and columns of a confusion matrix.
 _SHOWN = 6
+_MOST_COLUMNS = 12
 # The card's names of the cross-validated network and baseline.
 _CROSS_VALIDATED = ("cross_validation", "baseline_cross_validation")
 
@@ -178,8 +179,8 @@ def _introduce(config: TrainConfig, data: Dataset, card: ModelCard) -> Iterator[
 def _stopping_line(stopping: Mapping[str, int]) -> str:
     return (
         f"Stopped after {stopping['epochs_run']} epochs; the weights are those of epoch "
-        f"{stopping['best_epoch']}, with the smallest loss on {stopping['rows']} rows that were "
-        "only trained on to choose it"
+        f"{stopping['best_epoch']}, with the smallest loss on {stopping['rows']} of the rows "
+        "to train on, which only served to choose it"
     )
 
 
@@ -292,6 +293,9 @@ def metric_lines(
 ) -> Iterator[str]:
     """Formats the held-out metrics as text, including the confusion matrix.
 
+    Of a matrix that is too wide, it shows how many rows of each class are right, and which class
+    the others are taken for most often.
+
     Args:
       metrics: of `evaluation.metrics`.
       rows: how many are held out.
@@ -302,6 +306,12 @@ def metric_lines(
         f"Held out: {100 * metrics['accuracy']:.2f} % of {rows} {things} right, "
         f"log-loss {metrics['log_loss']:.4f} nats"
     )
+    if len(metrics["recall"]) > _MOST_COLUMNS:
+        yield from describe.table(
+            (f"true {kind}", "rows", "right", "recall", "most often taken for"),
+            list(_short_rows(metrics)),
+        )  # fmt: skip
+        return
     yield from describe.table(
         (f"true {kind}", *(f"as {name}" for name in metrics["recall"]), "recall"),
         [
@@ -311,6 +321,18 @@ def metric_lines(
             )
         ],
     )
+
+
+def _short_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
+    names = list(metrics["recall"])
+    for place, (name, counts) in enumerate(zip(names, metrics["confusion"], strict=True)):
+        wrong = [0 if other == place else count for other, count in enumerate(counts)]
+        most = max(wrong)
+        recall = metrics["recall"][name]
+        yield (
+            name, sum(counts), counts[place], "-" if recall is None else f"{100 * recall:.1f} %",
+            f"{names[wrong.index(most)]} ({most})" if most else "-",
+        )  # fmt: skip
 
 
 def _complete_card(
