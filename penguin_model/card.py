@@ -145,6 +145,13 @@ class Category:
         return len(self.categories) if self.one_hot else 1
 
     @property
+    def meaning(self) -> str:
+        """What the network gets, for people."""
+        if self.one_hot:
+            return "one number for each text"
+        return f"the text's place, from 0 to {self.maximum:g}"
+
+    @property
     def edges(self) -> tuple[float, ...]:
         """The edges of a histogram with a bin for each text of the vocabulary."""
         return tuple(code + 0.5 for code in range(len(self.categories) - 1))
