@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from penguin_model.arrow_text import as_text, is_text
 from penguin_model.card import Category, Input
+from penguin_model.formatting import listed
 
 MISSING_VALUE = "missing_value"
 NOT_A_NUMBER = "not_a_number"
@@ -274,7 +275,7 @@ def _explain_value(row: int, column: Column, feature: Input) -> Problem | None:
     if column.unparsed is not None and column.unparsed[row]:
         shown = _shorten(_show(column.text, row))
         if isinstance(feature, Category):
-            known = _shorten(", ".join(feature.categories), 80)
+            known = _shorten(listed(feature.categories), 80)
             message = f"{feature.name} is {shown!r}, which isn't one of {known}"
             return Problem(UNKNOWN_CATEGORY, feature.name, message)
         example = "39.1".replace(".", column.decimal_mark)

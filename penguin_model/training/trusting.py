@@ -12,6 +12,9 @@ from penguin_model.card import ModelCard
 from penguin_model.features import normalize
 from penguin_model.training import dataset, evaluation
 
+# In all covariances: some five megabytes of JSON.
+_MOST_NUMBERS = 200_000
+
 
 def add_trust(
     card: ModelCard,
@@ -21,17 +24,25 @@ def add_trust(
 ) -> ModelCard:
     """Returns the card with its `trust`, and the histogram of novelty in its `reference`, if any.
 
+    A network that takes so many numbers that the covariances wouldn't fit into a card gets none.
+
     Args:
       card: of a new model.
       birds: all complete rows, those trained on and those held out, each once.
       held_out: the rows that the model wasn't trained on.
       probabilities: ``[m, classes]``, the model's answers to them.
     """
+    if len(card.classes) * card.width**2 > _MOST_NUMBERS:
+        return card
     matrix = normalize(list(birds.raw.T), card.features).astype(np.float64)
     fitted = trust.fit(
-        matrix, birds.labels, held_out_labels=held_out.labels, probabilities=probabilities
+        matrix,
+        birds.labels,
+        held_out_labels=held_out.labels,
+        probabilities=probabilities,
+        features=card.features,
     )
-    distances = trust.held_out_distances(matrix, birds.labels)
+    distances = trust.held_out_distances(matrix, birds.labels, card.features)
     reference = card.reference and dataclasses.replace(
         card.reference, novelty=evaluation.histogram_by_deciles(distances)
     )

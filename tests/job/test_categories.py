@@ -13,9 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from penguin_model import bundle, card_page, describe, predict
-from penguin_model.card import card_path, read_card
+from penguin_model import bundle, card_page, describe, predict, trust
+from penguin_model.card import Category, Feature, ModelCard, card_path, read_card
+from penguin_model.features import normalize
+from penguin_model.trust import TrustScorer
+from pipelines.datasets import schemas
 from pipelines.report import __main__ as report_command
+from pipelines.scoring import transforms
 from tests.support import mixed
 from tests.support.running import PLAIN, manifest, published, run_here, run_small_pieces
 
@@ -247,19 +251,58 @@ def test_help_shows_the_vocabulary(model: Path, capsys: Captured) -> None:
     assert "--island=Torgersen --culmen-length=50" in said.replace("_", "-")
 
 
-def test_known_birds_are_near_and_a_rare_category_is_not_absurdly_far(model: Path) -> None:
-    raw, _ = mixed.birds(2000, seed=11)
-    from penguin_model.features import normalize
-    from penguin_model.trust import TrustScorer
-
+def test_known_birds_are_near_and_strange_ones_far(model: Path) -> None:
     card = read_card(str(model))
     assert card.trust is not None
     scorer = TrustScorer(card)
-    distances = scorer.measure(normalize(list(raw.T), card.features))
-    assert scorer.is_far(distances).mean() < 0.03
-    # An Adelie of each island, of which Torgersen is the rarest in all of training.
-    adelies = np.array([[island, 39.0, 0.0, 3700.0] for island in range(3)])
-    assert not scorer.is_far(scorer.measure(normalize(list(adelies.T), card.features))).any()
-    # A Gentoo's body on an island where no Gentoo was seen.
-    strange = np.array([[0.0, 49.0, 1.0, 6200.0]])
-    assert scorer.is_far(scorer.measure(normalize(list(strange.T), card.features))).all()
+
+    def is_far(raw: Any) -> Any:
+        return scorer.is_far(scorer.measure(normalize(list(raw.T), card.features)))
+
+    assert is_far(mixed.birds(2000, seed=11)[0]).mean() < 0.03
+    # An Adelie of each island and sex.
+    both = [
+        [island, 39.0 + 2 * sex, sex, 3700.0 + 400 * sex] for island in range(3) for sex in (0, 1)
+    ]
+    assert not is_far(np.array(both)).any()
+    assert is_far(np.array([[1.0, 30.0, 0.0, 8000.0]])).all()
+
+
+@pytest.mark.parametrize("one_hot", [True, False])
+def test_a_rare_text_is_not_absurdly_far(one_hot: bool) -> None:
+    random = np.random.default_rng(0)
+    place = Category(name="place", categories=tuple("abcdefghij"), one_hot=one_hot)
+    size = Feature(name="size", unit="m", scale=1.0, minimum=-50.0, maximum=50.0)
+    # One row in five hundred is from the last place.
+    codes = np.where(np.arange(3000) % 500 == 7, 9.0, random.integers(0, 2, 3000))
+    raw = np.column_stack([codes, random.normal(size=3000)])
+    labels = np.arange(3000) % 2
+    matrix = normalize(list(raw.T), (place, size)).astype(np.float64)
+    rare = codes == 9
+    found = trust.held_out_distances(matrix, labels, (place, size))
+    assert found[rare].max() < 6
+    assert found[~rare].max() < 6
+    # As if they were numbers, whatever is rare would be as strange as a giant.
+    assert trust.held_out_distances(matrix, labels)[rare].min() > 8
+    giant = np.vstack([matrix, matrix[:1]])
+    giant[-1, -1] = 30.0
+    assert trust.held_out_distances(giant, np.append(labels, 0), (place, size))[-1] > 20
+
+
+def test_many_texts_make_a_matrix_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Category(name="place", categories=tuple(map(str, range(1000))))
+    card = ModelCard(name="wide", model_file="", sha256="", features=(place,), classes=("a", "b"))
+    monkeypatch.setattr(transforms, "_MATRIX_BYTES", 4 * 1000 * 7)
+    codes = np.arange(20) * 31 % 1000.0
+    chunk = pa.RecordBatch.from_arrays(
+        [schemas.constant("f", 20), pa.array(range(20)), pa.array(codes)],
+        schema=schemas.observations((), card.features),
+    )
+    *batches, counts = transforms.NormalizeFn(card, ()).process(chunk)
+    assert [each.num_rows for each in batches] == [7, 7, 6]
+    rows = [row for each in batches for row in each.column("source_row").to_pylist()]
+    assert rows == list(range(20))
+    matrix = np.concatenate([np.column_stack(each.columns[2:]) for each in batches])
+    np.testing.assert_array_equal(matrix.argmax(axis=1), codes)
+    np.testing.assert_array_equal(matrix.sum(axis=1), 1)
+    assert counts is not None

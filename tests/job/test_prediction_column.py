@@ -26,7 +26,7 @@ COLUMNS = [
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(mixed.mixed_bundle(tmp_path_factory.mktemp("mixed"), "tree"))
+    return Path(mixed.mixed_bundle(tmp_path_factory.mktemp("mixed"), prediction_column="tree"))
 
 
 @pytest.fixture

@@ -64,38 +64,42 @@ def matrix_of(rows: list[dict[str, Any]]) -> npt.NDArray[np.float32]:
     return np.array(made, np.float64).astype(np.float32)
 
 
-def mixed_bundle(folder: Path, prediction_column: str = "species", **changes: Any) -> str:
+def mixed_card(answers: npt.NDArray[np.float32], **changes: Any) -> ModelCard:
+    """A card with everything that has to do with features, given the answers to `birds(300)`."""
+    raw, labels = birds(300)
+    wide = normalize(list(raw.T), FEATURES).astype(np.float64)
+    reference = evaluation.reference(raw, answers, FEATURES, CLASSES)
+    distances = trust.held_out_distances(wide, labels, FEATURES)
+    return ModelCard(
+        name="mixed", model_file="mixed.keras", sha256="0" * 64, features=FEATURES,
+        classes=CLASSES,
+        trust=trust.fit(
+            wide, labels, held_out_labels=labels, probabilities=answers, features=FEATURES
+        ),
+        reference=dataclasses.replace(
+            reference, novelty=evaluation.histogram_by_deciles(distances)
+        ),
+        metrics=evaluation.metrics(answers, labels, CLASSES) | {"test_rows": len(labels)},
+        **changes,
+    )  # fmt: skip
+
+
+def mixed_bundle(folder: Path, **changes: Any) -> str:
     """Fits a small network and saves it with a full card; returns the path."""
     import keras
 
     raw, labels = birds(300)
-    card = ModelCard(
-        name="mixed", model_file="", sha256="", features=FEATURES, classes=CLASSES,
-        prediction_column=prediction_column, **changes,
-    )  # fmt: skip
-    matrix = normalize(list(raw.T), card.features)
+    matrix = np.ascontiguousarray(normalize(list(raw.T), FEATURES))
     keras.utils.set_random_seed(1)
     model = keras.Sequential(
         [
-            keras.Input((card.width,)),
+            keras.Input((matrix.shape[1],)),
             keras.layers.Dense(12, "tanh"),
             keras.layers.Dense(len(CLASSES), "softmax"),
         ]
     )
     model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
-    model.fit(np.ascontiguousarray(matrix), labels, epochs=20, batch_size=30, verbose=0)
-    answers = model.predict(np.ascontiguousarray(matrix), verbose=0)
-    wide = matrix.astype(np.float64)
-    reference = evaluation.reference(raw, answers, card.features, card.classes)
-    distances = trust.held_out_distances(wide, labels)
-    card = dataclasses.replace(
-        card,
-        trust=trust.fit(wide, labels, held_out_labels=labels, probabilities=answers),
-        reference=dataclasses.replace(
-            reference, novelty=evaluation.histogram_by_deciles(distances)
-        ),
-        metrics=evaluation.metrics(answers, labels, CLASSES) | {"test_rows": len(labels)},
-    )
+    model.fit(matrix, labels, epochs=20, batch_size=30, verbose=0)
     path = str(Path(folder) / "mixed.keras")
-    bundle.save(model, path, card)
+    bundle.save(model, path, mixed_card(model.predict(matrix, verbose=0), **changes))
     return path
