@@ -130,15 +130,16 @@ def _find_codes(texts: pa.Array, feature: Category, decimal_mark: str) -> pa.Arr
         return found.cast(pa.float64())
     odd = pc.and_(texts.is_valid(), found.is_null())
     others = texts.filter(odd)
+    by_trimmed, by_folded, by_whole = spelled.loose
     trimmed = _trim(others)
     folded = _fold(trimmed)
-    whole = pc.replace_substring_regex(folded, _whole(decimal_mark), r"\1")
-    other = _UNKNOWN if feature.out_of_vocabulary is None else float(feature.out_of_vocabulary)
-    is_null = pc.is_in(trimmed, value_set=pa.array(NULL_SPELLINGS, pa.string()))
-    codes = pc.coalesce(
-        *map(_Keys.find, spelled.loose, (trimmed, folded, whole)),
-        pc.if_else(is_null, pa.scalar(None, pa.float64()), other),
-    )
+    codes = pc.coalesce(by_trimmed.find(trimmed), by_folded.find(folded))
+    if codes.null_count:
+        whole = pc.replace_substring_regex(folded, _whole(decimal_mark), r"\1")
+        is_null = pc.is_in(trimmed, value_set=pa.array(NULL_SPELLINGS, pa.string()))
+        other = _UNKNOWN if feature.out_of_vocabulary is None else float(feature.out_of_vocabulary)
+        unknown = pc.if_else(is_null, pa.scalar(None, pa.float64()), other)
+        codes = pc.coalesce(codes, by_whole.find(whole), unknown)
     return pc.replace_with_mask(found.cast(pa.float64()), odd, codes)
 
 
