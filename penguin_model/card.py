@@ -32,6 +32,8 @@ MOST_CARD_BYTES = 10_000_000
 _OUTPUT_COLUMNS = ("source_file", "source_row", "probability", "novelty", "out_of_distribution")
 # The folder of a run's predictions, which readers take for a column, and the classes' columns.
 _PARTITION, _PROBABILITIES = "run_id", "probability_"
+# What `penguin-predict --json` says besides.
+_ANSWERS = ("probabilities", "observation", "model_sha256", "novelty_limit", "coverage")
 # Integers up to here are exact in every JSON reader (RFC 8259, section 6).
 MOST_COUNT = 2**53
 _MOST_FLOAT32 = 3.4e38
@@ -143,6 +145,13 @@ class Category:
     def width(self) -> int:
         """How many numbers the network gets."""
         return len(self.categories) if self.one_hot else 1
+
+    @property
+    def meaning(self) -> str:
+        """What the network gets, for people."""
+        if self.one_hot:
+            return "one number for each text"
+        return f"the text's place, from 0 to {self.maximum:g}"
 
     @property
     def edges(self) -> tuple[float, ...]:
@@ -354,10 +363,11 @@ class ModelCard:
         A feature may be passed through, and some readers ignore case.
         """
         own = fold(self.prediction_column)
-        if own in (*_OUTPUT_COLUMNS, _PARTITION) or own.startswith(_PROBABILITIES):
+        taken = {*_OUTPUT_COLUMNS, _PARTITION, *_ANSWERS}
+        if own in taken or own.startswith(_PROBABILITIES):
             raise CardError(
                 f"prediction_column: {self.prediction_column!r} is the name of another column of "
-                "the predictions"
+                "the predictions, or of a field that penguin-predict --json writes"
             )
         taken = {*_OUTPUT_COLUMNS, own, fold(self.set_column)}
         for place, name in enumerate(self.feature_names):

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from penguin_model import card_json
-from penguin_model.card import Histogram, Input, ModelCard
+from penguin_model.card import Category, Feature, Histogram, Input, ModelCard
 from penguin_model.errors import CardError
-from penguin_model.formatting import DASH, count, number, percent
+from penguin_model.formatting import DASH, count, listed, number, percent
 from penguin_model.measures import wilson
 from penguin_model.pages import charts, frame, markup
 from penguin_model.pages.markup import Content, Markup, element
@@ -271,9 +271,21 @@ def _features(card: ModelCard) -> Iterator[Content]:
         [each.name, each.unit, f"{number(each.minimum)} to {number(each.maximum)}",
          number(each.scale), ", ".join(each.aliases) or DASH]
         for each in card.features
+        if isinstance(each, Feature)
     ]  # fmt: skip
     header = ("feature", "unit", "plausible range", "scale", "aliases")
-    yield markup.table("Features", header, rows, words=5)
+    if rows:
+        yield markup.table("Features", header, rows, words=5)
+    categories = [
+        [each.name, listed(each.categories), each.meaning, ", ".join(each.aliases) or DASH]
+        for each in card.features
+        if isinstance(each, Category)
+    ]
+    if categories:
+        yield element("p", "Texts; rows with a text that isn't in the vocabulary are rejected, "
+                      "unless the card has a code for them.")  # fmt: skip
+        titles = ("category", "vocabulary", "the network sees", "aliases")
+        yield markup.table("Categories", titles, categories, words=4)
     if card.reference is None:
         return
     yield element("h3", "Values trained on")
@@ -287,6 +299,12 @@ def _features(card: ModelCard) -> Iterator[Content]:
 def _histogram(feature: Input, found: Histogram) -> Markup:
     title = f"{feature.name} ({feature.unit})" if feature.unit else feature.name
     series = [Series(label="training", look="now", counts=found.counts)]
+    if isinstance(feature, Category):
+        names, series = charts.most_frequent(feature.categories, series)
+        rows = list(zip(names, map(count, series[0].counts), strict=True))
+        numbers = markup.table(title, (title, "rows"), rows)
+        chart = charts.bars(title, names, series)
+        return markup.figure(title, "rows trained on", chart, numbers=numbers)
     edges = [number(edge) for edge in found.edges]
     bins = [
         f"below {edges[0]}" if place == 0
@@ -337,5 +355,6 @@ def _commands(card: ModelCard) -> Iterator[Content]:
     yield element("pre", f"penguin-score --model {path} --input 'observations/*' --output scored\n"
                   f"penguin-describe --model {path} --weights")  # fmt: skip
     yield element("p", f"The classes are {', '.join(card.classes)}, in the order of the network's "
-                  f"outputs; labels are in the column {card.label}.")  # fmt: skip
+                  f"outputs; labels are in the column {card.label}, predictions in "
+                  f"{card.prediction_column}.")  # fmt: skip
     yield markup.facts([("model file", card.model_file), ("SHA-256", card.sha256)])

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from penguin_model import bundle, cli, command_line, terminal
 from penguin_model.bundle import load
-from penguin_model.card import DEFAULT_MODEL_HELP, ModelCard, default_model, read_verified
+from penguin_model.card import (
+    DEFAULT_MODEL_HELP,
+    Category,
+    Feature,
+    ModelCard,
+    default_model,
+    read_verified,
+)
+from penguin_model.formatting import listed
 
 if TYPE_CHECKING:
     import keras
@@ -64,8 +72,19 @@ def card_lines(card: ModelCard) -> Iterator[str]:
     rows = [
         (each.name, each.unit, f"{each.scale:g}", f"{each.minimum:g}", f"{each.maximum:g}")
         for each in card.features
+        if isinstance(each, Feature)
     ]
-    yield from table(("name", "unit", "scale", "plausible from", "to"), rows, left=2)
+    if rows:
+        yield from table(("name", "unit", "scale", "plausible from", "to"), rows, left=2)
+    categories = [
+        (each.name, each.meaning, listed(each.categories))
+        for each in card.features
+        if isinstance(each, Category)
+    ]
+    if categories:
+        yield ""
+        yield "Categories"
+        yield from table(("name", "the network sees", "vocabulary"), categories, left=3)
     yield ""
     yield terminal.printable(f"Classes ({card.label})")
     recall = card.metrics.get("recall") or {}

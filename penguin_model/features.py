@@ -44,6 +44,25 @@ def normalize(
     return by_column.T
 
 
+def least_variances(features: Sequence[Input]) -> npt.NDArray[np.float64]:
+    """How much each number of the network varies at least, for a measure of what is usual.
+
+    A text that few rows have would otherwise be many standard deviations from the others, though
+    it's known: of a text's indicator, the inverse of its share. So a category varies as if all
+    texts were equally likely: an indicator like a fair coin, a code like a fair die.
+
+    Returns:
+      float64 ``[width]``; 0 for a feature that is a number.
+    """
+    found: list[float] = []
+    for feature in features:
+        sides = 0
+        if isinstance(feature, Category):
+            sides = 2 if feature.one_hot else len(feature.categories)
+        found += [(sides**2 - 1) / 12 if sides else 0.0] * feature.width
+    return np.array(found)
+
+
 def normalized_ranges(features: Sequence[Input]) -> npt.NDArray[np.float64]:
     """The least and the largest of each number that plausible rows give the network.
 

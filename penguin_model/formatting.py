@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
@@ -17,6 +18,13 @@ def count(number: int) -> str:
 def counted(number: int, noun: str, space: str = NO_BREAK) -> str:
     """``1 row``, ``2 rows``."""
     return f"{count(number)}{space}{noun}{'' if number == 1 else 's'}"
+
+
+def listed(texts: Sequence[str], most: int = 12) -> str:
+    """``a, b, c``; of more than so many, the first ones and how many more there are."""
+    if len(texts) <= most:
+        return ", ".join(texts)
+    return f"{', '.join(texts[:most])} and {count(len(texts) - most)} more"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -274,5 +274,9 @@ def plausible_rows(card: ModelCard, rows: int) -> npt.NDArray[np.float64]:
 
 
 def _show_row(card: ModelCard, row: npt.NDArray[np.float64]) -> str:
-    shown = [f"{name} {value:g}" for name, value in zip(card.feature_names, row, strict=True)]
+    shown = [
+        f"{each.name} "
+        + (each.categories[int(value)] if isinstance(each, Category) else f"{value:g}")
+        for each, value in zip(card.features, row, strict=True)
+    ]
     return ", ".join(shown[:4]) + (", …" if len(shown) > 4 else "")

@@ -1,4 +1,4 @@
-"""Predicts the species of one observation given by flags: ``python -m penguin_model.predict``."""
+"""Predicts the class of one observation given by flags: ``python -m penguin_model.predict``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import argparse
 import dataclasses
 import json
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,8 @@ from penguin_model import cli, command_line, terminal
 from penguin_model.bundle import Classifier, load_with_card
 from penguin_model.card import (
     DEFAULT_MODEL_HELP,
+    PREDICTION_COLUMN,
+    Category,
     Input,
     ModelCard,
     Trust,
@@ -24,6 +28,7 @@ from penguin_model.card import (
 )
 from penguin_model.errors import ModelError, PenguinError, UsageError
 from penguin_model.features import normalize
+from penguin_model.formatting import listed
 from penguin_model.model_checks import PROBABILITIES, find_improper, show_answer
 from penguin_model.trust import DEFAULT_COVERAGE, TrustScorer
 
@@ -39,14 +44,14 @@ class RowTrust:
       novelty: the distance from the known observations, in standard deviations.
       novelty_limit: the card's.
       out_of_distribution: whether the distance exceeds it.
-      species_set: the classes that can't be ruled out, the most probable first.
+      classes: those that can't be ruled out, the most probable first.
       coverage: the share of observations whose set should hold the true class.
     """
 
     novelty: float
     novelty_limit: float
     out_of_distribution: bool
-    species_set: tuple[str, ...]
+    classes: tuple[str, ...]
     coverage: float
 
 
@@ -55,14 +60,28 @@ class Prediction:
     """The prediction for one observation.
 
     Attributes:
-      species: the most probable class.
+      winner: the most probable class.
       probabilities: of each class, in the card's order; they sum to 1.
       trust: how far to trust it; None if the card can't tell.
+      column: the card's name for what is predicted.
     """
 
-    species: str
+    winner: str
     probabilities: Mapping[str, float]
     trust: RowTrust | None = None
+    column: str = PREDICTION_COLUMN
+
+
+class Value(NamedTuple):
+    """A feature of an observation.
+
+    Attributes:
+      raw: in raw units; a category's code.
+      shown: what it is to people: the number, or a category's text.
+    """
+
+    raw: float
+    shown: float | str
 
 
 def predict_one(classifier: Classifier, values: Sequence[float]) -> Prediction:
@@ -70,7 +89,7 @@ def predict_one(classifier: Classifier, values: Sequence[float]) -> Prediction:
 
     Args:
       classifier: a loaded model.
-      values: in raw units (mm, g), in the order of the card's features.
+      values: in raw units (mm, g) or codes, in the order of the card's features.
 
     Raises:
       ModelError: the model doesn't answer probabilities.
@@ -82,9 +101,10 @@ def predict_one(classifier: Classifier, values: Sequence[float]) -> Prediction:
         raise ModelError(f"model {card.name} answered {show_answer(card, row)}; {PROBABILITIES}")
     probabilities = dict(zip(card.classes, map(float, row), strict=True))
     return Prediction(
-        species=card.classes[int(row.argmax())],
+        winner=card.classes[int(row.argmax())],
         probabilities=probabilities,
         trust=None if card.trust is None else _judge(card, card.trust, matrix, row),
+        column=card.prediction_column,
     )
 
 
@@ -99,7 +119,7 @@ def _judge(
         novelty=float(novelty[0]),
         novelty_limit=known.novelty_limit,
         out_of_distribution=bool(scorer.is_far(novelty)[0]),
-        species_set=tuple(card.classes[index] for index in found.sets[found.codes[0]]),
+        classes=tuple(card.classes[index] for index in found.sets[found.codes[0]]),
         coverage=DEFAULT_COVERAGE,
     )
 
@@ -122,53 +142,76 @@ def flag_names(features: Sequence[Input]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def parse_value(flag: str, text: str, feature: Input) -> float:
-    """Reads one measurement the way the batch job reads it from a CSV.
+def parse_value(flag: str, text: str, feature: Input) -> Value:
+    """Reads one value the way the batch job reads it from a CSV.
 
     Raises:
-      UsageError: it isn't a number, or isn't plausible.
+      UsageError: it isn't a plausible number, or isn't in the vocabulary.
     """
     # Imported only when there is a value to check, so that --help stays fast.
     import pyarrow as pa
 
-    from penguin_model.validate import good_rows, to_numbers
+    from penguin_model.validate import good_rows, read_column
 
-    column = to_numbers(pa.array([text], pa.string()))
-    if good_rows([column], [feature]) is not None:
+    column = read_column(pa.array([text], pa.string()), feature)
+    is_good = good_rows([column], [feature]) is None
+    if isinstance(feature, Category):
+        if not is_good:
+            raise UsageError(
+                f"--{flag} {text}: {feature.name} must be one of {listed(feature.categories)}"
+                f"{command_line.did_you_mean(text, feature.categories)}"
+            )
+        code = float(column.values[0])
+        # A text outside the vocabulary is shown as it is, not as the one that it counts as.
+        alone = dataclasses.replace(feature, out_of_vocabulary=None)
+        is_known = read_column(column.text, alone).unparsed is None
+        return Value(code, feature.categories[int(code)] if is_known else text)
+    if not is_good:
         raise UsageError(
             f"--{flag} {text}: {feature.name} must be a number from "
             f"{feature.minimum:g} to {feature.maximum:g} {feature.unit}"
         )
-    return float(column.values[0])
+    value = float(column.values[0])
+    return Value(value, value)
 
 
 def render(prediction: Prediction) -> str:
-    """Formats the prediction as text: species, probabilities, and how far to trust it."""
+    """Formats the prediction as text: class, probabilities, and how far to trust it."""
     shown = {terminal.printable(name): p for name, p in prediction.probabilities.items()}
     width = max(map(len, shown))
     lines = [f"  {name:{width}} {100 * p:8.3f} %" for name, p in shown.items()]
-    return "\n".join([terminal.printable(prediction.species), *lines, *_trust_lines(prediction)])
+    return "\n".join([terminal.printable(prediction.winner), *lines, *_trust_lines(prediction)])
 
 
 def _trust_lines(prediction: Prediction) -> Iterator[str]:
     if (found := prediction.trust) is None:
         return
     far = "OUT OF DISTRIBUTION, " if found.out_of_distribution else ""
-    yield f"novelty      {found.novelty:.2f}  ({far}the limit is {found.novelty_limit:.2f})"
-    names = ", ".join(map(terminal.printable, found.species_set))
-    yield f"species set  {names}  (coverage {found.coverage})"
+    sets = f"{terminal.printable(prediction.column)} set"
+    width = max(len(sets), len("novelty"))
+    yield f"{'novelty':{width}}  {found.novelty:.2f}  ({far}the limit is {found.novelty_limit:.2f})"
+    names = ", ".join(map(terminal.printable, found.classes))
+    yield f"{sets:{width}}  {names}  (coverage {found.coverage})"
 
 
-def to_json(prediction: Prediction, card: ModelCard, values: Sequence[float]) -> str:
+def to_json(prediction: Prediction, card: ModelCard, values: Sequence[Value]) -> str:
     """Formats the prediction as JSON, with the observation and the model's SHA-256."""
+    shown = [value.shown for value in values]
     answer = {
-        "species": prediction.species,
-        "probability": prediction.probabilities[prediction.species],
+        card.prediction_column: prediction.winner,
+        "probability": prediction.probabilities[prediction.winner],
         "probabilities": dict(prediction.probabilities),
-        "observation": dict(zip(card.feature_names, values, strict=True)),
+        "observation": dict(zip(card.feature_names, shown, strict=True)),
         "model_sha256": card.sha256,
-        **(dataclasses.asdict(prediction.trust) if prediction.trust else {}),
     }
+    if (found := prediction.trust) is not None:
+        answer |= {
+            "novelty": found.novelty,
+            "novelty_limit": found.novelty_limit,
+            "out_of_distribution": found.out_of_distribution,
+            card.set_column: found.classes,
+            "coverage": found.coverage,
+        }
     return json.dumps(answer, indent=2)
 
 
@@ -176,7 +219,7 @@ def build_parser(card: ModelCard | None) -> command_line.ArgumentParser:
     """Builds the command's flags, including one for each of the card's features."""
     parser = command_line.ArgumentParser(
         prog=PROGRAM,
-        description="Predicts the species of one observation, given in raw units.",
+        description="Predicts the class of one observation, given in raw units.",
         examples=[
             *([" ".join([PROGRAM, *_example_flags(card)])] if card else []),
             f"{PROGRAM} --model my/other.keras --help   # that model's flags",
@@ -189,10 +232,14 @@ def build_parser(card: ModelCard | None) -> command_line.ArgumentParser:
         group = parser.add_argument_group(f"features of {name}, all required")
         for flag, feature in zip(flag_names(card.features), card.features, strict=True):
             meaning = f"{feature.name}, {feature.minimum:g} to {feature.maximum:g} {feature.unit}"
+            unit = re.sub(r"\W+", "", feature.unit).upper() or "VALUE"
+            if isinstance(feature, Category):
+                meaning = f"{feature.name}: {listed(feature.categories)}"
+                unit = "TEXT"
             group.add_argument(
                 f"--{flag}",
                 dest=f"feature {feature.name}",
-                metavar=re.sub(r"\W+", "", feature.unit).upper() or "VALUE",
+                metavar=unit,
                 type=_as_given,
                 required=True,
                 help=meaning.replace("%", "%%"),
@@ -203,7 +250,9 @@ def build_parser(card: ModelCard | None) -> command_line.ArgumentParser:
 
 def _example_flags(card: ModelCard) -> Iterator[str]:
     for flag, feature in zip(flag_names(card.features), card.features, strict=True):
-        yield f"--{flag}={(feature.minimum + feature.maximum) / 2:g}"
+        middle = f"{(feature.minimum + feature.maximum) / 2:g}"
+        text = feature.categories[0] if isinstance(feature, Category) else middle
+        yield f"--{flag}={shlex.quote(text)}"
 
 
 def _as_given(text: str) -> str:
@@ -244,7 +293,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             for flag, feature in zip(flag_names(card.features), card.features, strict=True)
         ]
         cli.quiet_libraries(verbose)
-        prediction = predict_one(load_with_card(early.model, card), values)
+        raw = [value.raw for value in values]
+        prediction = predict_one(load_with_card(early.model, card), raw)
         print(to_json(prediction, card, values) if early.json else render(prediction))
         return 0
 

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from penguin_model.card import ModelCard, Trust
+from penguin_model.card import Input, ModelCard, Trust
 from penguin_model.errors import UsageError
-from penguin_model.features import normalized_ranges
+from penguin_model.features import least_variances, normalized_ranges
 from penguin_model.model_checks import TOLERANCE
 
 Floats = npt.NDArray[np.float64]
@@ -43,7 +43,14 @@ _BLOCK_ROWS = 1 << 12
 _MOST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
-def fit(matrix: Floats, labels: Labels, *, held_out_labels: Labels, probabilities: Narrow) -> Trust:
+def fit(
+    matrix: Floats,
+    labels: Labels,
+    *,
+    held_out_labels: Labels,
+    probabilities: Narrow,
+    features: Sequence[Input] = (),
+) -> Trust:
     """Fits what the card says about trust.
 
     Args:
@@ -51,6 +58,7 @@ def fit(matrix: Floats, labels: Labels, *, held_out_labels: Labels, probabilitie
       labels: ``[n]``, their classes.
       held_out_labels: ``[m]``, the classes of rows that the model wasn't trained on.
       probabilities: ``[m, classes]``, the model's answers to them.
+      features: the card's; may be left out if all of them are numbers.
 
     Raises:
       UsageError: a class has no rows, or no rows are held out.
@@ -60,8 +68,8 @@ def fit(matrix: Floats, labels: Labels, *, held_out_labels: Labels, probabilitie
         raise UsageError("each class needs a complete row, to measure how far others are from it")
     if not len(held_out_labels):
         raise UsageError("no rows are held out, to measure the model's errors on")
-    means, covariances = _estimate(matrix, labels)
-    limit = np.quantile(held_out_distances(matrix, labels), NOVELTY_QUANTILE)
+    means, covariances = _estimate(matrix, labels, features)
+    limit = np.quantile(held_out_distances(matrix, labels, features), NOVELTY_QUANTILE)
     chosen = probabilities[np.arange(len(held_out_labels)), held_out_labels].astype(np.float64)
     return Trust(
         means=_nested(means),
@@ -72,7 +80,7 @@ def fit(matrix: Floats, labels: Labels, *, held_out_labels: Labels, probabilitie
     )
 
 
-def held_out_distances(matrix: Floats, labels: Labels) -> Floats:
+def held_out_distances(matrix: Floats, labels: Labels, features: Sequence[Input] = ()) -> Floats:
     """Measures each row's distance from the rows of other folds.
 
     A distance from rows that include itself would be too short. Cross-fitting gives one for every
@@ -81,6 +89,7 @@ def held_out_distances(matrix: Floats, labels: Labels) -> Floats:
     Args:
       matrix: ``[n, features]``, normalized, each row once.
       labels: ``[n]``, their classes.
+      features: as in `fit`.
 
     Returns:
       ``[n]``, in standard deviations.
@@ -93,11 +102,12 @@ def held_out_distances(matrix: Floats, labels: Labels) -> Floats:
     for fold in range(_FOLDS):
         mine = folds == fold
         if mine.any():
-            distances[mine] = _distances(matrix[mine], *_estimate(matrix[~mine], labels[~mine]))
+            known = _estimate(matrix[~mine], labels[~mine], features)
+            distances[mine] = _distances(matrix[mine], *known)
     return distances
 
 
-def _estimate(matrix: Floats, labels: Labels) -> tuple[Floats, Floats]:
+def _estimate(matrix: Floats, labels: Labels, features: Sequence[Input]) -> tuple[Floats, Floats]:
     """The means and covariances of the classes that have rows.
 
     A class's covariance is drawn towards the one that all classes share, as if it had that of
@@ -105,14 +115,16 @@ def _estimate(matrix: Floats, labels: Labels) -> tuple[Floats, Floats]:
     "Regularized discriminant analysis", 1989). The shared one is drawn towards uncorrelated
     features by the "oracle approximating shrinkage" of Chen, Wiesel, Eldar & Hero, "Shrinkage
     algorithms for MMSE covariance estimation", 2010. So it's positive definite for any rows.
+    Categories vary by `least_variances` besides.
     """
+    usual = np.diag(least_variances(features)) if features else 0.0
     means, scatters, counts = [], [], []
     for label in np.unique(labels):
         rows = matrix[labels == label]
         means.append(rows.mean(axis=0))
         scatters.append((rows - means[-1]).T @ (rows - means[-1]))
         counts.append(len(rows))
-    features = matrix.shape[1]
+    width = matrix.shape[1]
     freedom = max(1, len(matrix) - len(means))
     largest = np.abs(matrix).max(axis=0)
     least = _LEAST_SPREAD * np.where(largest > 0, largest, 1.0)
@@ -121,8 +133,8 @@ def _estimate(matrix: Floats, labels: Labels) -> tuple[Floats, Floats]:
     shared = _shrink(pooled / np.outer(spreads, spreads), freedom) * np.outer(spreads, spreads)
     covariances = []
     for scatter, count in zip(scatters, counts, strict=True):
-        weight = max(features + 1, count / 1000)
-        covariances.append((scatter + weight * shared) / (count - 1 + weight))
+        weight = max(width + 1, count / 1000)
+        covariances.append((scatter + weight * shared) / (count - 1 + weight) + usual)
     return np.array(means), np.array(covariances)
 
 

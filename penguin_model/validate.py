@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from penguin_model.arrow_text import as_text, is_text
 from penguin_model.card import Category, Input
+from penguin_model.formatting import listed
 
 MISSING_VALUE = "missing_value"
 NOT_A_NUMBER = "not_a_number"
@@ -129,15 +130,16 @@ def _find_codes(texts: pa.Array, feature: Category, decimal_mark: str) -> pa.Arr
         return found.cast(pa.float64())
     odd = pc.and_(texts.is_valid(), found.is_null())
     others = texts.filter(odd)
+    by_trimmed, by_folded, by_whole = spelled.loose
     trimmed = _trim(others)
     folded = _fold(trimmed)
-    whole = pc.replace_substring_regex(folded, _whole(decimal_mark), r"\1")
-    other = _UNKNOWN if feature.out_of_vocabulary is None else float(feature.out_of_vocabulary)
-    is_null = pc.is_in(trimmed, value_set=pa.array(NULL_SPELLINGS, pa.string()))
-    codes = pc.coalesce(
-        *map(_Keys.find, spelled.loose, (trimmed, folded, whole)),
-        pc.if_else(is_null, pa.scalar(None, pa.float64()), other),
-    )
+    codes = pc.coalesce(by_trimmed.find(trimmed), by_folded.find(folded))
+    if codes.null_count:
+        whole = pc.replace_substring_regex(folded, _whole(decimal_mark), r"\1")
+        is_null = pc.is_in(trimmed, value_set=pa.array(NULL_SPELLINGS, pa.string()))
+        other = _UNKNOWN if feature.out_of_vocabulary is None else float(feature.out_of_vocabulary)
+        unknown = pc.if_else(is_null, pa.scalar(None, pa.float64()), other)
+        codes = pc.coalesce(codes, by_whole.find(whole), unknown)
     return pc.replace_with_mask(found.cast(pa.float64()), odd, codes)
 
 
@@ -274,7 +276,7 @@ def _explain_value(row: int, column: Column, feature: Input) -> Problem | None:
     if column.unparsed is not None and column.unparsed[row]:
         shown = _shorten(_show(column.text, row))
         if isinstance(feature, Category):
-            known = _shorten(", ".join(feature.categories), 80)
+            known = _shorten(listed(feature.categories), 80)
             message = f"{feature.name} is {shown!r}, which isn't one of {known}"
             return Problem(UNKNOWN_CATEGORY, feature.name, message)
         example = "39.1".replace(".", column.decimal_mark)

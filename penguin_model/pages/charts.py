@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -55,6 +56,33 @@ def histogram(
         ],
         svg.text(0, height - 6, f"{svg.shorten(axis, 34)}; height: share of rows"),
     )  # fmt: skip
+
+
+def most_frequent(
+    names: Sequence[str], series: Sequence[svg.Series], most: int = 12
+) -> tuple[list[str], list[svg.Series]]:
+    """Leaves the most frequent bins of a histogram by name, in its order, and adds up the others.
+
+    Args:
+      names: of the bins.
+      series: at least one.
+      most: how many bins there are room for.
+    """
+    if len(names) <= most:
+        return list(names), list(series)
+    largest = [max(shares) for shares in zip(*(each.shares for each in series), strict=True)]
+    kept = sorted(sorted(range(len(names)), key=lambda n: -largest[n])[: most - 1])
+    others = f"{len(names) - len(kept):,} others"
+    return [*(names[n] for n in kept), others], [
+        dataclasses.replace(
+            each,
+            counts=[
+                *(counts := [each.counts[n] for n in kept]),
+                sum(each.counts) - sum(counts),
+            ],
+        )
+        for each in series
+    ]
 
 
 def bars(title: str, names: Sequence[str], series: Sequence[svg.Series]) -> Markup:

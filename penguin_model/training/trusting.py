@@ -25,7 +25,7 @@ def add_trust(
 ) -> ModelCard:
     """Returns the card with its `trust`, and the histogram of novelty in its `reference`, if any.
 
-    A network with so many inputs and classes that the covariances would fill its card gets neither.
+    A network that takes so many numbers that the covariances wouldn't fit into a card gets none.
 
     Args:
       card: of a new model.
@@ -37,9 +37,13 @@ def add_trust(
         return card
     matrix = normalize(list(rows.raw.T), card.features).astype(np.float64)
     fitted = trust.fit(
-        matrix, rows.labels, held_out_labels=held_out.labels, probabilities=probabilities
+        matrix,
+        rows.labels,
+        held_out_labels=held_out.labels,
+        probabilities=probabilities,
+        features=card.features,
     )
-    distances = trust.held_out_distances(matrix, rows.labels)
+    distances = trust.held_out_distances(matrix, rows.labels, card.features)
     reference = card.reference and dataclasses.replace(
         card.reference, novelty=evaluation.histogram_by_deciles(distances)
     )

@@ -22,6 +22,9 @@ from pipelines.monitoring.divergence import FALSE_ALARMS, NOTABLE, Bins, Rule, S
 _MOST_NAMED = 3
 _NO_BASELINE: Mapping[str, Reference] = {}
 
+# A category may have thousands of texts: beyond this many, the rarest are compared as one.
+_MOST_BINS = 100
+
 _Counts = Mapping[str, Bins]
 
 
@@ -105,9 +108,11 @@ def measure(
     )
     ours = counts(this_run)
     earlier = [counts(night) for night in baseline.values()]
+    known = counts(training)
+    for name in ours:
+        _merge_rare([each for each in (ours, known, *earlier) if name in each], name)
     by_name = {name: [night[name] for night in earlier if name in night] for name in ours}
     pooled = {name: nights.pool(found) for name, found in by_name.items() if found}
-    known = counts(training)
     comparisons = len(ours.keys() & known.keys()) + len(pooled)
     level = FALSE_ALARMS / max(comparisons, 1)
     limit = NOTABLE if max_drift is None else min(NOTABLE, max_drift)
@@ -205,6 +210,20 @@ def _counts(
     }
     found[prediction_column] = [measured.classes.get(name, 0) for name in classes]
     return {name: np.array(counts, np.int64) for name, counts in found.items() if sum(counts)}
+
+
+def _merge_rare(sides: Sequence[dict[str, Bins]], name: str) -> None:
+    """Adds up the bins that are rarest on all sides together, if there are more than _MOST_BINS.
+
+    By their shares, so that a text that is frequent on the smaller side alone stays by itself.
+    """
+    shares = sum(each[name] / each[name].sum() for each in sides)
+    if np.size(shares) <= _MOST_BINS:
+        return
+    order = np.argsort(-np.asarray(shares), kind="stable")
+    for each in sides:
+        ranked = each[name][order]
+        each[name] = np.append(ranked[: _MOST_BINS - 1], ranked[_MOST_BINS - 1 :].sum())
 
 
 def _as_json(shifts: Mapping[str, Shift]) -> dict[str, Any]:

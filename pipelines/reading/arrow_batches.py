@@ -127,8 +127,14 @@ def column_types(schema: pa.Schema) -> tuple[tuple[str, pa.DataType], ...]:
 
 
 def types_by_name(schema: pa.Schema) -> dict[str, pa.DataType]:
-    """Column types by name; of several columns of one name, the last."""
-    return {field.name: field.type for field in schema}
+    """Column types by name, of a dictionary's values; of several of one name, the last.
+
+    A reader may read text as a dictionary that isn't one in the file.
+    """
+    return {
+        field.name: field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        for field in schema
+    }
 
 
 def check_dictionaries(batch: pa.RecordBatch) -> None:

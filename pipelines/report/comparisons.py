@@ -12,6 +12,7 @@ from pipelines.monitoring.drift import name_baseline
 Shifts = Mapping[str, Mapping[str, Any]]
 
 _MOST_NAMED = 3
+_NO_DETAILS: Mapping[str, str] = {}
 
 
 def sides(found: Mapping[str, Any]) -> Iterator[tuple[str, Shifts]]:
@@ -34,15 +35,23 @@ def is_large(shift: Mapping[str, Any]) -> bool:
     return bool(shift["drifted"] or shift["psi"] > max(shift["threshold"], NOTABLE))
 
 
-def name_large(found: Mapping[str, Any]) -> str:
-    """Names what has shifted beyond its threshold and is large, worst first; usually empty."""
+def name_large(found: Mapping[str, Any], details: Mapping[str, str] = _NO_DETAILS) -> str:
+    """Names what has shifted beyond its threshold and is large, worst first; usually empty.
+
+    Args:
+      found: a manifest's ``drift``.
+      details: what to say of a distribution besides its PSI.
+    """
     worst: dict[str, float] = {}
     for _, shifts in sides(found):
         for name, shift in shifts.items():
             if is_large(shift):
                 worst[name] = max(worst.get(name, 0.0), shift["psi"])
     named = sorted(worst, key=lambda name: -worst[name])
-    shown = [f"{name} (PSI {psi(worst[name])})" for name in named[:_MOST_NAMED]]
+    shown = [
+        f"{name} ({'; '.join(filter(None, [f'PSI {psi(worst[name])}', details.get(name)]))})"
+        for name in named[:_MOST_NAMED]
+    ]
     if len(named) > _MOST_NAMED:
         shown.append(f"{len(named) - _MOST_NAMED} more")
     return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -79,6 +79,11 @@ class Report:
     def training(self) -> Reference | None:
         """The training data's histograms; None if they aren't available."""
         return self.card.reference if self.card else None
+
+    @property
+    def vocabularies(self) -> dict[str, Sequence[str]]:
+        """The texts of each category, by name; none if the card isn't available."""
+        return self.evidence.vocabularies
 
     @property
     def classes(self) -> list[str]:

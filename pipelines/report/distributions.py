@@ -89,6 +89,8 @@ def features(report: Report) -> Content:
         return "This run's manifest has no histograms."
     units = {each.name: each.unit for each in report.card.features} if report.card else {}
     intro = "Each bin holds about the same number of training rows and is drawn equally wide."
+    if report.vocabularies:
+        intro += " A category has a bar for each text."
     return [
         element("p", intro if training else _without_training(report)),
         element(
@@ -144,6 +146,11 @@ def _compared(
     title = f"{quantity[0].upper()}{quantity[1:]}"
     title += f": {NOW} vs. {reference}" if len(series) > 1 else f": {NOW}"
     finding = _finding(report, name)
+    texts = report.vocabularies.get(name, ())
+    if len(texts) == len(ours.counts):
+        names, series = charts.most_frequent(texts, series)
+        chart = charts.bars(f"{title}. {finding}", names, series)
+        return figure(title, finding, chart, numbers=_share_table(title, name, names, series))
     chart = charts.histogram(f"{title}. {finding}", quantity, ours.edges, series)
     numbers = _share_table(title, "range", _bins(ours.edges), series)
     return figure(title, finding, chart, numbers=numbers)

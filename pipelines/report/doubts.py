@@ -12,7 +12,9 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from penguin_model.card import ModelCard
+import numpy as np
+
+from penguin_model.card import Category, ModelCard
 from penguin_model.measures import wilson
 from pipelines.formatting import counted, cut, moment, percent
 from pipelines.formatting import number as shown
@@ -59,6 +61,12 @@ class Evidence:
         """What was measured on labelled rows; None without any."""
         found = self.manifest.labels
         return found if found and found["rows"] else None
+
+    @property
+    def vocabularies(self) -> dict[str, Sequence[str]]:
+        """The texts of each category, by name; none if the card isn't available."""
+        features = self.card.features if self.card else ()
+        return {each.name: each.categories for each in features if isinstance(each, Category)}
 
     @property
     def baseline(self) -> list[Manifest]:
@@ -208,9 +216,27 @@ def _estimate(evidence: Evidence) -> Iterator[str]:
 
 
 def _drift(evidence: Evidence) -> Iterator[str]:
-    names = comparisons.name_large(evidence.manifest.drift or {})
+    names = comparisons.name_large(evidence.manifest.drift or {}, _name_shares(evidence))
     if names:
         yield f"the data have drifted in {names}"
+
+
+def _name_shares(evidence: Evidence) -> dict[str, str]:
+    """The text of each category whose share differs most from training, with both shares."""
+    ours = evidence.manifest.histograms
+    theirs = evidence.card.reference if evidence.card else None
+    found: dict[str, str] = {}
+    for name, texts in evidence.vocabularies.items() if ours and theirs else ():
+        pair = [side.features.get(name) for side in (ours, theirs) if side]
+        counts = [np.array(each.counts) for each in pair if each and sum(each.counts)]
+        if len(counts) == len(pair) and all(len(each) == len(texts) for each in counts):
+            now, then = (each / each.sum() for each in counts)
+            place = int(np.abs(now - then).argmax())
+            found[name] = (
+                f"{cut(texts[place])}: {percent(now[place])} of rows, "
+                f"{percent(then[place])} in training"
+            )
+    return found
 
 
 def _outside(evidence: Evidence) -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
+from penguin_model.card import Category, Feature
+from penguin_model.formatting import listed
 from penguin_model.pages import markup
 from penguin_model.pages.markup import Content, Markup, element, facts
 from pipelines import formatting
@@ -126,8 +128,19 @@ def model(report: Report) -> Content:
     rows = [
         (each.name, each.unit, number(each.scale), number(each.minimum), number(each.maximum))
         for each in card.features
+        if isinstance(each, Feature)
     ]
-    return [facts(known), markup.table("Features of the model", header, rows, words=2)]
+    of_categories = ("category", "vocabulary", "the network sees")
+    categories = [
+        (each.name, listed(each.categories), each.meaning)
+        for each in card.features
+        if isinstance(each, Category)
+    ]
+    tables = [
+        rows and markup.table("Features of the model", header, rows, words=2),
+        categories and markup.table("Its categories", of_categories, categories, words=3),
+    ]
+    return [facts(known), *filter(None, tables)]
 
 
 def _of(value: str | None, rows: int | None) -> str | None:

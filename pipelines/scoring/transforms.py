@@ -26,6 +26,8 @@ from pipelines.monitoring import estimate, histograms, labels, trust
 from pipelines.scoring import model_file
 from pipelines.scoring.model_file import Network
 
+_MATRIX_BYTES = 64 << 20
+
 
 class Normalized(NamedTuple):
     """What `NormalizeFn` emits: batches for the network, and counts of the raw values."""
@@ -44,7 +46,8 @@ class Scored(NamedTuple):
 class NormalizeFn(beam.DoFn):
     """Normalizes the raw columns of a chunk into the network's float32 matrix, using the card.
 
-    If the card has reference histograms, the raw values are also counted for comparison.
+    If the card has reference histograms, the raw values are also counted for comparison. A category
+    with many texts makes a matrix many times as large as its chunk, so that it is made in parts.
     """
 
     def __init__(self, card: ModelCard, passthrough: tuple[str, ...]) -> None:
@@ -53,22 +56,29 @@ class NormalizeFn(beam.DoFn):
         self._passthrough = passthrough
         self._kept = [*schemas.LOCATION_NAMES, *schemas.passthrough_columns(passthrough)]
         self._columns = [schemas.feature_column(feature) for feature in card.features]
+        self._most_rows = max(1, _MATRIX_BYTES // (4 * card.width))
 
     def process(self, chunk: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """Emits a batch of the same rows as the chunk, and their histograms."""
-        label = schemas.find_labels(chunk)
-        columns = [chunk.column(name).to_numpy() for name in self._columns]
-        matrix = normalize(columns, self._features)
-        yield pa.RecordBatch.from_arrays(
-            [*map(chunk.column, self._kept), *map(pa.array, matrix.T), *label],
-            schema=schemas.batches(self._passthrough, self._features, labelled=bool(label)),
-        )
+        """Emits batches of the same rows as the chunk, usually one, and their histograms."""
+        for start in range(0, chunk.num_rows, self._most_rows):
+            yield self._normalize(chunk.slice(start, self._most_rows))
         counted: Mapping[str, Counts] = {}
         if self._reference is not None:
+            columns = [chunk.column(name).to_numpy() for name in self._columns]
             counted = histograms.count_features(columns, self._features, self._reference)
         yield emit_counts(
             figures(COUNTED, {NORMALIZED: chunk.num_rows}),
             figures(histograms.GROUP, counted),
+        )
+
+    def _normalize(self, chunk: pa.RecordBatch) -> pa.RecordBatch:
+        label = schemas.find_labels(chunk)
+        matrix = normalize(
+            [chunk.column(name).to_numpy() for name in self._columns], self._features
+        )
+        return pa.RecordBatch.from_arrays(
+            [*map(chunk.column, self._kept), *map(pa.array, matrix.T), *label],
+            schema=schemas.batches(self._passthrough, self._features, labelled=bool(label)),
         )
 
 

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from penguin_model import validate
 from penguin_model.arrow_text import as_text
-from penguin_model.card import read_card
+from penguin_model.card import Category, read_card
 from penguin_model.labels import to_codes
 from pipelines import score, storage
 from pipelines.errors import UsageError
@@ -129,6 +130,18 @@ def test_files(tmp_path: Path) -> None:
     assert run_here(tmp_path / "out", *PLAIN, "--input", tmp_path / "in") == 3
     found = {int(name[:2]): reason for name, row, reason in reasons(tmp_path / "out")}
     assert [found.get(place, "read") for place in range(len(table))] == list(map(outcome, table))
+
+
+PLACE = Category(name="place", categories=("Biscoe", "Dream", "2007", "NA"))
+
+
+@pytest.mark.parametrize("row", rows_of("text"), ids=lambda row: row[0])
+def test_categories(row: list[str]) -> None:
+    column = validate.read_column(pa.array([octets(row[0]).decode()]), PLACE)
+    if validate.good_rows([column], [PLACE]) is None:
+        assert PLACE.categories[int(column.values[0])] == row[1]
+    else:
+        assert row[1] == f"rejected, `{validate.explain(0, [column], [PLACE]).reason}`"
 
 
 VALUES = {

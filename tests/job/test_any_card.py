@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from pipelines.monitoring import drift, histograms
 from pipelines.report import page
 from pipelines.report.data import Report
 from pipelines.runs.manifest import Manifest, from_json
-from tests.support import reports
+from tests.support import mixed, reports
 
 SHIPPED = json.loads(Path(card_path(str(reports.MODEL))).read_text())
 _TEXTS = st.sampled_from(["", " ", "a\nb", "\x00", "\ud800", "Adelie", "probability", "<b>&", "ß"])
@@ -49,13 +50,15 @@ def parts(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from parts(each)
 
 
-COUNT = len(list(parts(SHIPPED)))
+# Answers of no network.
+_ANSWERS = np.random.default_rng(0).dirichlet(np.full(3, 0.3), 300).astype(np.float32)
+MIXED = json.loads(mixed.mixed_card(_ANSWERS, prediction_column="tree").to_json())
 
 
 @st.composite
 def changed(draw: Any) -> Any:
-    """The shipped card with one to three changes: a value replaced, removed, repeated or added."""
-    card = copy.deepcopy(SHIPPED)
+    """A card with one to three changes: a value replaced, removed, repeated or added."""
+    card = copy.deepcopy(draw(st.sampled_from([SHIPPED, MIXED])))
     for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
         found = list(parts(card))
         holder, key = found[draw(st.integers(0, len(found) - 1))]
@@ -125,5 +128,6 @@ def test_a_changed_card_is_refused_or_works(fields: Any) -> None:
         use(card)
 
 
-def test_the_shipped_card_works() -> None:
-    use(ModelCard.from_json(json.dumps(SHIPPED)))
+@pytest.mark.parametrize("fields", [SHIPPED, MIXED], ids=["shipped", "mixed"])
+def test_an_unchanged_card_works(fields: Any) -> None:
+    use(ModelCard.from_json(json.dumps(fields)))

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,9 @@ import pytest
 
 from benchmarks import false_alarms
 from penguin_model import trust
-from penguin_model.card import Histogram, Reference, read_card
+from penguin_model.card import Category, Histogram, Reference, read_card
 from penguin_model.features import normalize
-from penguin_model.training import dataset, trusting
+from penguin_model.training import dataset, evaluation, trusting
 from pipelines.counts.figures import Counts
 from pipelines.monitoring import drift, histograms
 from pipelines.monitoring.divergence import FALSE_ALARMS, compare
@@ -271,3 +272,29 @@ def test_nights_of_real_birds(birds: str, drifts: bool, project: Path, shipped_m
         for name, each in card.reference.features.items()
     ]
     assert [shift.drifted for shift in compared] == [drifts] * 4
+
+
+def test_thousands_of_texts_are_compared_by_the_frequent_ones() -> None:
+    """A bin for each of them would take gigabytes to simulate, and rare ones differ by chance."""
+    texts = 10_000
+    random = np.random.default_rng(0)
+    shares = 1 / np.arange(1, texts + 1)
+    place = Category(name="place", categories=tuple(map(str, range(texts))))
+
+    def counted(rows: int, shares: Any) -> Reference:
+        codes = random.choice(texts, rows, p=shares / shares.sum())
+        return Reference(
+            features={"place": evaluation.histogram_by_code(codes.astype(float), place)},
+            classes={"a": rows}, probability=Histogram(edges=(), counts=(rows,)),
+        )  # fmt: skip
+
+    training = counted(2000, shares)
+    baseline = {"before": counted(20_000, shares)}
+    found = drift.measure(counted(30_000, shares), training, baseline=baseline)
+    assert found.score == 0
+    # The third most frequent text in training is never seen, and a rare one every fifth time.
+    changed = shares.copy()
+    changed[2], changed[7000] = 0, 0.25 * shares.sum()
+    found = drift.measure(counted(30_000, changed), training, baseline=baseline)
+    assert found.training["place"].drifted
+    assert found.baseline["place"].drifted

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penguin_model.card import Histogram, ModelCard, Reference
+from penguin_model.card import Category, Histogram, ModelCard, Reference
 from penguin_model.training import evaluation
 from pipelines.counts.figures import Counts, add_up
 from pipelines.monitoring import histograms
@@ -134,3 +134,12 @@ def test_the_manifest_keeps_them(card: ModelCard) -> None:
     if card.reference is not None:
         written = json.loads(json.dumps(dataclasses.asdict(card.reference)))
         assert histograms.from_json(written) == card.reference
+
+
+@given(st.lists(st.integers(0, 4), max_size=50))
+def test_codes_are_counted_by_text(codes: list[int]) -> None:
+    place = Category(name="place", categories=tuple("abcde"))
+    values = np.array(codes, np.float64)
+    found = histograms.count_codes(values, place)
+    assert found == tuple(map(codes.count, range(5)))
+    assert Histogram(edges=place.edges, counts=found) == evaluation.histogram_by_code(values, place)

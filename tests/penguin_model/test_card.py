@@ -88,6 +88,13 @@ def put(path: str, value: Any) -> Callable[[Fields], None]:
     return breakage
 
 
+def as_category(texts: list[str], **known: Any) -> Callable[[Fields], None]:
+    def breakage(fields: Fields) -> None:
+        fields["features"][0] = {"name": "CulmenLength", "categories": texts, **known}
+
+    return breakage
+
+
 NAN, INF = float("nan"), float("inf")
 MASS = "reference.features.BodyMass"
 
@@ -196,6 +203,15 @@ MALFORMED: list[tuple[Callable[[Fields], None], str]] = [
     (put("metrics.recall.Gentoo", 100), "metrics.recall.Gentoo"),
     (put("metrics.confusion", {"Adelie": 3}), "metrics.confusion"),
     (change_list("metrics.confusion", 1, [0, "35", 0]), "metrics.confusion[1][1]"),
+    (change(prediction_column="probability"), "prediction_column"),
+    (change(prediction_column=" "), "prediction_column"),
+    (change(prediction_column="culmenlength"), "features[0].name"),
+    (as_category(["a", "b"]), "reference.features.CulmenLength.edges"),
+    (as_category(["a"]), "features[0].categories"),
+    (as_category(["a", "a "]), "features[0].categories[1]"),
+    (as_category(["a", "\n"]), "features[0].categories[1]"),
+    (as_category(["a", "b"], out_of_vocabulary=2), "features[0].out_of_vocabulary"),
+    (as_category(["a", "b"], one_hot=1), "features[0].one_hot"),
     (change(reference=[1]), "reference"),
     (change(reference=False), "reference"),
     (remove("reference.probability"), "reference.probability"),

@@ -159,7 +159,7 @@ def test_flag_names() -> None:
 
 
 def test_values_are_read_as_the_batch_job_reads_them() -> None:
-    assert predict.parse_value("x", " 3.5 ", feature("x")) == 3.5
+    assert predict.parse_value("x", " 3.5 ", feature("x")) == (3.5, 3.5)
     with pytest.raises(UsageError):
         # Python would take this for 10.
         predict.parse_value("x", "1_0", feature("x"))

@@ -33,7 +33,9 @@ def test_a_feature_cannot_have_the_name_of_an_output_column(name: str) -> None:
         dataclasses.replace(card, features=features, reference=None, prediction_column="tree")
 
 
-@pytest.mark.parametrize("name", [*FIXED, "run_id", "Probability ", "probability_of", "RUN_ID"])
+@pytest.mark.parametrize(
+    "name", [*FIXED, "run_id", "Probability ", "probability_of", "RUN_ID", "coverage"]
+)
 def test_a_prediction_column_cannot_have_the_name_of_another(name: str) -> None:
     card = read_card(str(MODEL))
     with pytest.raises(CardError, match=r"prediction_column: .* is the name of another column"):
