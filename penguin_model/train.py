@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from penguin_model import bundle, cli, command_line, describe, terminal
-from penguin_model.card import Input, ModelCard, card_path
+from penguin_model.card import Input, ModelCard, card_path, onnx_path
 from penguin_model.errors import GateError, OutputError
 from penguin_model.predict import predict_one, render
 from penguin_model.training import (
@@ -19,6 +19,7 @@ from penguin_model.training import (
     dataset,
     evaluation,
     gate,
+    onnx_export,
     plots,
     purpose,
 )
@@ -149,16 +150,20 @@ def train(
     )
     card = add_trust(card, birds, test, unseen.probabilities)
     drawn = _draw(config, history, {"Training": found_seen, "Held out": found})
-    card = bundle.save(model, config.model, card, beside=drawn)
+    card = onnx_export.save(
+        model, config.model, card, known=matrix(birds, features), say=say, beside=drawn
+    )
     if weights:
         say("")
         for line in describe.layer_lines(describe.layers(model, values=True)):
             say(line)
 
     say("\nThe saved model, loaded again, on one new bird (50.4 mm, 15.3 mm, 200 mm, 5000 g):")
-    say(render(predict_one(bundle.load(config.model), NEW_BIRD)))
+    loaded = bundle.load(config.model)
+    say(render(predict_one(loaded.predict, loaded.card, NEW_BIRD)))
     say("\nWritten:")
-    for path in (config.model, card_path(config.model), *drawn):
+    exported = [onnx_path(config.model)] if card.onnx else []
+    for path in (config.model, *exported, card_path(config.model), *drawn):
         say(f"  {path}")
     return card
 

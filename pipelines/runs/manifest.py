@@ -91,11 +91,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
       path: the model file as the user named it.
       name: from the model card.
       sha256: the model file's.
+      engine: what ran the network; early releases had Keras alone, and didn't record it.
     """
 
     path: str | None = None
     name: str | None = None
     sha256: str | None = None
+    engine: str = "keras"
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
