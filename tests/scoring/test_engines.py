@@ -67,11 +67,12 @@ def test_a_model_without_its_file_is_refused_before_the_run(
     spoil(model)
     given = ("--model", str(model), *ONNX)
     output = tmp_path / "out"
-    for run in (
+    runs: list[Callable[[], int]] = [
         lambda: run_here(output, "--input", night, *given, *PLAIN),
         lambda: run_here(output, "--input", night, *given, "--check"),
         lambda: predict.main([*given, *BIRD]),
-    ):
+    ]
+    for run in runs:
         code = run()
         out, err = capfd.readouterr()
         assert (code, out, err.count("\n")) == (2, "", 1)
