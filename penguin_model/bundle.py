@@ -14,7 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from penguin_model import canonical, model_checks, model_files
-from penguin_model.card import ModelCard, card_path, read_verified, read_verified_file
+from penguin_model.card import (
+    ModelCard,
+    Onnx,
+    card_path,
+    onnx_path,
+    read_verified,
+    read_verified_file,
+)
 from penguin_model.errors import ModelError, OutputError
 from penguin_model.keras_settings import import_keras
 
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
     import keras
 
 MODEL_SUFFIXES = model_files.SUFFIXES
-_NOTHING: Mapping[str, bytes] = {}
+NOTHING: Mapping[str, bytes] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,14 +50,23 @@ class Classifier:
 
 
 def save(
-    model: keras.Model, path: str, card: ModelCard, *, beside: Mapping[str, bytes] = _NOTHING
+    model: keras.Model,
+    path: str,
+    card: ModelCard,
+    *,
+    onnx: tuple[bytes, Onnx] | None = None,
+    beside: Mapping[str, bytes] = NOTHING,
 ) -> ModelCard:
-    """Writes a model and its card, the card last; the same network gives the same bytes.
+    """Writes a model, its ONNX file and its card, the card last.
+
+    The same network gives the same bytes.
 
     Args:
       model: the trained network.
       path: the file to write; its suffix, ``.keras`` or ``.h5``, sets the format.
-      card: the card; its ``model_file`` and ``sha256`` are filled in here.
+      card: the card; its ``model_file``, ``sha256`` and ``onnx`` are filled in here.
+      onnx: the ONNX file and the card's record of it, see `training.onnx_export`. None removes
+        that of an earlier model.
       beside: other files to write with them, such as plots, by path.
 
     Returns:
@@ -62,8 +78,10 @@ def save(
     """
     content = serialize(model, path)
     sha256 = hashlib.sha256(content).hexdigest()
-    card = dataclasses.replace(card, model_file=os.path.basename(path), sha256=sha256)
-    replace({**beside, path: content, card_path(path): card.to_json().encode()})
+    exported, record = onnx or (None, None)
+    card = dataclasses.replace(card, model_file=os.path.basename(path), sha256=sha256, onnx=record)
+    written = {path: content, onnx_path(path): exported, card_path(path): card.to_json().encode()}
+    replace({**beside, **written})
     return card
 
 
@@ -88,22 +106,31 @@ def serialize(model: keras.Model, path: str) -> bytes:
     return canonical.archive(content) if suffix == ".keras" else content
 
 
-def replace(files: Mapping[str, bytes]) -> None:
+def replace(files: Mapping[str, bytes | None]) -> None:
     """Replaces files, in this order, once all of them are written in full.
+
+    Args:
+      files: their contents by path; None removes a file.
 
     Raises:
       OutputError: one of them can't be written; then nothing has changed.
     """
-    unfinished = {path: f"{path}.unfinished" for path in files}
+    unfinished = {
+        path: f"{path}.unfinished" for path, content in files.items() if content is not None
+    }
     for path in files:
         if os.path.isdir(path):
             raise OutputError(f"{path}: is a folder")
     try:
         for path, content in files.items():
-            with open(unfinished[path], "wb") as file:
-                file.write(content)
+            if content is not None:
+                with open(unfinished[path], "wb") as file:
+                    file.write(content)
         for path in files:
-            os.replace(unfinished[path], path)
+            if path in unfinished:
+                os.replace(unfinished[path], path)
+            elif os.path.lexists(path):
+                os.remove(path)
     except OSError as error:
         raise OutputError(f"{error.filename}: {error.strerror}") from error
     finally:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from penguin_model.errors import PenguinError, UsageError
 from penguin_model.terminal import Colour, UnwrittenError, escaped_streams, print_error, reason_of
@@ -112,8 +113,24 @@ def quiet_libraries(verbose: bool) -> None:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # Else each flag of Beam's has gettext look for translations, which nobody has.
+    os.environ.setdefault("LANGUAGE", "C")
     logging.basicConfig(level=logging.CRITICAL)
     logging.getLogger("absl").setLevel(logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+    """Imports in the body without garbage collection, which would go through all modules again.
+
+    What was imported stays out of later collections, too.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _report(verbose: bool) -> None:

@@ -12,7 +12,9 @@ from typing import Any, NoReturn
 from penguin_model.terminal import print_error
 
 DISTRIBUTION = "penguin-scoring"
-_LIBRARIES = ("apache-beam", "keras", "tensorflow", "tensorflow-cpu", "pyarrow", "numpy")
+_LIBRARIES = (
+    "apache-beam", "keras", "tensorflow", "tensorflow-cpu", "onnxruntime", "pyarrow", "numpy",
+)  # fmt: skip
 # How many unknown arguments a message names: a shell may have turned a pattern into thousands.
 _SHOWN = 3
 

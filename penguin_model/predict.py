@@ -14,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from penguin_model import cli, command_line, terminal
-from penguin_model.bundle import Classifier, load_with_card
+from penguin_model import cli, command_line, engines, terminal
 from penguin_model.card import (
     DEFAULT_MODEL_HELP,
     PREDICTION_COLUMN,
@@ -26,14 +25,15 @@ from penguin_model.card import (
     default_model,
     read_verified,
 )
+from penguin_model.engines import DEFAULT_ENGINE, ENGINES
 from penguin_model.errors import ModelError, PenguinError, UsageError
 from penguin_model.features import normalize
 from penguin_model.formatting import listed
-from penguin_model.model_checks import PROBABILITIES, find_improper, show_answer
+from penguin_model.model_checks import PROBABILITIES, Predict, find_improper, show_answer
 from penguin_model.trust import DEFAULT_COVERAGE, TrustScorer
 
 PROGRAM = "penguin-predict"
-_OWN_FLAGS = frozenset({"help", "version", "model", "json", "verbose"})
+_OWN_FLAGS = frozenset({"help", "version", "model", "engine", "json", "verbose"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,19 +84,19 @@ class Value(NamedTuple):
     shown: float | str
 
 
-def predict_one(classifier: Classifier, values: Sequence[float]) -> Prediction:
+def predict_one(predict: Predict, card: ModelCard, values: Sequence[float]) -> Prediction:
     """Predicts one observation.
 
     Args:
-      classifier: a loaded model.
+      predict: the loaded network.
+      card: its card.
       values: in raw units (mm, g) or codes, in the order of the card's features.
 
     Raises:
       ModelError: the model doesn't answer probabilities.
     """
-    card = classifier.card
     matrix = normalize([np.array([value]) for value in values], card.features)
-    row = classifier.predict(matrix)[0]
+    row = predict(matrix)[0]
     if find_improper(list(row[:, np.newaxis])) is not None:
         raise ModelError(f"model {card.name} answered {show_answer(card, row)}; {PROBABILITIES}")
     probabilities = dict(zip(card.classes, map(float, row), strict=True))
@@ -264,6 +264,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", default=default_model(), help=f"the model file ({DEFAULT_MODEL_HELP})"
     )
+    parser.add_argument(
+        "--engine", choices=tuple(ENGINES), default=DEFAULT_ENGINE,
+        help="what runs the network, as in penguin-score (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the prediction as JSON")
     parser.add_argument(
         "--verbose", action="store_true", help="show the libraries' logs and tracebacks"
@@ -294,7 +298,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ]
         cli.quiet_libraries(verbose)
         raw = [value.raw for value in values]
-        prediction = predict_one(load_with_card(early.model, card), raw)
+        prediction = predict_one(engines.load(early.engine, early.model, card), card, raw)
         print(to_json(prediction, card, values) if early.json else render(prediction))
         return 0
 

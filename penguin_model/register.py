@@ -37,6 +37,7 @@ def report(given: Registration, found: Registered) -> Iterator[str]:
     yield f"  {', '.join(map(printable, card.classes))}"
     yield ""
     yield from _measured(given, found)
+    yield from found.notes
     yield ""
     yield "Written"
     for path in found.files:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from penguin_model import bundle, cli, command_line, describe, terminal
-from penguin_model.card import DEFAULT_MODEL, Category, Input, ModelCard, card_path
+from penguin_model.card import DEFAULT_MODEL, Category, Input, ModelCard, card_path, onnx_path
 from penguin_model.errors import CardError, GateError, OutputError, UsageError
 from penguin_model.predict import predict_one, render
 from penguin_model.training import (
@@ -22,6 +22,7 @@ from penguin_model.training import (
     dataset,
     evaluation,
     gate,
+    onnx_export,
     plots,
     table,
 )
@@ -93,16 +94,19 @@ def train(
     if card.trust is None:
         say("The card can't say how far to trust a prediction: there are too many features")
     drawn = _draw(config, data.recipe, fitted, judged)
-    card = bundle.save(fitted.model, config.model, card, beside=drawn)
+    known = matrix(data.rows, features)
+    card = onnx_export.save(fitted.model, config.model, card, known=known, say=say, beside=drawn)
     if weights:
         say("")
         for line in describe.layer_lines(describe.layers(fitted.model, values=True)):
             say(line)
     shown, row = _new_row(data)
     say(f"\nThe saved model, loaded again, on {shown}:")
-    say(render(predict_one(bundle.load(config.model), row)))
+    loaded = bundle.load(config.model)
+    say(render(predict_one(loaded.predict, loaded.card, row)))
     say("\nWritten:")
-    for path in (config.model, card_path(config.model), *drawn):
+    exported = [onnx_path(config.model)] if card.onnx else []
+    for path in (config.model, *exported, card_path(config.model), *drawn):
         say(f"  {path}")
     return card
 

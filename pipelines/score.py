@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.abc
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -9,6 +11,9 @@ from collections.abc import Sequence
 from penguin_model import cli, command_line
 
 PROGRAM = "penguin-score"
+# What Beam imports if it is installed, and a run on local files by Beam's own runner doesn't use.
+# Keras does.
+_UNUSED = ("IPython", "apitools", "boto3", "google.cloud", "pandas", "pymongo", "requests")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,15 +38,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.require_docstrings()
         # Beam issues warnings while it is imported, so silence them first.
         cli.quiet_libraries(verbose)
-        from pipelines import job
+        with cli.without_collection():
+            from pipelines import job
 
         return job.run_command(PROGRAM, arguments, verbose)
 
     return cli.run(PROGRAM, body, verbose=verbose)
 
 
+class _LeftOut(importlib.abc.MetaPathFinder):
+    """Finds that some modules aren't there."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname in _UNUSED:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+
+def leave_out_unused(arguments: Sequence[str]) -> None:
+    """Keeps Beam from importing optional libraries that a run on local files doesn't use.
+
+    They take longer to import than all that such a run needs. In this process they count as not
+    installed, which Beam and pyarrow are prepared for.
+    """
+    without_keras = ("--engine", "onnx") in itertools.pairwise(arguments)
+    without_keras |= "--engine=onnx" in arguments
+    is_elsewhere = any("://" in each or each.startswith("--runner") for each in arguments)
+    # Beam logs what it doesn't find.
+    if without_keras and not (is_elsewhere or "--verbose" in arguments):
+        sys.meta_path.insert(0, _LeftOut())
+
+
 def console() -> None:
     """The console script's entry point."""
+    leave_out_unused(sys.argv)
     code = main()
     if code == 1 or code > 128:
         # A failed run leaves threads of its workers or of the connection to its runner. They would

@@ -20,13 +20,42 @@ from penguin_model.engines.onnx_engine import OnnxEngine
 from penguin_model.errors import ModelError
 from penguin_model.model_checks import Predict
 
-__all__ = ["DEFAULT_ENGINE", "ENGINES", "Engine", "load_shared"]
+__all__ = ["DEFAULT_ENGINE", "ENGINES", "Engine", "find_sha256", "load", "load_shared"]
 
 ENGINES: Mapping[str, Engine] = {each.name: each for each in (KerasEngine(), OnnxEngine())}
 DEFAULT_ENGINE = KerasEngine.name
 
 _shared: dict[tuple[str, str], Predict] = {}
 _shared_lock = threading.Lock()
+
+
+def find_sha256(engine: Engine, card: ModelCard, model_path: str) -> str:
+    """The SHA-256 of the file that an engine loads; see `Engine.sha256_of`.
+
+    Raises:
+      ModelError: the model has no such file.
+    """
+    try:
+        return engine.sha256_of(card)
+    except ModelError as error:
+        raise ModelError(f"model {model_path} {error}") from error
+
+
+def load(name: str, model_path: str, card: ModelCard) -> Predict:
+    """Loads the network of a local model.
+
+    Args:
+      name: the engine's, in `ENGINES`.
+      model_path: the model.
+      card: the model's card.
+
+    Raises:
+      ModelError: see `find_sha256` and `load_shared`.
+    """
+    engine = ENGINES[name]
+    find_sha256(engine, card, model_path)
+    path = engine.file_of(model_path)
+    return load_shared(engine, path, card, path)[0]
 
 
 def load_shared(engine: Engine, path: str, card: ModelCard, shown: str) -> tuple[Predict, bool]:

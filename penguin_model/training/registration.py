@@ -13,16 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from penguin_model import assignments, bundle, model_checks, model_files
-from penguin_model.card import (
-    Category,
-    Input,
-    ModelCard,
-    card_path,
-)
+from penguin_model.card import Category, Input, ModelCard, card_path, onnx_path
 from penguin_model.errors import CardError, ModelError, UsageError
 from penguin_model.features import normalize
 from penguin_model.names import fold
-from penguin_model.training import calibration, dataset, encodings, evaluation, logits, table
+from penguin_model.training import (
+    calibration,
+    dataset,
+    encodings,
+    evaluation,
+    logits,
+    onnx_export,
+    table,
+)
 from penguin_model.training.fitting import library_versions
 from penguin_model.training.penguins import LAB
 from penguin_model.training.recipe import column_for
@@ -91,6 +94,7 @@ class Registered:
     Attributes:
       card: as written.
       files: what was written, in order.
+      notes: what couldn't be written, a line each.
       rows: of the data, how many and how many are complete.
       share: of the commonest class in the rows that the metrics are from.
       order: the classes in an order in which the network would be right more often, or None, and
@@ -99,6 +103,7 @@ class Registered:
 
     card: ModelCard
     files: Sequence[str]
+    notes: Sequence[str]
     rows: tuple[int, int]
     share: float
     order: tuple[tuple[str, ...], float] | None
@@ -113,7 +118,8 @@ def register(given: Registration) -> Registered:
     """
     model_files.check(given.model)
     target = given.target
-    _refuse_existing([card_path(target), *([target] if given.logits else [])], given.replace)
+    written = [card_path(target), onnx_path(target), *([target] if given.logits else [])]
+    _refuse_existing(written, given.replace)
     data = table.read(given.data)
     with table.naming(f"data {given.data}"):
         label = table.find_column(data, given.label)
@@ -167,13 +173,19 @@ def register(given: Registration) -> Registered:
     card = add_trust(card, rows, held_out, probabilities)
     # The card is read by its own rules before it is written.
     ModelCard.from_json(card.to_json())
-    files = {card_path(target): card.to_json().encode()}
+    notes: list[str] = []
+    known = _matrix(rows, features)
+    exported = onnx_export.try_export(model, card, known, say=notes.append)
+    network, card_record = exported or (None, None)
+    card = dataclasses.replace(card, onnx=card_record)
+    files = {onnx_path(target): network, card_path(target): card.to_json().encode()}
     if given.logits:
         files = {target: content, **files}
     bundle.replace(files)
     return Registered(
         card=card,
-        files=tuple(files),
+        files=tuple(path for path, each in files.items() if each is not None),
+        notes=notes,
         rows=(data.num_rows, len(rows)),
         share=float(np.bincount(held_out.labels).max() / len(held_out)),
         order=better_order(np.array(found["confusion"]), classes),

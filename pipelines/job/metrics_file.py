@@ -13,15 +13,16 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-from prometheus_client import CollectorRegistry, write_to_textfile
-from prometheus_client.core import GaugeMetricFamily
+from typing import TYPE_CHECKING
 
 from penguin_model import cli, command_line, terminal
 from pipelines import storage
 from pipelines.errors import UsageError
 from pipelines.runs.gates import HeldBecause
 from pipelines.runs.manifest import Manifest, Totals
+
+if TYPE_CHECKING:
+    from prometheus_client.core import GaugeMetricFamily
 
 FLAG = "--metrics_file"
 _PREFIX = "penguin_score_"
@@ -118,7 +119,7 @@ def collect(ending: Ending) -> Iterator[GaugeMetricFamily]:
     yield _many(
         "held",
         "Whether the last run is held, by its reason",
-        "reason",
+        ("reason",),
         {each: int(each is because) for each in HeldBecause},
     )
     if manifest is not None:
@@ -128,7 +129,7 @@ def collect(ending: Ending) -> Iterator[GaugeMetricFamily]:
 
 def _counts(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
     totals = manifest.totals
-    yield _many("files", "Files by what became of them", "kind", _files(totals))
+    yield _many("files", "Files by what became of them", ("kind",), _files(totals))
     yield _one("rows_read", "Rows of the files that were read", totals.rows_read)
     yield _one("rows_scored", "Rows with a prediction", totals.rows_scored)
     yield _one("rows_rejected", "Rows that were rejected", totals.rows_rejected)
@@ -138,8 +139,8 @@ def _counts(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
         totals.reject_fraction,
     )
     rejects = manifest.rejects_by_reason
-    yield _many("rejects", "Rejected rows, and whole files", "reason", rejects)
-    yield _many("predictions", "Rows by predicted class", "class", manifest.species)
+    yield _many("rejects", "Rejected rows, and whole files", ("reason",), rejects)
+    yield _many("predictions", "Rows by predicted class", ("class",), manifest.species)
 
 
 def _files(totals: Totals) -> dict[str, int]:
@@ -157,11 +158,8 @@ def _quality(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
     found = manifest.drift
     if found and found["training"]:
         yield _one("drift_score", "Largest PSI that is beyond chance", found["score"])
-        shifts = GaugeMetricFamily(
-            f"{_PREFIX}drift_psi",
-            "PSI of each distribution against each reference",
-            labels=("distribution", "reference"),
-        )
+        about = "PSI of each distribution against each reference"
+        shifts = _many("drift_psi", about, ("distribution", "reference"), {})
         # A reference is whatever has shifts by distribution.
         for reference, by_name in found.items():
             for name, shift in by_name.items() if isinstance(by_name, Mapping) else ():
@@ -184,11 +182,17 @@ def _quality(manifest: Manifest) -> Iterator[GaugeMetricFamily]:
 
 
 def _one(name: str, about: str, value: float) -> GaugeMetricFamily:
+    from prometheus_client.core import GaugeMetricFamily
+
     return GaugeMetricFamily(_PREFIX + name, about, value=value)
 
 
-def _many(name: str, about: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
-    found = GaugeMetricFamily(_PREFIX + name, about, labels=(label,))
+def _many(
+    name: str, about: str, labels: Sequence[str], values: Mapping[str, float]
+) -> GaugeMetricFamily:
+    from prometheus_client.core import GaugeMetricFamily
+
+    found = GaugeMetricFamily(_PREFIX + name, about, labels=labels)
     for key, value in values.items():
         found.add_metric((_text(key),), value)
     return found
@@ -212,6 +216,8 @@ class _Collector:
 def _write(program: str, path: str | None, ending: Ending) -> None:
     if path is None:
         return
+    from prometheus_client import CollectorRegistry, write_to_textfile
+
     ending.end = time.time()
     try:
         if os.path.lexists(path) and not os.path.isfile(path):

@@ -13,6 +13,7 @@ from pipelines.runs.manifest import Manifest
 # What decides how a file is read.
 _INPUT_FLAGS = (
     "input", "format", "include_hidden", "delimiter", "decimal", "passthrough", "rename", "model",
+    "engine",
 )  # fmt: skip
 _REVIEWS = ("show", "accept", "reject")
 _MOST_REVIEWS = 3

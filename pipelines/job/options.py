@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model import command_line
 from penguin_model.card import DEFAULT_MODEL_HELP, default_model
+from penguin_model.engines import DEFAULT_ENGINE, ENGINES
 from penguin_model.trust import DEFAULT_COVERAGE
 from pipelines.publishing import DEFAULT_BASELINE_NIGHTS
 from pipelines.reading import FORMATS
@@ -42,6 +43,13 @@ class ScoreOptions(PipelineOptions):
             default=default_model(),
             metavar="PATH",
             help=f"the model file, .keras or .h5, with its card beside it ({DEFAULT_MODEL_HELP})",
+        )
+        group.add_argument(
+            "--engine",
+            choices=tuple(ENGINES),
+            default=DEFAULT_ENGINE,
+            help="what runs the network: Keras on TensorFlow, or ONNX Runtime with the .onnx file "
+            "beside the model, which starts faster (default: %(default)s)",
         )
         group.add_argument(
             "--run_id",

@@ -17,6 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from penguin_model import command_line
 from penguin_model.card import ModelCard
+from penguin_model.engines import ENGINES
 from penguin_model.names import find_control, fold
 from penguin_model.trust import DEFAULT_COVERAGE
 from pipelines import publishing, storage
@@ -39,9 +40,9 @@ from pipelines.scoring import Network, model_file
 # The flags that affect what is read and how: what it takes to score a file again.
 _RECORDED = (
     "format", "include_hidden", "delimiter", "decimal", "settle_seconds", "passthrough", "rename",
-    "coverage",
+    "coverage", "engine",
 )  # fmt: skip
-_VERSIONED = ("apache-beam", "keras", "pyarrow", "numpy")
+_VERSIONED = ("apache-beam", "pyarrow", "numpy")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     runner.check(options)
     submission = runner.make_submission(options)
     card = model_file.read_card(values.model)
-    network = Network.of_model(values.model)
+    network = model_file.find_network(values.model, card, values.engine)
     columns = _columns(values, card)
     matching = _matching(values, card, paths)
     if submission.workers is Workers.THREADS:
@@ -109,12 +110,13 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
     run_info = RunInfo(
         start=start.isoformat(timespec="milliseconds"),
         runner=values.runner or DEFAULT_RUNNER,
-        versions=_versions(),
+        versions=_versions(ENGINES[values.engine].packages),
         model=Model(
             path=values.model,
             name=card.name,
             sha256=card.sha256,
             prediction_column=card.prediction_column,
+            engine=values.engine,
         ),
         input=tuple(map(escape_bytes, values.input)),
         new_only=values.new_only,
@@ -170,6 +172,7 @@ def prepare_check(
         raise UsageError("--new_only with --check needs --output, where earlier runs are")
     storage.use_options(PipelineOptions(list(arguments)))
     card = model_file.read_card(values.model)
+    model_file.find_network(values.model, card, values.engine)
     wanted = _columns(values, card)
     paths = None
     if values.output:
@@ -276,9 +279,10 @@ def _renames(
     return tuple(renames.items())
 
 
-def _versions() -> dict[str, str]:
+def _versions(engine: Sequence[str]) -> dict[str, str]:
+    """The versions of what the predictions may depend on, with an engine's packages."""
     found = {"python": platform.python_version()}
-    for name in ("penguin-scoring", *_VERSIONED):
+    for name in ("penguin-scoring", *_VERSIONED, *engine):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -43,6 +43,7 @@ def run_command(program: str, arguments: Sequence[str], verbose: bool) -> int:
     """
     parser = build_parser(program)
     path = metrics_file.find_path(parser, arguments)
+    beam_private.pickle_quickly()
     with contextlib.ExitStack() as around:
         ending = around.enter_context(metrics_file.written(program, path))
         if not verbose:

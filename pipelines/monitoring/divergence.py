@@ -23,7 +23,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from pipelines.counts.figures import Counts
 
@@ -150,6 +149,8 @@ def fit_limit(mean: float, variance: float, level: float) -> float:
     """The value that a gamma distribution exceeds with a probability of `level`."""
     if not variance:
         return mean
+    from scipy import special  # takes a tenth of a second, and most nights don't need it
+
     return float(special.gammainccinv(mean**2 / variance, level)) * variance / mean
 
 

@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
 
 from pipelines.monitoring.divergence import Bins, fit_limit, psi, simulate_chance
 
@@ -69,6 +68,8 @@ def allow(nights: Sequence[Bins], level: float) -> float | None:
     mean, excess = float(chance.mean()), float((found - chance).mean())
     if excess <= 0:
         return 0.0
+    from scipy import special  # as in `fit_limit`
+
     roots = np.cbrt(found / (chance + excess))
     spread = float(roots.std(ddof=1)) * math.sqrt(1 + 1 / count)
     most = float(roots.mean() + special.stdtrit(count - 1, 1 - level) * spread) ** 3

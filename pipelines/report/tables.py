@@ -112,6 +112,7 @@ def model(report: Report) -> Content:
         ("name", about.name),
         ("file", about.path),
         ("SHA-256", about.sha256),
+        ("engine", about.engine),
     ]
     if card is None:
         why = report.notes.get("card", "unknown")

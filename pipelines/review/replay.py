@@ -30,6 +30,7 @@ RELATIVE, ABSOLUTE = 1e-5, 1e-7
 # What affects how a file is read and what is written about a row; recorded as flags are given.
 _FLAGS = (
     "format", "include_hidden", "delimiter", "decimal", "passthrough", "rename", "coverage",
+    "engine",
 )  # fmt: skip
 _LOCATION = ("source_file", "source_row")
 # A name that no column has.

@@ -92,7 +92,7 @@ def _describe(manifest: Manifest, output: str) -> Iterator[Line]:
     yield "ended", ", ".join(filter(None, [formatting.moment(manifest.end), took, manifest.runner]))
     model = manifest.model
     sha256 = f"sha256 {model.sha256[:_HASH_DIGITS]}…" if model.sha256 else None
-    yield "model", ", ".join(filter(None, [model.name, model.path, sha256]))
+    yield "model", ", ".join(filter(None, [model.name, model.path, sha256, model.engine]))
     for pattern in manifest.input:
         yield "input", pattern
     yield "files", f"{count(totals.files)}{_left_out(manifest)}"

@@ -8,6 +8,7 @@ knows.
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import functools
 import hmac
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
+from apache_beam.internal import cloudpickle_pickler
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, _BeamArgumentParser
 from apache_beam.portability import python_urns
 from apache_beam.portability.api import (
@@ -126,6 +128,22 @@ class IgnoreDisconnects:
     def __call__(self, error: threading.ExceptHookArgs) -> None:
         if not issubclass(error.exc_type, grpc.RpcError):
             self._report(error)
+
+
+class _SmallBlocks:
+    """In place of `bz2` where Beam pickles steps."""
+
+    decompress = staticmethod(bz2.decompress)
+
+    @staticmethod
+    def compress(content: bytes, compresslevel: int) -> bytes:
+        del compresslevel  # 9: eight megabytes are reserved and cleared for each kilobyte of a step
+        return bz2.compress(content, 1)
+
+
+def pickle_quickly() -> None:
+    """Makes Beam pickle steps in small blocks, which take a tenth of the time, for any reader."""
+    vars(cloudpickle_pickler)["bz2"] = _SmallBlocks
 
 
 @contextlib.contextmanager

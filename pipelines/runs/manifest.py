@@ -92,12 +92,14 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
       name: from the model card.
       sha256: the model file's.
       prediction_column: the predictions' column of the predicted classes.
+      engine: what ran the network; early releases had Keras alone, and didn't record it.
     """
 
     path: str | None = None
     name: str | None = None
     sha256: str | None = None
     prediction_column: str = PREDICTION_COLUMN
+    engine: str = "keras"
 
     @property
     def set_column(self) -> str:

@@ -8,7 +8,7 @@ import os
 import threading
 
 from penguin_model import engines
-from penguin_model.card import ModelCard, card_path, read_verified
+from penguin_model.card import ModelCard, card_path, read_verified, read_verified_file
 from penguin_model.engines import DEFAULT_ENGINE, ENGINES
 from penguin_model.model_checks import Predict
 from pipelines import storage
@@ -43,6 +43,29 @@ class Network:
         """The same network, copied to a folder."""
         path = storage.join(folder, os.path.basename(self.path))
         return dataclasses.replace(self, path=path)
+
+
+def find_network(model_path: str, card: ModelCard, engine: str = DEFAULT_ENGINE) -> Network:
+    """The file that an engine loads for a model, checked.
+
+    Args:
+      model_path: the model.
+      card: the model's card, from `read_card`.
+      engine: a name in `engines.ENGINES`.
+
+    Raises:
+      ModelError: the model has no such file, or another one than its card says.
+    """
+    network = Network.of_model(model_path, engine)
+    sha256 = engines.find_sha256(ENGINES[engine], card, model_path)
+    # The card was read with the model itself.
+    if network.path != model_path:
+        try:
+            with storage.local_copy(network.path) as path:
+                read_verified_file(path, sha256, network.shown)
+        except storage.ERRORS as error:
+            raise ModelError(f"model {network.shown}: {storage.reason_of(error)}") from error
+    return network
 
 
 def read_card(model_path: str) -> ModelCard:

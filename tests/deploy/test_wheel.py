@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from penguin_model.card import DEFAULT_MODEL, card_path, default_model
+from penguin_model.card import DEFAULT_MODEL, card_path, default_model, onnx_path
 from tests.support.running import PROJECT, manifest, published
 
-MODEL_FILES = {DEFAULT_MODEL, card_path(DEFAULT_MODEL)}
+MODEL_FILES = {DEFAULT_MODEL, onnx_path(DEFAULT_MODEL), card_path(DEFAULT_MODEL)}
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,9 @@ def test_the_same_seed_gives_the_same_metrics(
 
 def test_what_is_written(trained: Trained) -> None:
     card, _, folder = trained
-    names = ["birds.confusion.png", "birds.h5", "birds.h5.card.json", "birds.loss.png"]
+    names = [
+        "birds.confusion.png", "birds.h5", "birds.h5.card.json", "birds.h5.onnx", "birds.loss.png",
+    ]  # fmt: skip
     assert sorted(path.name for path in folder.iterdir()) == names
     assert read_verified(str(folder / "birds.h5")) == card
     assert str(folder) not in Path(card_path(str(folder / "birds.h5"))).read_text()

@@ -40,7 +40,7 @@ def test_two_processes_and_one_that_has_trained_before(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = trained(tmp_path / "first", name, TZ="Asia/Tokyo", PYTHONHASHSEED="1")
-    assert len(first) == 4
+    assert len(first) == 5
     one_thread = {"TF_NUM_INTRAOP_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     onednn = {"TF_ENABLE_ONEDNN_OPTS": "1"}
     second = trained(tmp_path / "second", name, PYTHONHASHSEED="2", **one_thread, **onednn)

@@ -8,12 +8,16 @@ import json
 import tempfile
 from pathlib import Path
 
+import pytest
+
+from penguin_model.engines import ENGINES
 from tests.support import samples
 from tests.support.running import ONE_WORKER, run_here
 
 
-def test_the_samples_give_the_golden_output(tmp_path: Path) -> None:
-    assert run_here(tmp_path, *samples.FLAGS, *ONE_WORKER) == 0
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_samples_give_the_golden_output(engine: str, tmp_path: Path) -> None:
+    assert run_here(tmp_path, *samples.FLAGS, *ONE_WORKER, "--engine", engine) == 0
     samples.assert_golden(tmp_path)
     golden = json.loads(samples.GOLDEN.read_text())
     found = samples.describe(tmp_path)
@@ -21,8 +25,9 @@ def test_the_samples_give_the_golden_output(tmp_path: Path) -> None:
     assert found["manifest"]["shards"] == golden["manifest"]["shards"]
 
 
-def test_the_samples_are_scored_as_keras_called_directly(tmp_path: Path) -> None:
-    assert run_here(tmp_path, *samples.FLAGS) == 0
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_samples_are_scored_as_keras_called_directly(engine: str, tmp_path: Path) -> None:
+    assert run_here(tmp_path, *samples.FLAGS, "--engine", engine) == 0
     samples.assert_equals_keras(tmp_path)
 
 
