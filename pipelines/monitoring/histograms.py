@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penguin_model.card import Histogram, Input, ModelCard, Reference
+from penguin_model.winners import Winners
 from pipelines.counts.figures import Counts, Figures
 
 GROUP = "histogram"
@@ -22,6 +23,7 @@ PROBABILITY = "probability"
 NOVELTY = "novelty"
 # Names of histograms that aren't a feature's.
 OWN_NAMES = frozenset({SPECIES, PROBABILITY, NOVELTY})
+_FEW_CLASSES = 16
 
 
 def count_values(values: npt.NDArray[np.floating[Any]], edges: Sequence[float]) -> Counts:
@@ -41,6 +43,22 @@ def count_values(values: npt.NDArray[np.floating[Any]], edges: Sequence[float]) 
     above = [len(values)]
     above += [int(np.count_nonzero(values >= edge)) for edge in _as_type(edges, values.dtype)]
     return tuple(more - less for more, less in zip(above, [*above[1:], 0], strict=True))
+
+
+def count_classes(winners: Winners, classes: Sequence[str]) -> dict[str, int]:
+    """Counts how often each class was predicted.
+
+    One comparison per class takes a tenth of the time of `np.bincount` if there are few classes.
+
+    Args:
+      winners: indices ``[n]`` of classes, see `find_winners`.
+      classes: the classes' names.
+    """
+    if len(classes) > _FEW_CLASSES:
+        counts = np.bincount(winners, minlength=len(classes)).tolist()
+    else:
+        counts = [int(np.count_nonzero(winners == index)) for index in range(len(classes))]
+    return dict(zip(classes, counts, strict=True))
 
 
 def count_features(

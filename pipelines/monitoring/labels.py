@@ -19,6 +19,7 @@ from penguin_model import validate
 from penguin_model.arrow_text import is_bytes, is_text
 from penguin_model.measures import BINS, bins, log_likelihoods, ratio, reliability
 from penguin_model.names import fold
+from penguin_model.winners import Winners
 from pipelines.counts.figures import Counts, Figures
 
 GROUP = "labels"
@@ -60,7 +61,7 @@ def to_codes(
 
 def count_hits(
     codes: Codes,
-    winners: npt.NDArray[np.int32],
+    winners: Winners,
     best: npt.NDArray[np.float32],
     probabilities: Probabilities,
 ) -> dict[str, Counts]:
@@ -68,7 +69,7 @@ def count_hits(
 
     Args:
       codes: int32 ``[n]``, from `to_codes`.
-      winners: int32 ``[n]``, the predicted classes.
+      winners: ``[n]``, the predicted classes, see `find_winners`.
       best: ``[n]``, their probabilities.
       probabilities: ``[n, classes]``.
 
