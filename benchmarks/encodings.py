@@ -1,6 +1,6 @@
 """What it costs to write predictions as Parquet, by compression and encoding.
 
-`python -m benchmarks.encodings` prints milliseconds of CPU and bytes of a million rows of predictions.
+`python -m benchmarks.encodings` prints CPU milliseconds and bytes of a million rows.
 """
 
 import tempfile
