@@ -27,7 +27,7 @@ from penguin_model.engines import DEFAULT_ENGINE, ENGINES
 from penguin_model.features import normalize
 from penguin_model.trust import TrustScorer
 from pipelines import storage
-from pipelines.datasets import schemas, shard_writer
+from pipelines.datasets import memory, schemas, shard_writer
 from pipelines.datasets.shard_writer import ShardWriter
 from pipelines.monitoring import histograms, trust
 from pipelines.reading.csv_files import reader
@@ -176,6 +176,7 @@ def main() -> None:
     given = parser.parse_args()
     cli.quiet_libraries(verbose=False)
     pa.set_cpu_count(1)
+    memory.keep_freed()
     network = Network.of_model(MODEL, given.engine)
     with tempfile.TemporaryDirectory() as name:
         for form in given.format or ["parquet", "csv"]:

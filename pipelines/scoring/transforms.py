@@ -21,7 +21,7 @@ from penguin_model.winners import Winners, find_winners
 from pipelines.counts import NAMESPACE
 from pipelines.counts.emit import emit_counts
 from pipelines.counts.figures import COUNTED, NORMALIZED, PREDICTED, Counts, Figures, figures
-from pipelines.datasets import schemas
+from pipelines.datasets import memory, schemas
 from pipelines.errors import ModelError
 from pipelines.monitoring import estimate, histograms, labels, trust
 from pipelines.scoring import model_file
@@ -104,6 +104,7 @@ class PredictFn(beam.DoFn):
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """Emits a chunk of predictions for the batch, and counts of them."""
         if self._predict is None:
+            memory.keep_freed()
             # Not in `setup`: if a worker fails before its first row, Flink waits three minutes.
             self._predict = model_file.load_shared(self._network, self._card)
         if loads := model_file.take_loads():

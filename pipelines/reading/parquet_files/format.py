@@ -42,6 +42,7 @@ class _Layout(NamedTuple):
     Attributes:
       schema: theirs.
       found: where they have the columns to read.
+      read: these columns.
       leaves: the indices of those columns' leaves.
       shape: what the columns' values take in memory.
       kind: names and types of the columns, which files must share to be concatenated.
@@ -50,6 +51,7 @@ class _Layout(NamedTuple):
 
     schema: pa.Schema
     found: FileColumns
+    read: tuple[str, ...]
     leaves: list[int]
     shape: memory.Shape
     kind: tuple[tuple[str, pa.DataType], ...]
@@ -59,16 +61,18 @@ class _Layout(NamedTuple):
     def of(cls, file: memory.InputParquet, wanted: InputColumns) -> _Layout:
         schema = file.schema_arrow
         found = find_columns(schema.names, wanted)
-        if file.fixed_lists.intersection(found.read):
+        read = found.read
+        if file.fixed_lists.intersection(read):
             raise UnreadableFile("it has lists that are read in another way")
-        read = [schema.field(name) for name in found.read]
+        types = [schema.field(name).type for name in read]
         return cls(
             schema,
             found,
-            file.leaves_of(found.read),
-            memory.Shape.of([field.type for field in read]),
+            read,
+            file.leaves_of(read),
+            memory.Shape.of(types),
             tuple((name, schema.field(each).type) for name, each in found.sources.items()),
-            any(pa.types.is_dictionary(field.type) for field in read),
+            any(map(pa.types.is_dictionary, types)),
         )
 
 
@@ -100,7 +104,7 @@ class _Loader:
             raise UnreadableFile("the row counts in its footer disagree")
         size = rows * self._wanted.row_bytes
         if size > self._most_bytes or not memory.fits(
-            file, groups, layout.found.read, layout.shape, self._most_bytes
+            file, groups, layout.read, layout.shape, self._most_bytes
         ):
             raise UnreadableFile("it needs too much memory to be read together with others")
         table = file.reader.read_all(column_indices=layout.leaves, use_threads=False)
@@ -110,13 +114,12 @@ class _Loader:
             for batch in table.to_batches():
                 check_dictionaries(batch)
         size = rows * layout.shape.fixed_bytes if layout.shape.is_fixed else table.nbytes
-        return Loaded((layout.kind, layout.found.read), rows, size, (layout.found, table))
+        return Loaded((layout.kind, layout.read), rows, size, (layout.found, table))
 
 
 def _combine(files: Sequence[Loaded], wanted: InputColumns) -> pa.Table:
-    tables = [table.replace_schema_metadata() for _, table in (file.content for file in files)]
     found, _ = files[0].content
-    renamed: pa.Table = found.rename(pa.concat_tables(tables))
+    renamed: pa.Table = found.rename(pa.concat_tables(file.content[1] for file in files))
     return renamed
 
 
