@@ -1,6 +1,6 @@
 """What it costs to write predictions as Parquet, by compression and encoding.
 
-`python -m benchmarks.encodings` prints milliseconds and bytes of a million rows of predictions.
+`python -m benchmarks.encodings` prints CPU milliseconds and bytes of a million rows.
 """
 
 import tempfile
@@ -37,12 +37,20 @@ WAYS: dict[str, dict[str, Any]] = {
         "compression": PLAIN_FLOATS,
         "write_batch_size": 1 << 16,
     },
-    "... statistics where of use (ours)": {
+    "... statistics where of use": {
         "dictionaries": True,
         "column_encoding": DELTA,
         "compression": PLAIN_FLOATS,
         "write_batch_size": 1 << 16,
-        "write_statistics": ["source_file", "source_row", "species", "probability"],
+        "write_statistics": ["source_file", "source_row", "probability"],
+    },
+    "... in pages of 131,072 rows (ours)": {
+        "dictionaries": True,
+        "column_encoding": DELTA,
+        "compression": PLAIN_FLOATS,
+        "write_batch_size": 1 << 16,
+        "write_statistics": ["source_file", "source_row", "probability"],
+        "max_rows_per_page": 1 << 17,
     },
     "zstd 1 all over": {"dictionaries": True, "column_encoding": DELTA, "compression": "zstd"},
     "zstd 1, floats as byte streams": {
@@ -81,10 +89,10 @@ def main() -> None:
                 chosen["use_dictionary"] = ["source_file", "species"]
             seconds = []
             for _ in range(5):
-                start = time.perf_counter()
+                start = time.process_time()
                 with pq.ParquetWriter(path, table.schema, **chosen) as writer:
                     writer.write_table(table, row_group_size=ROWS)
-                seconds.append(time.perf_counter() - start)
+                seconds.append(time.process_time() - start)
             size = path.stat().st_size / ROWS
             print(f"{name:36} {min(seconds) * 1e3:6.0f} ms  {size:5.2f} bytes a row")
 

@@ -31,13 +31,14 @@ from penguin_model.training import dataset, fitting
 from penguin_model.training.penguins import LAB
 from penguin_model.training.table import Rows
 from penguin_model.training.trusting import add_trust
+from penguin_model.winners import find_winners
 from pipelines.datasets import schemas
 from pipelines.datasets.shard_writer import ShardWriter
 from pipelines.monitoring import histograms
 from pipelines.monitoring.trust import count, write_sets
 from pipelines.reading.settings import DEFAULT_SIZES
 from pipelines.scoring import Network
-from pipelines.scoring.transforms import PredictFn, find_winners
+from pipelines.scoring.transforms import PredictFn
 
 MODEL = "models/penguin-classifier.keras"
 DATA = "data/penguins.csv"

@@ -18,6 +18,7 @@ from penguin_model.card import Input, ModelCard, Trust
 from penguin_model.errors import UsageError
 from penguin_model.features import least_variances, normalized_ranges
 from penguin_model.model_checks import TOLERANCE
+from penguin_model.winners import Winners, find_winners
 
 Floats = npt.NDArray[np.float64]
 Narrow = npt.NDArray[np.float32]
@@ -40,6 +41,10 @@ _MOST_NARROW = 1e4
 # Multiplications in one matrix product that OpenBLAS still does on the calling thread.
 _MOST_PRODUCTS = 1 << 18
 _BLOCK_ROWS = 1 << 12
+# A probability less this is none.
+_TAKEN = np.float32(2)
+# A table of so many keys stays in the processor's cache.
+_MOST_KEYS = 1 << 16
 _MOST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
@@ -252,14 +257,14 @@ class TrustScorer:
         """Which rows are out of distribution: beyond the card's limit. bool ``[n]``."""
         return novelty > self._limit
 
-    def find_sets(self, winners: Codes, best: Narrow, by_class: Sequence[Narrow]) -> Sets:
+    def find_sets(self, winners: Winners, best: Narrow, by_class: Sequence[Narrow]) -> Sets:
         """Finds each row's prediction set.
 
         It has the most probable class; each class that is as probable as split-conformal prediction
         asks; and the most probable classes until they sum to the coverage.
 
         Args:
-          winners: int32 ``[n]``, the most probable class.
+          winners: ``[n]``, the most probable class, as `find_winners` returns it.
           best: float32 ``[n]``, its probability.
           by_class: one array ``[n]`` of probabilities per class.
 
@@ -267,29 +272,49 @@ class TrustScorer:
           The sets.
         """
         sets = [(index,) for index in range(self._classes)]
+        codes = winners.astype(np.int32)
+        # Of the rows that aren't complete yet: which they are, the probabilities of the classes
+        # that they may still get, the class that they got last, their set and its probability.
         rows = np.flatnonzero(best < self._clear)
-        codes = winners.copy() if len(rows) else winners
-        totals = best[rows].astype(np.float64)
-        left = np.stack([each[rows] for each in by_class])
-        left[winners[rows], np.arange(len(rows))] = -1
+        left = [each.take(rows) for each in by_class]
+        last, mine = winners.take(rows), codes.take(rows)
+        totals = best.take(rows).astype(np.float64)
         ambiguous = 0
-        # Each round adds the next class to the sets that aren't complete yet.
+        # Each round adds the next class to their sets.
         for size in range(1, self._classes):
-            probability = left.max(axis=0)
+            # Below any probability, and in less time than an assignment to some of the rows.
+            left = [each - (last == index) * _TAKEN for index, each in enumerate(left)]
+            last, probability = find_winners(left)
             more = np.flatnonzero((probability >= self._least) | (totals < self._coverage))
             if not len(more):
                 break
-            rows, left = rows[more], left.take(more, axis=1)
-            totals = totals[more] + probability[more]
-            following = left.argmax(axis=0)
-            left[following, np.arange(len(rows))] = -1
+            if len(more) < len(rows):
+                left = [each.take(more) for each in left]
+                rows, last, mine = rows.take(more), last.take(more), mine.take(more)
+                totals, probability = totals.take(more), probability.take(more)
+            totals += probability
             ambiguous = len(rows) if size == 1 else ambiguous
-            keys = codes[rows].astype(np.int64) * self._classes + following
-            pairs, places = np.unique(keys, return_inverse=True)
-            codes[rows] = len(sets) + places
+            keys = mine * np.int64(self._classes) + last
+            pairs, places = _distinct(keys, len(sets) * self._classes)
+            mine = (places + len(sets)).astype(np.int32)
+            codes[rows] = mine
             divided = (divmod(pair, self._classes) for pair in pairs.tolist())
             sets += [(*sets[before], added) for before, added in divided]
         return Sets(codes, sets, ambiguous)
+
+
+def _distinct(keys: Labels, limit: int) -> tuple[Labels, Labels]:
+    """The distinct keys in order, and the place of each key among them.
+
+    Args:
+      keys: from 0.
+      limit: they are less than this. Up to a size, a table takes a fraction of sorting's time.
+    """
+    if limit > _MOST_KEYS:
+        return np.unique(keys, return_inverse=True)
+    seen = np.zeros(limit, np.bool_)
+    seen[keys] = True
+    return np.flatnonzero(seen), (np.cumsum(seen) - 1).take(keys)
 
 
 def least_probability(scores: Sequence[float], coverage: float) -> np.float32:

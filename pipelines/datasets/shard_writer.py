@@ -18,6 +18,8 @@ from pipelines.datasets.settings import ShardSettings
 # two such batches, and a page is in memory three times while it is compressed.
 _MOST_BATCH_ROWS = 1 << 16
 _BATCH_BYTES = 4 << 20
+# pyarrow's default of 20,000 rows makes so many small writes that they take a tenth of the time.
+_PAGE_ROWS = 1 << 17
 
 
 class Shard(NamedTuple):
@@ -59,6 +61,7 @@ def _encodings(schema: pa.Schema, batch_rows: int) -> dict[str, Any]:
         },
         "write_statistics": [field.name for field in schema if field.name not in plain],
         "write_batch_size": batch_rows,
+        "max_rows_per_page": _PAGE_ROWS,
     }
 
 

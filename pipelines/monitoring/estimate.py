@@ -67,21 +67,19 @@ def count_probabilities(
     knots = np.array(calibration.probability[:-1], np.float32)
     # Most predictions are almost certain: only those below the last piece are looked at again. By
     # index, since an irregular mask takes three times as long.
-    low = best[np.flatnonzero(best < knots[-1])]
-    raised = np.empty_like(low)
-    rows: list[float] = []
-    sums: list[float] = []
+    low = best.take(np.flatnonzero(best < knots[-1]))
+    # A comparison per knot, each added in a byte, takes a fraction of the time of a search per
+    # value.
+    pieces = np.zeros(len(low), np.min_scalar_type(len(knots)))
     for knot in knots[:-1]:
-        # From the knot on. The sum of the values raised to the knot, less what that added, takes a
-        # fifth of the time of a search per value.
-        above = int(np.count_nonzero(low >= knot))
-        total = float(np.maximum(low, knot, out=raised).sum(dtype=np.float64))
-        rows.append(above)
-        sums.append(total - float(knot) * (len(low) - above))
-    rows = [*_differences(rows), len(best) - len(low)]
-    sums = [*_differences(sums), float(best.sum(dtype=np.float64) - low.sum(dtype=np.float64))]
+        pieces += low >= knot
+    # Below the first knot is no piece.
+    rows = np.bincount(pieces, minlength=len(knots))[1:].tolist()
+    sums = np.bincount(pieces, weights=low, minlength=len(knots))[1:].tolist()
+    rows.append(len(best) - len(low))
+    sums.append(float(best.sum(dtype=np.float64) - low.sum(dtype=np.float64)))
     units = (each / _UNIT for each in sums)
-    return {_ROWS: tuple(map(round, rows)), _PROBABILITIES: tuple(map(round, units))}
+    return {_ROWS: tuple(rows), _PROBABILITIES: tuple(map(round, units))}
 
 
 def estimate(

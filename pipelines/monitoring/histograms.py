@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penguin_model.card import Category, Histogram, Input, ModelCard, Reference
+from penguin_model.winners import Winners
 from pipelines.counts.figures import Counts, Figures
 
 GROUP = "histogram"
@@ -21,6 +22,7 @@ GROUP = "histogram"
 CLASSES = "classes"
 PROBABILITY = "probability"
 NOVELTY = "novelty"
+_FEW_CLASSES = 16
 
 
 def count_values(values: npt.NDArray[np.floating[Any]], edges: Sequence[float]) -> Counts:
@@ -46,6 +48,22 @@ def count_codes(codes: npt.NDArray[np.float64], feature: Category) -> Counts:
     """Counts codes into the bins of `Category.edges`, in the same time for any vocabulary."""
     counts = np.bincount(codes.astype(np.intp), minlength=len(feature.categories))
     return tuple(counts.tolist())
+
+
+def count_classes(winners: Winners, classes: Sequence[str]) -> dict[str, int]:
+    """Counts how often each class was predicted.
+
+    One comparison per class takes a tenth of the time of `np.bincount` if there are few classes.
+
+    Args:
+      winners: indices ``[n]`` of classes, see `find_winners`.
+      classes: the classes' names.
+    """
+    if len(classes) > _FEW_CLASSES:
+        counts = np.bincount(winners, minlength=len(classes)).tolist()
+    else:
+        counts = [int(np.count_nonzero(winners == index)) for index in range(len(classes))]
+    return dict(zip(classes, counts, strict=True))
 
 
 def count_features(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from penguin_model.labels import MISSING, UNKNOWN, Codes
 from penguin_model.measures import BINS, bins, log_likelihoods, ratio, reliability
+from penguin_model.winners import Winners
 from pipelines.counts.figures import Counts, Figures
 
 GROUP = "labels"
@@ -31,7 +32,7 @@ Probabilities = npt.NDArray[np.float32]
 
 def count_hits(
     codes: Codes,
-    winners: npt.NDArray[np.int32],
+    winners: Winners,
     best: npt.NDArray[np.float32],
     probabilities: Probabilities,
 ) -> dict[str, Counts]:
@@ -39,7 +40,7 @@ def count_hits(
 
     Args:
       codes: int32 ``[n]``, from `to_codes`.
-      winners: int32 ``[n]``, the predicted classes.
+      winners: ``[n]``, the predicted classes, see `find_winners`.
       best: ``[n]``, their probabilities.
       probabilities: ``[n, classes]``.
 

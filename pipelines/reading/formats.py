@@ -56,14 +56,22 @@ class Together(NamedTuple):
     """How a format reads many small files at once.
 
     Attributes:
-      load: takes an open file, the columns to read and the maximum bytes its rows may take in
-        memory. Raises `UnreadableFile` for a file that must be read alone.
+      loader: takes the columns to read and the maximum bytes that a file's rows may take in memory.
+        Returns what loads an open file, and may remember what the last one was like. It raises
+        `UnreadableFile` for a file that must be read alone.
       combine: turns loaded files of one kind into a table of their rows. Raises
         `pa.ArrowException` if one of them is at fault, `UnreadableFile` if they all are.
     """
 
-    load: Callable[[pa.NativeFile, InputColumns, int], Loaded]
+    loader: Callable[[InputColumns, int], Callable[[pa.NativeFile], Loaded]]
     combine: Callable[[Sequence[Loaded], InputColumns], pa.Table]
+
+
+def one_by_one(
+    load: Callable[[pa.NativeFile, InputColumns, int], Loaded],
+) -> Callable[[InputColumns, int], Callable[[pa.NativeFile], Loaded]]:
+    """The `Together.loader` of a format that remembers nothing from file to file."""
+    return lambda wanted, most_bytes: lambda source: load(source, wanted, most_bytes)
 
 
 class Described(NamedTuple):

@@ -8,7 +8,7 @@ a blank line) is handed back, to be read on its own by the reader for its format
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,10 +48,18 @@ class ReadTogether:
     read_alone: tuple[InputFile, ...] = ()
 
 
+class _Kind(NamedTuple):
+    """What files have in common that are read in the same way: their format, and their folders'."""
+
+    format: str
+    in_path: frozenset[str]
+
+
 class _File(NamedTuple):
     """A file that looks plain before its rows are checked."""
 
     file: InputFile
+    kind: _Kind
     together: Together
     loaded: Loaded
 
@@ -92,9 +100,10 @@ def read_together(
     """
     plain: list[_File] = []
     read_alone: list[InputFile] = []
+    loaders: dict[_Kind, Callable[[pa.NativeFile], Loaded]] = {}
     size = 0
     for file, data in zip(pack.files, _fetch(pack.files), strict=True):
-        opened = _load(file, data, wanted, batch_bytes)
+        opened = _load(file, data, wanted, batch_bytes, loaders)
         if opened is None:
             read_alone.append(file)
             continue
@@ -109,10 +118,9 @@ def read_together(
 
 
 def _read_together(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogether]:
-    alike: dict[tuple[str, Hashable, frozenset[str]], list[_File]] = {}
+    alike: dict[Hashable, list[_File]] = {}
     for each in files:
-        in_path = wanted.of_file(each.file.path).in_path
-        alike.setdefault((each.file.format, each.loaded.kind, in_path), []).append(each)
+        alike.setdefault((each.kind, each.loaded.kind), []).append(each)
     for group in alike.values():
         yield from _check(group, wanted.of_file(group[0].file.path))
 
@@ -182,16 +190,22 @@ def _fetch(files: Sequence[InputFile]) -> Iterable[bytes | None]:
 
 
 def _load(
-    file: InputFile, data: bytes | None, wanted: InputColumns, most_bytes: int
+    file: InputFile,
+    data: bytes | None,
+    wanted: InputColumns,
+    most_bytes: int,
+    loaders: dict[_Kind, Callable[[pa.NativeFile], Loaded]],
 ) -> _File | None:
     """Loads a file; returns None if it must be read alone."""
     together = _together(file)
     if together is None or (data is None and storage.of(file.path).has_slow_calls):
         return None
+    mine = wanted.of_file(file.path)
+    kind = _Kind(file.format, mine.in_path)
+    load = loaders.setdefault(kind, together.loader(mine, most_bytes))
     try:
         with storage.open_input(file.path) if data is None else pa.BufferReader(data) as source:
-            loaded = together.load(source, wanted.of_file(file.path), most_bytes)
-            return _File(file, together, loaded)
+            return _File(file, kind, together, load(source))
     except PenguinError:
         raise
     except Exception:  # which the file's own reader tells

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -17,10 +17,11 @@ from penguin_model.card import ModelCard
 from penguin_model.features import normalize
 from penguin_model.model_checks import PROBABILITIES, Predict, find_improper, show_answer
 from penguin_model.trust import DEFAULT_COVERAGE, TrustScorer
+from penguin_model.winners import Winners, find_winners
 from pipelines.counts import NAMESPACE
 from pipelines.counts.emit import emit_counts
 from pipelines.counts.figures import COUNTED, NORMALIZED, PREDICTED, Counts, Figures, figures
-from pipelines.datasets import schemas
+from pipelines.datasets import memory, schemas
 from pipelines.errors import ModelError
 from pipelines.monitoring import estimate, histograms, labels, trust
 from pipelines.scoring import model_file
@@ -82,29 +83,6 @@ class NormalizeFn(beam.DoFn):
         )
 
 
-def find_winners(
-    by_class: Sequence[npt.NDArray[np.float32]],
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Returns the winning class of each row and its probability; the first one wins a tie.
-
-    Compares whole columns, since NumPy's ``max`` along rows of three takes many times as long.
-
-    Args:
-      by_class: one array ``[n]`` per class.
-
-    Returns:
-      Class indices int32 ``[n]``, probabilities ``[n]``.
-    """
-    best = by_class[0].copy()
-    kind = np.int8 if len(by_class) <= np.iinfo(np.int8).max else np.int32
-    winners = np.zeros(len(best), kind)
-    for index, column in enumerate(by_class[1:], start=1):
-        # A class that beats all before it has the largest index so far, so no mask is needed.
-        np.maximum(winners, (column > best) * kind(index), out=winners)
-        np.maximum(best, column, out=best)
-    return winners.astype(np.int32), best
-
-
 class PredictFn(beam.DoFn):
     """Scores whole batches with a model loaded once per process and shared by its threads.
 
@@ -136,6 +114,7 @@ class PredictFn(beam.DoFn):
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """Emits a chunk of predictions for the batch, and counts of them."""
         if self._predict is None:
+            memory.keep_freed()
             # Not in `setup`: if a worker fails before its first row, Flink waits three minutes.
             self._predict = model_file.load_shared(self._network, self._card)
         if loads := model_file.take_loads():
@@ -155,7 +134,9 @@ class PredictFn(beam.DoFn):
                 f"{PROBABILITIES}"
             )
         winners, best = find_winners(by_class)
-        classes = pa.DictionaryArray.from_arrays(winners, pa.array(self._card.classes))
+        classes = pa.DictionaryArray.from_arrays(
+            winners.astype(np.int32), pa.array(self._card.classes)
+        )
         answers = [classes, pa.array(best), *map(pa.array, by_class)]
         counts = list(self._count(batch, winners, best, probabilities))
         if self._trust is not None:
@@ -173,13 +154,12 @@ class PredictFn(beam.DoFn):
     def _count(
         self,
         batch: pa.RecordBatch,
-        winners: npt.NDArray[np.int32],
+        winners: Winners,
         best: npt.NDArray[np.float32],
         probabilities: npt.NDArray[np.float32],
     ) -> Iterator[Figures]:
         yield figures(COUNTED, {PREDICTED: batch.num_rows})
-        counts = np.bincount(winners, minlength=len(self._card.classes)).tolist()
-        yield figures(histograms.CLASSES, dict(zip(self._card.classes, counts, strict=True)))
+        yield figures(histograms.CLASSES, histograms.count_classes(winners, self._card.classes))
         if self._card.reference is not None:
             edges = self._card.reference.probability.edges
             counted = {histograms.PROBABILITY: histograms.count_values(best, edges)}

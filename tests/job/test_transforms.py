@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from penguin_model.features import normalize
+from penguin_model.winners import find_winners
 from pipelines import job
 from pipelines.datasets import schemas
 from pipelines.datasets.chunk import RecordBatchCoder
-from pipelines.scoring.transforms import NormalizeFn, find_winners
+from pipelines.scoring.transforms import NormalizeFn
 from tests.support.toy import toy_card
 
 MATRICES = hnp.arrays(

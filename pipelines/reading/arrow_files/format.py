@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipelines.reading.arrow_batches import column_types, combine, types_by_name
 from pipelines.reading.arrow_files import reader
 from pipelines.reading.arrow_files.sizes import plain_bytes
-from pipelines.reading.formats import Described, Format, Loaded, Part, Together
+from pipelines.reading.formats import Described, Format, Loaded, Part, Together, one_by_one
 from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
 from pipelines.reading.unreadable import UnreadableFile
@@ -59,5 +59,5 @@ ARROW = Format(
     read=_read,
     describe=_describe,
     plan=_plan,
-    together=Together(_load, combine),
+    together=Together(one_by_one(_load), combine),
 )

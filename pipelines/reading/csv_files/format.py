@@ -12,7 +12,7 @@ from pipelines.reading.csv_files import plain, reader
 from pipelines.reading.csv_files.compressed import CODECS, Codec
 from pipelines.reading.csv_files.text import look, open_text
 from pipelines.reading.dialect import Dialect
-from pipelines.reading.formats import Described, Format, Part, Together
+from pipelines.reading.formats import Described, Format, Part, Together, one_by_one
 from pipelines.reading.rows import InputColumns, ParsedRows
 from pipelines.reading.settings import Sizes
 
@@ -81,7 +81,7 @@ CSV = Format(
     read=_read,
     describe=functools.partial(_describe, None),
     divides=_divides,
-    together=Together(plain.load, plain.combine),
+    together=Together(one_by_one(plain.load), plain.combine),
 )
 COMPRESSED_CSV = tuple(
     Format(

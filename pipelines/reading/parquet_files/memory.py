@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +55,11 @@ class InputParquet(pq.ParquetFile):
             **settings,
         )
         self.source = source
+
+    @functools.cached_property
+    def schema_arrow(self) -> pa.Schema:
+        """The file's schema, which pyarrow converts whenever it's asked."""
+        return self.reader.schema_arrow
 
     @functools.cached_property
     def leaves(self) -> dict[str, list[int]]:
@@ -165,26 +170,52 @@ def rows_at_a_time(
     return rows
 
 
-def fits(file: InputParquet, names: Sequence[str], most_bytes: int) -> bool:
+class Shape(NamedTuple):
+    """What the values of some columns take in memory.
+
+    Attributes:
+      fixed_bytes: bytes per row of the columns whose values all take the same.
+      others: how many columns' values don't.
+      is_nested: whether a column has several values per row.
+    """
+
+    fixed_bytes: int
+    others: int
+    is_nested: bool
+
+    @classmethod
+    def of(cls, kinds: Sequence[pa.DataType]) -> Shape:
+        """The shape of columns of some types."""
+        primitive = sum(map(pa.types.is_primitive, kinds))
+        return cls(8 * primitive, len(kinds) - primitive, any(map(pa.types.is_nested, kinds)))
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the rows alone give the size."""
+        return not (self.others or self.is_nested)
+
+
+def fits(
+    file: InputParquet, groups: Sequence[Any], names: Sequence[str], shape: Shape, most_bytes: int
+) -> bool:
     """Returns whether all rows of a file can be decoded at once.
 
     Args:
       file: the open file, as for `rows_at_a_time`.
+      groups: the metadata of its row groups.
       names: the columns to read.
+      shape: theirs.
       most_bytes: the limit in decoded bytes.
     """
-    groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
     encoded = sum(max(0, group.total_byte_size) for group in groups)
-    schema = file.schema_arrow
-    kinds = [schema.field(name).type for name in names]
-    if not any(map(pa.types.is_nested, kinds)):
+    if not shape.is_nested:
         # Assumes each text is as long as the whole file, an upper bound that most files pass.
-        widths = [8 if pa.types.is_primitive(kind) else encoded + 16 for kind in kinds]
-        if 6 * encoded + file.metadata.num_rows * sum(widths) <= most_bytes:
+        width = shape.fixed_bytes + shape.others * (encoded + 16)
+        if 6 * encoded + file.metadata.num_rows * width <= most_bytes:
             return True
     left = most_bytes
-    for group in range(file.num_row_groups):
-        rows = file.metadata.row_group(group).num_rows
+    for group, metadata in enumerate(groups):
+        rows = metadata.num_rows
         chunks = _chunks(file, group, names)
         if sum(chunk.most_held for chunk in chunks) > most_bytes:
             return False
