@@ -1,6 +1,7 @@
-"""The yardstick: pyarrow, the compiled network and a Parquet writer in one plain loop.
+"""The yardstick: pyarrow, the network and a Parquet writer in one plain loop.
 
-No validation, no provenance but the row number, no staging, no manifest.
+With `--engine keras` the network is one compiled call of TensorFlow's, with `--engine onnx` one
+session of ONNX Runtime's. No validation, no provenance but the row number, no staging, no manifest.
 """
 
 from collections.abc import Iterator
@@ -12,12 +13,10 @@ import pyarrow.parquet as pq
 
 from benchmarks.peers.common import (
     BATCH_ROWS,
-    CLASSES,
+    ENGINES,
     FEATURES,
-    PROBABILITIES,
-    answers,
+    answer_table,
     arguments,
-    compiled,
     normalize,
 )
 
@@ -38,21 +37,14 @@ def read(path: str, names: list[str]) -> Iterator[pa.RecordBatch]:
 
 def main() -> None:
     """Scores one file."""
-    given = arguments(__doc__)
-    predict = compiled(given.model)
+    given = arguments(__doc__, list(ENGINES))
+    predict = ENGINES[given.engine](given.model)
     writer = None
     row = 0
     for batch in read(given.input, FEATURES):
         columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
-        winners, best, by_class = answers(predict(normalize(columns)))
-        table = pa.table(
-            {
-                "source_row": np.arange(row, row + len(winners)),
-                "species": pa.DictionaryArray.from_arrays(winners, pa.array(CLASSES)),
-                "probability": best,
-                **dict(zip(PROBABILITIES, by_class, strict=True)),
-            }
-        )
+        places = np.arange(row, row + batch.num_rows)
+        table = answer_table("source_row", places, predict(normalize(columns)))
         writer = writer or pq.ParquetWriter(
             # By default the writer would try a dictionary for every float: half the speed.
             given.output,
@@ -60,7 +52,7 @@ def main() -> None:
             use_dictionary=["species"],
         )
         writer.write_table(table)
-        row += len(winners)
+        row += batch.num_rows
     if writer is not None:
         writer.close()
 

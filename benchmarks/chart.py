@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import CONTENDERS
+from benchmarks.contenders import BARE, CONTENDERS, OURS
 
 # Of each panel: the figure, its title, its unit's size, whether its scale is logarithmic.
 PANELS = (
-    ("ratio", "Rows a second, bare loop = 1", 1.0, True),
+    ("ratio", "Rows a second, the copy = 1", 1.0, True),
     ("cpu", "CPU seconds a million rows", 1.0, True),
     ("start_up", "Start-up, seconds", 1.0, False),
     ("memory", "Peak memory, GiB", 1024.0, False),
 )
-COLOURS = {"pipelines.score": "#0b7285", "benchmarks.bare_loop": "#495057"}
+COLOURS = {OURS: "#0b7285", BARE: "#495057"}
 OTHERS = "#adb5bd"
 
 

@@ -14,7 +14,7 @@ from benchmarks.meter import Cost
 
 Figures = dict[str, Any]
 HEAD = (
-    "| input | | rows | M rows/s | ratio | start-up s | CPU s per M rows | peak MiB |\n"
+    "| input | | rows | M rows/s | of the copy's | start-up s | CPU s per M rows | peak MiB |\n"
     "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
 )
 
@@ -100,7 +100,9 @@ def versions() -> dict[str, str]:
     """The pinned versions of what is compared."""
     found = {}
     for lock, names in {
-        PROJECT / "locks/requirements.lock": ("apache-beam", "keras", "pyarrow", "tensorflow-cpu"),
+        PROJECT / "locks/requirements.lock": (
+            *("apache-beam", "keras", "onnxruntime", "pyarrow", "tensorflow-cpu"),
+        ),
         LOCKS / "spark.lock": ("pyspark",),
         LOCKS / "ray.lock": ("ray",),
     }.items():

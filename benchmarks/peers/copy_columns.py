@@ -1,7 +1,7 @@
-"""The physical limit: reads the input and writes an output of the same shape, without a model.
+"""The physical limit: reads the input and writes an output of our shape, without a model.
 
-pyarrow reads ahead with its threads while the main thread writes. The probabilities are the
-features as they come, all of one species.
+pyarrow reads ahead with its threads while the main thread writes. The floats are the features as
+they come, all of one species and one set, none out of distribution.
 """
 
 from collections.abc import Iterable
@@ -15,10 +15,12 @@ import pyarrow.parquet as pq
 from benchmarks.peers.common import BATCH_ROWS, CLASSES, FEATURES, KEY, PROBABILITIES, arguments
 
 BLOCK_BYTES = 8 << 20
-FLOATS = ["probability", *PROBABILITIES]
+FLOATS = ["probability", *PROBABILITIES, "novelty"]
+TEXT = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
-    [(KEY, pa.int64()), ("species", pa.dictionary(pa.int32(), pa.string()))]
+    [(KEY, pa.int64()), ("species", TEXT)]
     + [(name, pa.float32()) for name in FLOATS]
+    + [("out_of_distribution", pa.bool_()), ("species_set", TEXT)]
 )
 
 
@@ -41,17 +43,17 @@ def main() -> None:
     with pq.ParquetWriter(
         given.output,
         SCHEMA,
-        use_dictionary=["species"],
+        use_dictionary=["species", "species_set"],
         column_encoding={KEY: "DELTA_BINARY_PACKED"},
         compression="none",
     ) as writer:
         for batch in read(given.input):
-            winners = np.zeros(batch.num_rows, np.int32)
-            species = pa.DictionaryArray.from_arrays(winners, classes)
+            rows = batch.num_rows
+            text = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), classes)
             floats = [column.cast(pa.float32(), safe=False) for column in batch.columns[1:]]
-            writer.write_batch(
-                pa.RecordBatch.from_arrays([batch.column(0), species, *floats], schema=SCHEMA)
-            )
+            near = pa.array(np.zeros(rows, bool))
+            columns = [batch.column(0), text, *floats, floats[0], near, text]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
 
 
 if __name__ == "__main__":

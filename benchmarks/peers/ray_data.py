@@ -13,11 +13,9 @@ import pyarrow as pa
 
 from benchmarks.peers.common import (
     BATCH_ROWS,
-    CLASSES,
     FEATURES,
     KEY,
-    PROBABILITIES,
-    answers,
+    answer_table,
     arguments,
     compiled,
     normalize,
@@ -36,15 +34,7 @@ class Classifier:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         columns = [batch[name].to_numpy() for name in FEATURES]
-        winners, best, by_class = answers(self._network(normalize(columns)))
-        return pa.table(
-            {
-                KEY: batch[KEY],
-                "species": pa.DictionaryArray.from_arrays(winners, pa.array(CLASSES)),
-                "probability": best,
-                **dict(zip(PROBABILITIES, by_class, strict=True)),
-            }
-        )
+        return answer_table(KEY, batch[KEY], self._network(normalize(columns)))
 
 
 def main() -> None:

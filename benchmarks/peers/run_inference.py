@@ -1,7 +1,7 @@
-"""Beam's RunInference as its documentation shows it: one element a row, Beam's own readers.
+"""Beam's RunInference as its documentation shows it: one row an element, Beam's own readers.
 
 ReadFromParquet or ReadFromCsv, a keyed TFModelHandlerNumpy with its own batching, WriteToParquet;
-in the same in-process runner as ours.
+in the same in-process runner as ours. `run_inference_batches` is RunInference at its best.
 """
 
 import os

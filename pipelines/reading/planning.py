@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -15,6 +16,11 @@ from pipelines.reading.matching import InputFile, check_unchanged
 from pipelines.reading.rows import InputColumns
 from pipelines.reading.settings import Sizes
 from pipelines.reading.unreadable import UnreadableFile
+
+# Of a file's pieces one worker may get one more than another, and is the last to end by that. So a
+# file has this many where it can, but none so small that opening the file for it is noticed.
+_PIECES = 64
+_LEAST_PIECE_BYTES = 4 << 20
 
 
 class Span(NamedTuple):
@@ -65,6 +71,16 @@ def format_of(file: InputFile) -> Format:
     return FORMATS[file.format]
 
 
+def piece_bytes(size: int, most: int) -> int:
+    """The size of the pieces that a file is divided into.
+
+    Args:
+      size: of the file, in bytes.
+      most: bytes of a piece, which a large file has.
+    """
+    return min(most, max(_LEAST_PIECE_BYTES, size // _PIECES))
+
+
 def plan_ranges(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Span]:
     """Divides a large file into byte ranges, regardless of record boundaries.
 
@@ -83,7 +99,7 @@ def plan_ranges(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Spa
     check_unchanged(file)
     if not is_divided:
         return []
-    starts = range(0, file.size, sizes.range_bytes)
+    starts = range(0, file.size, piece_bytes(file.size, sizes.range_bytes))
     stops = [*starts[1:], file.size]
     return [
         Span(file, start, stop, 0, stop - start) for start, stop in zip(starts, stops, strict=True)
@@ -103,6 +119,7 @@ def plan_spans(file: InputFile, wanted: InputColumns, sizes: Sizes) -> list[Span
     plan = format_of(file).plan
     if plan is None:
         return [whole(file)]
+    sizes = dataclasses.replace(sizes, span_bytes=piece_bytes(file.size, sizes.span_bytes))
     with storage.open_input(file.path) as source:
         parts = plan(source, wanted.of_file(file.path), sizes)
     check_unchanged(file)

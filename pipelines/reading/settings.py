@@ -13,8 +13,8 @@ class Sizes(ShardSettings):
 
     Attributes:
       span_bytes: a span of Parquet or Arrow ends with the row group or record batch that reaches
-        this size.
-      range_bytes: a larger CSV is divided into ranges of this many bytes.
+        this size, or a smaller one, see `planning.piece_bytes`.
+      range_bytes: a larger CSV is divided into ranges of this many bytes, or fewer likewise.
       small_file_bytes: files up to this size are read together; 0 reads each alone.
       pack_files: maximum number of files read together.
       block_bytes: CSV bytes parsed at a time.
@@ -23,7 +23,6 @@ class Sizes(ShardSettings):
       batch_bytes: their maximum decoded bytes; also applies to files read together.
     """
 
-    # Small enough for the in-process runner, which assigns spans round-robin, to balance the load.
     span_bytes: int = 16 << 20
     range_bytes: int = 16 << 20
     small_file_bytes: int = dataclasses.field(default=64 << 10, metadata={"least": 0})

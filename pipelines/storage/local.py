@@ -18,6 +18,7 @@ from pipelines.errors import UsageError
 from pipelines.storage import walk
 from pipelines.storage.store import EVERYTHING, Exclusions, FoundFile, Matches, Store, Version
 from pipelines.storage.walk import Entry
+from pipelines.storage.write_behind import WriteBehind
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -87,7 +88,7 @@ class LocalStore(Store):
         return pa.OSFile(path, "rb")
 
     def open_output(self, path: str) -> Any:
-        return pa.OSFile(path, "wb")
+        return WriteBehind(path)
 
     def put(self, path: str, content: bytes) -> None:
         """See `Store`; writing into a deleted staging folder must not recreate it."""
