@@ -245,9 +245,9 @@ def main() -> None:
     start, busy = time.perf_counter(), time.process_time()
     cli.quiet_libraries(verbose=False)
     model = bundle.load(MODEL)
-    everybody = dataset.complete(dataset.read(DATA))
+    data = dataset.load(DATA)
+    everybody, held_out = data.rows, data.test
     raw, labels = everybody.raw, everybody.labels
-    _, held_out = dataset.split(everybody)
     answers = model.predict(normalize(list(held_out.raw.T), model.card.features))
     card = trusting.add_trust(model.card, everybody, held_out, answers)
     place = card.feature_names.index(SHIFTED)

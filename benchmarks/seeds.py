@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from penguin_model import bundle, cli
+from penguin_model import cli
 from penguin_model.training import baseline, dataset, fitting, gate
 
 DATA = Path(__file__).parents[1] / "data/penguins.csv"
@@ -21,20 +21,18 @@ def main() -> None:
     """Trains, judges and prints."""
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     cli.quiet_libraries(verbose=False)
-    birds = dataset.complete(dataset.read(str(DATA)))
-    training, test = dataset.split(birds)
-    features = dataset.features(birds)
-    plain = gate.Answers(baseline.predict(training, test, features), test.labels)
+    data = dataset.load(str(DATA))
+    training, test, features, classes = data.training, data.test, data.features, data.recipe.classes
+    plain = gate.Answers(baseline.predict(training, test, features, len(classes)), test.labels)
     accuracy, loss, lost = [], [], 0
     for seed in range(seeds):
         config = fitting.TrainConfig(seed=seed)
-        model, _ = fitting.fit(config, dataset.oversample(training), None, features)
-        predict = bundle.compile_predict(model, len(features))
+        fitted = fitting.train_on(config, data.recipe, training, None, features)
         seen, unseen = (
-            gate.Answers(predict(fitting.matrix(part, features)), part.labels)
+            gate.Answers(fitted.predict(fitting.matrix(part, features)), part.labels)
             for part in (training, test)
         )
-        found = gate.problems(unseen, plain, seen, dataset.CLASSES, name=baseline.NAME)
+        found = gate.problems(unseen, plain, seen, classes, name=baseline.NAME)
         lost += any(": 0 of" in each for each in found)
         if found:
             print(f"seed {seed}: {'; '.join(found)}", flush=True)

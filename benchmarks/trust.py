@@ -28,6 +28,8 @@ from penguin_model import bundle, cli, trust
 from penguin_model.card import ModelCard, Trust, card_path, read_card
 from penguin_model.features import normalize
 from penguin_model.training import dataset, fitting
+from penguin_model.training.penguins import LAB
+from penguin_model.training.table import Rows
 from penguin_model.training.trusting import add_trust
 from pipelines.datasets import schemas
 from pipelines.datasets.shard_writer import ShardWriter
@@ -56,8 +58,8 @@ Predict = Callable[[Array], Array]
 def cards() -> tuple[ModelCard, ModelCard]:
     """The shipped card with its numbers fitted to the birds, and without any."""
     card = read_card(MODEL)
-    birds = dataset.complete(dataset.read(DATA))
-    _, held_out = dataset.split(birds)
+    data = dataset.load(DATA)
+    birds, held_out = data.rows, data.test
     classifier = bundle.load_with_card(MODEL, card)
     answers = classifier.predict(fitting.matrix(held_out, card.features))
     reference = card.reference and dataclasses.replace(card.reference, novelty=None)
@@ -78,7 +80,7 @@ def nanoseconds(work: Callable[[], Any], rows: int) -> float:
 def bird_batch(card: ModelCard, rows: int, seed: int) -> pa.RecordBatch:
     """A batch for `PredictFn` of birds drawn at random from the data, each a little changed."""
     random = np.random.default_rng(seed)
-    birds = dataset.complete(dataset.read(DATA))
+    birds = dataset.load(DATA).rows
     raw = birds.raw[random.integers(0, len(birds), rows)]
     raw = raw + random.normal(size=raw.shape) * 0.1 * birds.raw.std(axis=0)
     matrix = normalize(list(raw.T), card.features)
@@ -221,7 +223,7 @@ def print_runs() -> None:
 def known_birds() -> tuple[ModelCard, Array, Array]:
     """The shipped card, and all complete birds: normalized, and their labels."""
     card = read_card(MODEL)
-    birds = dataset.complete(dataset.read(DATA))
+    birds = dataset.load(DATA).rows
     return card, birds.raw / [each.scale for each in card.features], birds.labels
 
 
@@ -291,13 +293,11 @@ def fit_regression(matrix: Array, labels: Array, seed: int) -> Predict:
 def fit_network(matrix: Array, labels: Array, seed: int) -> Predict:
     """The network of the recipe."""
     features = read_card(MODEL).features
-    birds = dataset.Birds(raw=matrix * [each.scale for each in features], labels=labels)
+    raw = matrix * [each.scale for each in features]
+    birds = Rows(raw=raw, labels=labels, numbers=np.arange(len(labels)))
     config = fitting.TrainConfig(seed=seed)
-    model, _ = fitting.fit(
-        config, dataset.oversample(birds), birds, features, say=lambda text: None
-    )
-    predict = bundle.compile_predict(model, len(features))
-    return lambda rows: predict(rows.astype(np.float32))
+    fitted = fitting.train_on(config, LAB, birds, birds, features, say=lambda text: None)
+    return lambda rows: fitted.predict(rows.astype(np.float32))
 
 
 def print_coverage() -> None:

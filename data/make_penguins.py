@@ -1,4 +1,4 @@
-"""Writes penguins.csv from the palmerpenguins package; see README.md here.
+"""Writes penguins.csv and penguins-by-sex.csv from the palmerpenguins package; see README.md here.
 
 Needs the package of pyproject.toml's ``data`` group: ``pip install palmerpenguins``.
 """
@@ -36,29 +36,38 @@ def format_value(value: float, digits: int) -> str:
     return text
 
 
-def penguins_csv() -> str:
-    """All rows in the package's order, with LF line ends; species as indices into SPECIES."""
+def penguins_csv(*, by_sex: bool) -> str:
+    """All rows in the package's order, with LF line ends.
+
+    Args:
+      by_sex: whether rows begin with island and sex, and end with the species' name rather than its
+        index in SPECIES.
+    """
     from palmerpenguins import load_penguins
 
-    table = load_penguins()
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([ours for _, ours, _ in COLUMNS] + ["Species"])
-    for _, row in table.iterrows():
+    before = ["Island", "Sex"] if by_sex else []
+    writer.writerow([*before, *(ours for _, ours, _ in COLUMNS), "Species"])
+    for _, row in load_penguins().iterrows():
         fields = [format_value(float(row[source]), digits) for source, _, digits in COLUMNS]
-        writer.writerow([*fields, SPECIES.index(row["species"])])
+        sex = row["sex"] if isinstance(row["sex"], str) else ""
+        texts = [row["island"], sex] if by_sex else []
+        name = row["species"]
+        writer.writerow([*texts, *fields, name if by_sex else SPECIES.index(name)])
     return out.getvalue()
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Writes the file and prints its row count and SHA-256."""
-    parser = argparse.ArgumentParser(description="Writes data/penguins.csv.")
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("penguins.csv"))
-    output: Path = parser.parse_args(argv).output
-    data = penguins_csv().encode()
-    output.write_bytes(data)
-    rows = data.count(b"\n") - 1
-    print(f"{output.name}: {rows} rows, SHA-256 {hashlib.sha256(data).hexdigest()}")
+    """Writes the files and prints their row counts and SHA-256."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="the folder")
+    folder: Path = parser.parse_args(argv).output
+    for name, by_sex in (("penguins.csv", False), ("penguins-by-sex.csv", True)):
+        data = penguins_csv(by_sex=by_sex).encode()
+        (folder / name).write_bytes(data)
+        rows = data.count(b"\n") - 1
+        print(f"{name}: {rows} rows, SHA-256 {hashlib.sha256(data).hexdigest()}")
     return 0
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from penguin_model import canonical, model_checks
+from penguin_model import canonical, model_checks, model_files
 from penguin_model.card import ModelCard, card_path, read_verified, read_verified_file
 from penguin_model.errors import ModelError, OutputError
 from penguin_model.keras_settings import import_keras
@@ -21,7 +21,7 @@ from penguin_model.keras_settings import import_keras
 if TYPE_CHECKING:
     import keras
 
-MODEL_SUFFIXES = (".keras", ".h5")
+MODEL_SUFFIXES = model_files.SUFFIXES
 _NOTHING: Mapping[str, bytes] = {}
 
 
@@ -60,6 +60,23 @@ def save(
       ModelError: an unknown suffix.
       OutputError: a file can't be written; then nothing has changed.
     """
+    content = serialize(model, path)
+    sha256 = hashlib.sha256(content).hexdigest()
+    card = dataclasses.replace(card, model_file=os.path.basename(path), sha256=sha256)
+    replace({**beside, path: content, card_path(path): card.to_json().encode()})
+    return card
+
+
+def serialize(model: keras.Model, path: str) -> bytes:
+    """The content of a model file; the same network gives the same bytes.
+
+    Args:
+      model: the network.
+      path: its suffix, ``.keras`` or ``.h5``, sets the format; nothing is written there.
+
+    Raises:
+      ModelError: an unknown suffix.
+    """
     suffix = os.path.splitext(path)[1]
     if suffix not in MODEL_SUFFIXES:
         raise ModelError(f"model {path}: the name must end in {' or '.join(MODEL_SUFFIXES)}")
@@ -68,12 +85,7 @@ def save(
         model.save(saved)
         with open(saved, "rb") as file:
             content = file.read()
-    if suffix == ".keras":
-        content = canonical.archive(content)
-    sha256 = hashlib.sha256(content).hexdigest()
-    card = dataclasses.replace(card, model_file=os.path.basename(path), sha256=sha256)
-    replace({**beside, path: content, card_path(path): card.to_json().encode()})
-    return card
+    return canonical.archive(content) if suffix == ".keras" else content
 
 
 def replace(files: Mapping[str, bytes]) -> None:
@@ -136,7 +148,7 @@ def load_content(content: bytes, card: ModelCard, shown: str) -> Classifier:
         says so without naming the file.
     """
     model = load_network(content, shown)
-    return Classifier(card=card, model=model, predict=_compile_checked(model, card))
+    return Classifier(card=card, model=model, predict=compile_checked(model, card))
 
 
 def load_network(content: bytes, shown: str) -> keras.Model:
@@ -151,7 +163,8 @@ def load_network(content: bytes, shown: str) -> keras.Model:
     _use_one_thread()
     # Keras reads only files, and goes by their suffix.
     with tempfile.TemporaryDirectory(prefix="penguin-") as folder:
-        path = os.path.join(folder, f"model{os.path.splitext(shown)[1]}")
+        suffix = os.path.splitext(shown)[1]
+        path = os.path.join(folder, f"model{suffix}")
         with open(path, "wb") as file:
             file.write(content)
         try:
@@ -159,19 +172,23 @@ def load_network(content: bytes, shown: str) -> keras.Model:
         # Layers' deserializers may raise anything; to a user it all means the same.
         except Exception as error:
             reason = model_checks.shorten(error).replace(path, shown)
+            reason = model_files.explain(content, suffix, reason)
             raise ModelError(f"is refused: Keras cannot load it: {reason}") from error
 
 
-def _compile_checked(model: keras.Model, card: ModelCard) -> model_checks.Predict:
+def compile_checked(model: keras.Model, card: ModelCard) -> model_checks.Predict:
+    """Compiles a network once it fits its card, and checks that it answers probabilities.
+
+    Raises:
+      ModelError: says what doesn't fit, without naming the file.
+    """
     model_checks.check_shapes(model, card)
     model_checks.check_last_layer(model)
     try:
         predict = compile_predict(model, card.width)
     # Layers may raise anything when they are traced.
     except Exception as error:
-        raise ModelError(
-            f"fails on a plausible observation: {model_checks.shorten(error)}"
-        ) from error
+        raise model_checks.fails(error) from error
     model_checks.check_answers(predict, card)
     return predict
 
@@ -186,6 +203,40 @@ def _use_one_thread() -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
+def run(model: keras.Model, rows: Any) -> Any:
+    """The network's answers to a tensor ``[n, width]``, ``[n, outputs]`` in the network's type.
+
+    Its only input and its only output may be in a list or a dict; a Sequential has no such
+    structure.
+    """
+    import tensorflow as tf
+
+    structure = getattr(model, "input", model.inputs[0])
+    inputs = tf.nest.pack_sequence_as(structure, [rows])
+    (answers,) = tf.nest.flatten(model(inputs, training=False))
+    return answers
+
+
+def answer(model: keras.Model, rows: Any) -> Any:
+    """The network's probabilities of all classes, for whatever compiles or exports it.
+
+    A single answer, as of a sigmoid, is the probability of the second of two classes.
+
+    Args:
+      model: a network of one input and one output.
+      rows: a tensor, float32 ``[n, width]``.
+
+    Returns:
+      A tensor, float32 ``[n, classes]``.
+    """
+    import tensorflow as tf
+
+    answers = run(model, rows)
+    if answers.shape[1] == 1:
+        answers = tf.concat([1 - answers, answers], axis=1)
+    return tf.cast(answers, tf.float32)
+
+
 def compile_predict(model: keras.Model, width: int) -> model_checks.Predict:
     """Compiles one call of the network for any number of rows.
 
@@ -195,12 +246,7 @@ def compile_predict(model: keras.Model, width: int) -> model_checks.Predict:
     import tensorflow as tf
 
     def forward(by_column: Any) -> Any:
-        # The only input and the only output may be in a list or a dict; a Sequential has no such
-        # structure.
-        structure = getattr(model, "input", model.inputs[0])
-        inputs = tf.nest.pack_sequence_as(structure, [tf.transpose(by_column)])
-        (answers,) = tf.nest.flatten(model(inputs, training=False))
-        return tf.transpose(tf.cast(answers, tf.float32))
+        return tf.transpose(answer(model, tf.transpose(by_column)))
 
     signature = [tf.TensorSpec([width, None], tf.float32)]
     # Autograph would bury a layer's error in a traceback.

@@ -17,8 +17,9 @@ from penguin_model.pages.markup import Content, Markup, element
 from penguin_model.pages.svg import Series
 
 _SHADES = 8
+_SEEN = "perhaps seen before"
 _MEASURES = (
-    "accuracy, held out", "95% interval", "log-loss, held out", "accuracy, cross-validated",
+    "accuracy, {part}", "95% interval", "log-loss, {part}", "accuracy, cross-validated",
     "log-loss, cross-validated",
 )  # fmt: skip
 _MOST_CHARTS = 24
@@ -106,16 +107,21 @@ def _forced(card: ModelCard) -> Markup | None:
 def _glance(card: ModelCard) -> Iterator[tuple[str, str]]:
     network, _ = _scores(card)
     if network.accuracy is not None:
-        yield "accuracy, held out", percent(network.accuracy)
+        yield f"accuracy, {_part(card)}", percent(network.accuracy)
     if network.crossed:
         yield "accuracy, cross-validated", percent(network.crossed.accuracy.mean)
     if network.log_loss is not None:
-        yield "log-loss, held out", f"{number(network.log_loss, 2)} nats"
+        yield f"log-loss, {_part(card)}", f"{number(network.log_loss, 2)} nats"
     yield "features", count(len(card.features))
     yield "classes", count(len(card.classes))
     rows = card.metrics.get("train_rows")
     if rows is not None:
         yield "training rows", count(rows)
+
+
+def _part(card: ModelCard) -> str:
+    """The rows that the measures are from: a registered network may have been trained on them."""
+    return _SEEN if card.metrics.get("held_out") is False else "held out"
 
 
 def _scores(card: ModelCard) -> tuple[_Scores, _Scores | None]:
@@ -149,10 +155,11 @@ def _accuracy(card: ModelCard) -> Iterator[Content]:
     network, baseline = _scores(card)
     known = [each for each in (network, baseline) if each]
     if network.accuracy is not None:
-        yield element("p", _about(rows, network.crossed))
+        yield element("p", _about(rows, _part(card), network.crossed))
         header = ("", *(each.name for each in known))
         columns = [_measures(each, rows) for each in known]
-        shown = list(zip(_MEASURES, *columns, strict=True))
+        measures = [each.format(part=_part(card)) for each in _MEASURES]
+        shown = list(zip(measures, *columns, strict=True))
         yield markup.table("Accuracy and log-loss", header, shown)
     figures = list(_figures(card, network.crossed))
     if figures:
@@ -160,9 +167,12 @@ def _accuracy(card: ModelCard) -> Iterator[Content]:
         yield element("div", figures, class_="grid")
 
 
-def _about(rows: int | None, crossed: _Crossed | None) -> str:
+def _about(rows: int | None, part: str, crossed: _Crossed | None) -> str:
     held_out = f"{count(rows)} rows were" if rows else "Some rows were"
     text = f"{held_out} held out: not trained on, and nothing was chosen by them."
+    if part == _SEEN:
+        text = "The network may have been trained on the rows that it was measured on, so new rows "
+        text += "may be right less often."
     if rows:
         text += " The interval is Wilson's."
     if crossed:
@@ -200,7 +210,7 @@ def _figures(card: ModelCard, crossed: _Crossed | None) -> Iterator[Markup]:
     found = crossed.calibration if crossed else _read(_Reliability, card.metrics, "calibration")
     points = list(_points(found)) if found else []
     if found and points:
-        yield _calibration(found, points, "cross-validated" if crossed else "held out")
+        yield _calibration(found, points, "cross-validated" if crossed else _part(card))
 
 
 def _confusion(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup:
@@ -218,7 +228,7 @@ def _confusion(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> Marku
         recall = counts[place] / whole if whole else None
         rows.append([name, *cells, percent(recall), _range(recall, whole)])
     right = sum(row[place] for place, row in enumerate(matrix))
-    finding = f"{count(right)} of {count(sum(map(sum, matrix)))} held-out rows are right"
+    finding = f"{count(right)} of {count(sum(map(sum, matrix)))} rows are right"
     return element(
         "figure",
         markup.heading(title, finding),

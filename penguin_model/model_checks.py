@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,16 @@ Predict = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 # than a hundredth of this, even with a thousand classes.
 TOLERANCE = 1e-4
 PROBABILITIES = "probabilities are finite, in [0, 1] and sum to 1"
-_REMEDY = "end the network with softmax, and train it with a loss that has from_logits=False"
+_REMEDY = (
+    "end the network with softmax, and train it with a loss that has from_logits=False, or "
+    "register it with --logits"
+)
+_REMEDY_OF_ONE = (
+    "for two classes, end the network with sigmoid, or register it with --logits if its answer is "
+    "a logit; the number that a regression answers isn't a class"
+)
 _OVERFLOW = "check its weights, and the card's scales and ranges"
+_TRACED = "Graph execution error:"
 _BOLD = re.compile(r"\x1b\[1m(.+?)\x1b\[0m", re.DOTALL)
 # Made-up observations, and how many of them are also answered one by one.
 _PROBES = 64
@@ -68,11 +76,18 @@ def show_answer(card: ModelCard, answer: npt.NDArray[np.float32]) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in zip(card.classes, answer, strict=True))
 
 
-def check_shapes(model: keras.Model, card: ModelCard) -> None:
-    """Refuses a network that can't take the card's features or return its classes.
+class Widths(NamedTuple):
+    """How many numbers a network takes and answers for each row."""
+
+    inputs: int
+    outputs: int
+
+
+def measure(model: keras.Model) -> Widths:
+    """Measures a network that takes one matrix of decimal numbers and answers another.
 
     Raises:
-      ModelError: says what doesn't fit, without naming the file.
+      ModelError: it takes or answers something else; says what, without naming the file.
     """
     try:
         ends = {"input": list(model.inputs), "output": list(model.outputs)}
@@ -81,44 +96,73 @@ def check_shapes(model: keras.Model, card: ModelCard) -> None:
         raise ModelError(
             "has no input shape; begin the network with keras.Input, or call it once before saving"
         ) from error
-    sides = (("input", card.width, card.feature_names), ("output", len(card.classes), card.classes))
-    for what, width, names in sides:
-        if len(ends[what]) != 1:
-            raise ModelError(
-                f"does not fit its card: it has {len(ends[what])} {what}s instead of 1"
-            )
-        shape, kind = tuple(ends[what][0].shape), str(ends[what][0].dtype)
-        if shape != (None, width):
-            numbers = "" if width == len(names) else f", in {width} numbers"
-            raise ModelError(
-                f"does not fit its card: its {what} has shape {shape}, the card names "
-                f"{len(names)}{numbers}: {', '.join(names)}{_explain_shape(what, shape)}"
-            )
-        if kind not in {"float32", "float64"} and (what == "output" or "float" not in kind):
-            remedy = (
-                "give the last layer dtype='float32'"
-                if what == "output"
-                else "the features are numbers with decimals"
-            )
-            raise ModelError(f"does not fit its card: its {what} has type {kind}; {remedy}")
+    return Widths(*(_measure_end(what, found) for what, found in ends.items()))
 
 
-def _explain_shape(what: str, shape: tuple[int | None, ...]) -> str:
-    if what == "output" and shape[1:] == (1,):
-        return "; for two classes, end the network with a softmax of two units"
-    if shape[:1] != (None,):
-        return "; it must take any number of rows"
-    return ""
+def _measure_end(what: str, found: Sequence[Any]) -> int:
+    if len(found) != 1:
+        wanted = "one matrix of all features" if what == "input" else "one of the probabilities"
+        raise ModelError(f"has {len(found)} {what}s instead of {wanted}")
+    shape, kind = tuple(found[0].shape), str(found[0].dtype)
+    if len(shape) != 2 or shape[0] is not None or shape[1] is None:
+        wanted = "features" if what == "input" else "classes"
+        raise ModelError(
+            f"can't be used: its {what} has shape {shape} instead of (None, {wanted}); it must "
+            "take any number of rows, each with the features of an observation"
+        )
+    if "float" not in kind:
+        raise ModelError(f"can't be used: its {what} has type {kind}; it must be float32")
+    return int(shape[1])
 
 
-def check_last_layer(model: keras.Model) -> None:
-    """Refuses a network whose last layer has another of Keras' activations than softmax.
+def check_shapes(model: keras.Model, card: ModelCard) -> None:
+    """Refuses a network that can't take the card's features or answer its classes.
 
-    Layers without an activation, and with one that Keras doesn't know, are left to `probe`.
+    A single answer, the probability of the second class, does for two classes.
 
     Raises:
-      ModelError: says which, without naming the file.
+      ModelError: says what doesn't fit, without naming the file.
     """
+    widths = measure(model)
+    check_precision(model)
+    if widths.inputs != card.width:
+        names = card.feature_names
+        numbers = "" if card.width == len(names) else f", in {card.width} numbers"
+        raise ModelError(
+            f"does not fit its card: its input has shape (None, {widths.inputs}), the card names "
+            f"{len(names)}{numbers}: {', '.join(names)}"
+        )
+    classes = len(card.classes)
+    if widths.outputs != classes and (widths.outputs, classes) != (1, 2):
+        remedy = f"; end the network with a softmax of {classes} units" * (widths.outputs == 1)
+        raise ModelError(
+            f"does not fit its card: its output has shape (None, {widths.outputs}), the card names "
+            f"{classes}: {', '.join(card.classes)}{remedy}"
+        )
+
+
+def check_precision(model: keras.Model) -> None:
+    """Refuses a network whose probabilities have so few digits that their sum isn't 1.
+
+    Raises:
+      ModelError: says what type they have, without naming the file.
+    """
+    kind = str(model.outputs[0].dtype)
+    if kind not in {"float32", "float64"}:
+        raise ModelError(
+            f"can't be used: its output has type {kind}; give the last layer dtype='float32'"
+        )
+
+
+class LastActivation(NamedTuple):
+    """The last layer of a network, and its activation: a name that Keras knows."""
+
+    layer: str
+    name: str
+
+
+def find_last_activation(model: keras.Model) -> LastActivation | None:
+    """Finds what a network ends with; None for a layer without an activation that Keras knows."""
     import keras
 
     layer: Any = model
@@ -128,10 +172,23 @@ def check_last_layer(model: keras.Model) -> None:
     activation = getattr(layer, "activation", None)
     name = getattr(activation, "__name__", "")
     is_known = activation is not None and getattr(keras.activations, name, None) is activation
-    if is_known and name != "softmax":
+    return LastActivation(layer.name, name) if is_known else None
+
+
+def check_last_layer(model: keras.Model) -> None:
+    """Refuses a network whose last layer has another of Keras' activations than softmax.
+
+    A single answer must come from a sigmoid. Layers without an activation, and with one that Keras
+    doesn't know, are left to `probe`.
+
+    Raises:
+      ModelError: says which, without naming the file.
+    """
+    last, is_single = find_last_activation(model), measure(model).outputs == 1
+    if last is not None and last.name != ("sigmoid" if is_single else "softmax"):
         raise ModelError(
-            f"doesn't answer with probabilities: its last layer, {layer.name}, has the activation "
-            f"{name}; {_REMEDY}"
+            f"doesn't answer with probabilities: its last layer, {last.layer}, has the activation "
+            f"{last.name}; {_REMEDY_OF_ONE if is_single else _REMEDY}"
         )
 
 
@@ -147,18 +204,27 @@ def check_answers(predict: Predict, card: ModelCard) -> None:
         raise
     # Layers may raise anything when they are run.
     except Exception as error:
-        raise ModelError(f"fails on a plausible observation: {shorten(error)}") from error
+        raise fails(error) from error
+
+
+def fails(error: Exception) -> ModelError:
+    """The error of a network that can't be run."""
+    return ModelError(
+        f"fails on a plausible observation: {shorten(error)}; check the features' plausible ranges"
+    )
 
 
 def shorten(error: Exception) -> str:
     """What a library's error says, in one short line.
 
     Keras puts the innermost error last, after the configuration of the layers around it, or in
-    bold.
+    bold; TensorFlow, after a traceback whose lines are indented.
     """
     text = str(error).rpartition("Exception encountered: ")[2]
     bold = _BOLD.search(text)
     lines = (bold[1] if bold else text).strip().splitlines()
+    if lines and lines[0] == _TRACED:
+        lines = [line for line in lines if line and not line[0].isspace()][-1:]
     return textwrap.shorten(lines[0], 200, placeholder=" …") if lines else repr(error)
 
 

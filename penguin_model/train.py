@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import csv
+import dataclasses
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from penguin_model import bundle, cli, command_line, describe, terminal
-from penguin_model.card import Input, ModelCard, card_path
-from penguin_model.errors import GateError, OutputError
+from penguin_model.card import DEFAULT_MODEL, Category, Input, ModelCard, card_path
+from penguin_model.errors import CardError, GateError, OutputError, UsageError
 from penguin_model.predict import predict_one, render
 from penguin_model.training import (
     baseline,
@@ -20,23 +23,35 @@ from penguin_model.training import (
     evaluation,
     gate,
     plots,
-    purpose,
+    table,
 )
-from penguin_model.training.fitting import Say, TrainConfig, fit, library_versions, matrix
+from penguin_model.training.dataset import Dataset
+from penguin_model.training.fitting import (
+    Fitted,
+    Say,
+    TrainConfig,
+    library_versions,
+    matrix,
+    part_watched,
+    train_on,
+)
+from penguin_model.training.recipe import Recipe
+from penguin_model.training.table import Rows
 from penguin_model.training.trusting import add_trust
 
 PROGRAM = "penguin-train"
 
+# How many of a row's values are shown, and columns of a confusion matrix.
+_SHOWN = 6
+_MOST_COLUMNS = 12
 # The card's names of the cross-validated network and baseline.
 _CROSS_VALIDATED = ("cross_validation", "baseline_cross_validation")
-# Culmen length, culmen depth, flipper length (mm), body mass (g): the seed lab's new bird.
-NEW_BIRD = (50.4, 15.3, 200.0, 5000.0)
 
 
 def train(
     config: TrainConfig, *, say: Say = print, progress: Say | None = None, weights: bool = False
 ) -> ModelCard:
-    """Trains and evaluates a model, saves it if it's sound, and tries the saved one on a new bird.
+    """Trains and evaluates a model, saves it if it's sound, and tries the saved one on a row.
 
     Args:
       config: the settings.
@@ -52,139 +67,215 @@ def train(
       GateError: the network isn't sound; no file has changed.
       OutputError: a folder can't be created or written to.
     """
-    frame = dataset.read(config.data)
-    birds = dataset.complete(frame)
-    training, test = dataset.split(birds)
-    features = dataset.features(birds)
+    data = dataset.load(config.data, label=config.label, features=config.features)
+    config = _fill_in(config, data)
+    features = config.set_scales(data.recipe, data.features, data.training)
+    card = _begin_card(config, data, features)
     _make_folders([os.path.dirname(config.model), os.path.dirname(config.plot_paths[0])])
-
-    versions = library_versions()
-    say(", ".join(f"{name} {version}" for name, version in versions.items()))
-    say(f"\n{config.data}: {len(frame)} rows, {len(birds)} complete; a sample:")
-    sample = frame.dropna().sample(5, random_state=config.seed).sort_index()
-    say(dataset.with_names(sample).to_string())
-    repeated = dataset.oversample(training)
-    say(
-        f"\n{len(training)} birds to train on, oversampled to {len(repeated)} rows; "
-        f"{len(test)} held out before that, so that no copy of theirs is trained on"
-    )
-
-    model, history = fit(config, repeated, test, features, say=say, progress=progress)
-    predict = bundle.compile_predict(model, len(features))
-    seen, unseen = (
-        gate.Answers(predict(matrix(part, features)), part.labels) for part in (training, test)
-    )
-    if gate.diverged([seen.probabilities, unseen.probabilities, *model.get_weights()]):
-        raise GateError(
-            f"model {config.model}: training diverged, so nothing is installed; try a smaller "
-            f"--learning_rate than {config.learning_rate:g}"
-        )
-    plain = gate.Answers(baseline.predict(training, test, features), test.labels)
-    found, found_seen, found_plain = (
-        evaluation.metrics(each.probabilities, each.labels, dataset.CLASSES)
-        for each in (unseen, seen, plain)
-    )
-    say("")
-    for line in metric_lines(found, rows=len(test)):
+    for line in _introduce(config, data, card):
         say(line)
-    say(
-        f"For comparison, a {baseline.NAME}: {100 * found_plain['accuracy']:.2f} % right, log-loss "
-        f"{found_plain['log_loss']:.4f} nats"
+    fitted = train_on(
+        config, data.recipe, data.training, data.test, features, say=say, progress=progress
     )
-    problems = gate.problems(unseen, plain, seen, dataset.CLASSES, name=baseline.NAME)
-    if problems and not config.force:
-        raise GateError(
-            f"model {config.model}: the new one isn't sound, so nothing is installed: "
-            f"{'; '.join(problems)}; try another --seed, or --force to install it anyway"
-        )
-    for problem in problems:
+    if fitted.stopping:
+        say(_stopping_line(fitted.stopping))
+    judged = _judge(config, data, features, fitted)
+    for line in judged.lines(data):
+        say(line)
+    _refuse_unsound(config, judged.problems)
+    for problem in judged.problems:
         say(f"Not sound, and installed by --force: {problem}")
-    crossed = _cross_validate(config, birds, features, progress=progress)
+    crossed = _cross_validate(config, data, progress=progress)
     if crossed:
         say(_spread_line("Cross-validated", crossed[0].summarize()))
         say(_spread_line(f"For comparison, a {baseline.NAME}", crossed[1].summarize()))
-
-    card = ModelCard(
-        name=os.path.splitext(os.path.basename(config.model))[0],
-        model_file="",
-        sha256="",
-        features=features,
-        classes=dataset.CLASSES,
-        label=dataset.LABEL,
-        label_aliases=dataset.LABEL_ALIASES,
-        class_aliases=dataset.CLASS_ALIASES,
-        training=config.for_card() | ({"forced": problems} if problems else {}),
-        data={
-            "file": os.path.basename(config.data),
-            "sha256": dataset.fingerprint(config.data),
-            "rows": len(frame),
-            "complete_rows": len(birds),
-            "train_rows": len(training),
-            "test_rows": len(test),
-            "citation": dataset.CITATION,
-            "license": dataset.LICENSE,
-        },
-        metrics={
-            "train_rows": len(training),
-            "test_rows": len(test),
-            **found,
-            "calibration": evaluation.reliability(unseen.probabilities, unseen.labels),
-            "train_accuracy": found_seen["accuracy"],
-            "final_loss": history["loss"][-1],
-            "final_validation_loss": history["val_loss"][-1],
-            "baseline": {"name": baseline.NAME, **found_plain},
-            **{
-                name: each.summarize()
-                for name, each in zip(_CROSS_VALIDATED, crossed, strict=False)
-            },
-        },
-        versions=versions,
-        reference=evaluation.reference(
-            training.raw, unseen.probabilities, features, dataset.CLASSES
-        ),
-        calibration=calibration.fit(crossed[0]) if crossed else None,
-        intended_use=purpose.INTENDED_USE,
-        license=purpose.LICENSE,
-        limits=purpose.LIMITS,
-    )
-    card = add_trust(card, birds, test, unseen.probabilities)
-    drawn = _draw(config, history, {"Training": found_seen, "Held out": found})
-    card = bundle.save(model, config.model, card, beside=drawn)
+    card = _complete_card(card, data, fitted, judged, crossed)
+    if card.trust is None:
+        say("The card can't say how far to trust a prediction: there are too many features")
+    drawn = _draw(config, data.recipe, fitted, judged)
+    card = bundle.save(fitted.model, config.model, card, beside=drawn)
     if weights:
         say("")
-        for line in describe.layer_lines(describe.layers(model, values=True)):
+        for line in describe.layer_lines(describe.layers(fitted.model, values=True)):
             say(line)
-
-    say("\nThe saved model, loaded again, on one new bird (50.4 mm, 15.3 mm, 200 mm, 5000 g):")
-    say(render(predict_one(bundle.load(config.model), NEW_BIRD)))
+    shown, row = _new_row(data)
+    say(f"\nThe saved model, loaded again, on {shown}:")
+    say(render(predict_one(bundle.load(config.model), row)))
     say("\nWritten:")
     for path in (config.model, card_path(config.model), *drawn):
         say(f"  {path}")
     return card
 
 
+def _fill_in(config: TrainConfig, data: Dataset) -> TrainConfig:
+    """The settings with the recipe's for those that aren't given."""
+    name = os.path.basename(config.data).lstrip(".").partition(".")[0]
+    return dataclasses.replace(
+        config,
+        model=config.model
+        or data.recipe.model
+        or os.path.join(os.path.dirname(DEFAULT_MODEL), f"{name or 'model'}.keras"),
+        prediction_column=config.prediction_column or data.recipe.prediction_column,
+    )
+
+
+def _begin_card(config: TrainConfig, data: Dataset, features: tuple[Input, ...]) -> ModelCard:
+    """What the card says before the network is trained: it refuses names that can't be used.
+
+    Raises:
+      UsageError: a name can't be used.
+    """
+    recipe = data.recipe
+    about = {"citation": recipe.citation, "license": recipe.data_license}
+    try:
+        return ModelCard(
+            name=os.path.splitext(os.path.basename(config.model))[0],
+            model_file="",
+            sha256="",
+            features=features,
+            classes=recipe.classes,
+            label=recipe.label,
+            label_aliases=recipe.label_aliases,
+            class_aliases=recipe.class_aliases,
+            prediction_column=config.prediction_column,
+            training=config.for_card(recipe),
+            data={
+                "file": os.path.basename(config.data),
+                "sha256": dataset.fingerprint(config.data),
+                "rows": data.table.num_rows,
+                "complete_rows": len(data.rows),
+                "train_rows": len(data.training),
+                "test_rows": len(data.test),
+                **{name: text for name, text in about.items() if text},
+            },
+            versions=library_versions(),
+            intended_use=recipe.intended_use,
+            license=recipe.license,
+            limits=recipe.limits,
+        )
+    except CardError as error:
+        raise UsageError(f"data {config.data}: can't be described by a card: {error}") from error
+
+
+def _introduce(config: TrainConfig, data: Dataset, card: ModelCard) -> Iterator[str]:
+    """Says what there is to train on."""
+    recipe, repeated = data.recipe, len(data.training) * 2**data.recipe.doublings
+    yield ", ".join(f"{name} {version}" for name, version in card.versions.items())
+    yield (f"\n{config.data}: {data.table.num_rows} rows, {len(data.rows)} complete; a sample:")
+    yield data.sample(seed=config.seed)
+    if config.label:
+        yield f"\nFeatures: {table.listed(recipe.features)}"
+        others = table.left_out(data.table, recipe.label, recipe.features)
+        if others:
+            yield f"Left out: {table.listed(others)}"
+    yield f"\n{len(data.training)} {recipe.things} to train on" + (
+        f", oversampled to {repeated} rows; {len(data.test)} held out before that, so that no copy "
+        "of theirs is trained on"
+        if recipe.doublings
+        else f"; {len(data.test)} held out"
+    )
+
+
+def _stopping_line(stopping: Mapping[str, int]) -> str:
+    return (
+        f"Stopped after {stopping['epochs_run']} epochs; the weights are those of epoch "
+        f"{stopping['best_epoch']}, with the smallest loss on {stopping['rows']} of the rows "
+        "to train on, which only served to choose it"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """What the network and the baseline make of the held-out rows.
+
+    Attributes:
+      answers: the network's probabilities for them.
+      found, seen, plain: metrics of the network there, on the rows trained on, and the baseline's.
+      problems: why it isn't sound, if it isn't.
+    """
+
+    answers: gate.Answers
+    found: Mapping[str, Any]
+    seen: Mapping[str, Any]
+    plain: Mapping[str, Any]
+    problems: Sequence[str]
+
+    def lines(self, data: Dataset) -> Iterator[str]:
+        """The metrics as text."""
+        yield ""
+        yield from metric_lines(
+            self.found, rows=len(data.test), things=data.recipe.things, kind=data.recipe.kind
+        )
+        yield (
+            f"For comparison, a {baseline.NAME}: {100 * self.plain['accuracy']:.2f} % right, "
+            f"log-loss {self.plain['log_loss']:.4f} nats"
+        )
+
+
+def _judge(
+    config: TrainConfig, data: Dataset, features: Sequence[Input], fitted: Fitted
+) -> _Judged:
+    """Compares the network with the baseline on the held-out rows.
+
+    Raises:
+      GateError: it has diverged.
+    """
+    classes = data.recipe.classes
+    seen, unseen = (
+        gate.Answers(fitted.predict(matrix(part, features)), part.labels)
+        for part in (data.training, data.test)
+    )
+    if gate.diverged([seen.probabilities, unseen.probabilities, *fitted.model.get_weights()]):
+        raise GateError(
+            f"model {config.model}: training diverged, so nothing is installed; try a smaller "
+            f"--learning_rate than {config.learning_rate:g}"
+        )
+    plain = gate.Answers(
+        baseline.predict(data.training, data.test, features, len(classes)), data.test.labels
+    )
+    found, found_seen, found_plain = (
+        evaluation.metrics(each.probabilities, each.labels, classes)
+        for each in (unseen, seen, plain)
+    )
+    problems = gate.problems(unseen, plain, seen, classes, name=baseline.NAME)
+    return _Judged(
+        answers=unseen, found=found, seen=found_seen, plain=found_plain, problems=problems
+    )
+
+
+def _refuse_unsound(config: TrainConfig, problems: Sequence[str]) -> None:
+    """Refuses a network with problems, unless it is wanted all the same.
+
+    Raises:
+      GateError: there are any.
+    """
+    if problems and not config.force:
+        raise GateError(
+            f"model {config.model}: the new one isn't sound, so nothing is installed: "
+            f"{'; '.join(problems)}; try another --seed, or --force to install it anyway"
+        )
+
+
 def _cross_validate(
-    config: TrainConfig,
-    birds: dataset.Birds,
-    features: Sequence[Input],
-    *,
-    progress: Say | None,
+    config: TrainConfig, data: Dataset, *, progress: Say | None
 ) -> tuple[cross_validation.OutOfFold, ...]:
     """Cross-validates the recipe, and the baseline on the same folds; empty if it isn't wanted."""
-    repeats = config.cross_validation
+    recipe, repeats, classes = data.recipe, config.cross_validation, len(data.recipe.classes)
     if not repeats:
         return ()
 
-    def network(inside: dataset.Birds, outside: dataset.Birds) -> evaluation.Probabilities:
-        model, _ = fit(config, dataset.oversample(inside), None, features)
-        return bundle.compile_predict(model, len(features))(matrix(outside, features))
+    def network(inside: Rows, outside: Rows) -> evaluation.Probabilities:
+        features = config.set_scales(recipe, data.features, inside)
+        fitted = train_on(config, recipe, inside, None, features)
+        return fitted.predict(matrix(outside, features))
 
-    def plain(inside: dataset.Birds, outside: dataset.Birds) -> evaluation.Probabilities:
-        return baseline.predict(inside, outside, features)
+    def plain(inside: Rows, outside: Rows) -> evaluation.Probabilities:
+        features = config.set_scales(recipe, data.features, inside)
+        return baseline.predict(inside, outside, features, classes)
 
     return (
-        cross_validation.run(birds, repeats, network, progress=progress),
-        cross_validation.run(birds, repeats, plain),
+        cross_validation.run(data.rows, repeats, network, classes=classes, progress=progress),
+        cross_validation.run(data.rows, repeats, plain, classes=classes),
     )
 
 
@@ -197,14 +288,32 @@ def _spread_line(name: str, found: Mapping[str, Any]) -> str:
     )
 
 
-def metric_lines(metrics: Mapping[str, Any], *, rows: int) -> Iterator[str]:
-    """Formats the held-out metrics as text, including the confusion matrix."""
+def metric_lines(
+    metrics: Mapping[str, Any], *, rows: int, things: str = "birds", kind: str = "species"
+) -> Iterator[str]:
+    """Formats the held-out metrics as text, including the confusion matrix.
+
+    Of a matrix that is too wide, it shows how many rows of each class are right, and which class
+    the others are taken for most often.
+
+    Args:
+      metrics: of `evaluation.metrics`.
+      rows: how many are held out.
+      things: what they are called.
+      kind: what a class is called.
+    """
     yield (
-        f"Held out: {100 * metrics['accuracy']:.2f} % of {rows} birds right, "
+        f"Held out: {100 * metrics['accuracy']:.2f} % of {rows} {things} right, "
         f"log-loss {metrics['log_loss']:.4f} nats"
     )
+    if len(metrics["recall"]) > _MOST_COLUMNS:
+        yield from describe.table(
+            (f"true {kind}", "rows", "right", "recall", "most often taken for"),
+            list(_short_rows(metrics)),
+        )  # fmt: skip
+        return
     yield from describe.table(
-        ("true species", *(f"as {name}" for name in metrics["recall"]), "recall"),
+        (f"true {kind}", *(f"as {name}" for name in metrics["recall"]), "recall"),
         [
             (name, *counts, "-" if recall is None else f"{100 * recall:.1f} %")
             for (name, recall), counts in zip(
@@ -214,18 +323,98 @@ def metric_lines(metrics: Mapping[str, Any], *, rows: int) -> Iterator[str]:
     )
 
 
-def _draw(
-    config: TrainConfig, history: plots.History, metrics: Mapping[str, Mapping[str, Any]]
-) -> dict[str, bytes]:
+def _short_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
+    names = list(metrics["recall"])
+    for place, (name, counts) in enumerate(zip(names, metrics["confusion"], strict=True)):
+        wrong = [0 if other == place else count for other, count in enumerate(counts)]
+        most = max(wrong)
+        recall = metrics["recall"][name]
+        yield (
+            name, sum(counts), counts[place], "-" if recall is None else f"{100 * recall:.1f} %",
+            f"{names[wrong.index(most)]} ({most})" if most else "-",
+        )  # fmt: skip
+
+
+def _complete_card(
+    card: ModelCard,
+    data: Dataset,
+    fitted: Fitted,
+    judged: _Judged,
+    crossed: Sequence[cross_validation.OutOfFold],
+) -> ModelCard:
+    """The card with what training and evaluation found."""
+    history, answers = fitted.history, judged.answers
+    forced = {"forced": judged.problems} if judged.problems else {}
+    stopping = {"early_stopping": fitted.stopping} if fitted.stopping else {}
+    card = dataclasses.replace(
+        card,
+        training={**card.training, **stopping, **forced},
+        metrics={
+            "train_rows": len(data.training),
+            "test_rows": len(data.test),
+            **judged.found,
+            "calibration": evaluation.reliability(answers.probabilities, answers.labels),
+            "train_accuracy": judged.seen["accuracy"],
+            "final_loss": history["loss"][-1],
+            "final_validation_loss": history["val_loss"][-1],
+            "baseline": {"name": baseline.NAME, **judged.plain},
+            **{
+                name: each.summarize()
+                for name, each in zip(_CROSS_VALIDATED, crossed, strict=False)
+            },
+        },
+        reference=evaluation.reference(
+            data.training.raw, answers.probabilities, card.features, card.classes
+        ),
+        calibration=calibration.fit(crossed[0]) if crossed else None,
+    )
+    return add_trust(card, data.rows, data.test, answers.probabilities)
+
+
+def _draw(config: TrainConfig, recipe: Recipe, fitted: Fitted, judged: _Judged) -> dict[str, bytes]:
     """The plots as PNG, by path."""
     name = os.path.splitext(os.path.basename(config.model))[0]
-    curves = plots.learning_curves(history, title=f"{name}: {config.epochs} epochs of training")
+    curves = plots.learning_curves(
+        fitted.history,
+        title=f"{name}: {len(fitted.history['loss'])} epochs of training",
+        things=recipe.things,
+        watched=part_watched(config),
+    )
     matrices = plots.confusion_matrices(
-        {part: each["confusion"] for part, each in metrics.items()},
-        dataset.CLASSES,
-        title=f"{name}: true and predicted species",
+        {"Training": judged.seen["confusion"], "Held out": judged.found["confusion"]},
+        recipe.classes,
+        title=f"{name}: true and predicted {recipe.kind}",
+        kind=recipe.kind,
     )
     return dict(zip(config.plot_paths, map(plots.png, (curves, matrices)), strict=True))
+
+
+def _new_row(data: Dataset) -> tuple[str, Sequence[float]]:
+    """A row to try the model on: the recipe's, otherwise one that was held out; says which."""
+    if data.recipe.new_row is not None:
+        row = data.recipe.new_row
+        return f"one new bird ({_show_row(data.features, row, named=False)})", row
+    row = data.test.raw[0].tolist()
+    return (
+        f"data row {data.test.numbers[0]}, which was held out "
+        f"({_show_row(data.features, row)}) and is {data.recipe.classes[data.test.labels[0]]}",
+        row,
+    )
+
+
+def _show_row(features: Sequence[Input], row: Sequence[float], *, named: bool = True) -> str:
+    shown = [
+        f"{feature.name} {value}" if named else value
+        for feature, value in zip(features, map(_show_value, features, row), strict=True)
+    ]
+    return ", ".join(shown[:_SHOWN]) + ", …" * (len(shown) > _SHOWN)
+
+
+def _show_value(feature: Input, value: float) -> str:
+    """A number with its unit, or the text of a category's code."""
+    if isinstance(feature, Category):
+        return feature.categories[int(value)]
+    return f"{value:g} {feature.unit}".strip()
 
 
 def _make_folders(folders: Sequence[str]) -> None:
@@ -244,9 +433,14 @@ def build_parser() -> command_line.ArgumentParser:
     usual = TrainConfig()
     parser = command_line.ArgumentParser(
         prog=PROGRAM,
-        description="Trains the classifier and saves it with its model card and plots, unless it "
-        "loses a species or is worse than a logistic regression beyond chance.",
-        examples=[PROGRAM, f"{PROGRAM} --model my/other.keras --epochs 80 --seed 1"],
+        description="Trains a classifier on the penguins, or on any table with a column of "
+        "classes, and saves it with its model card and plots, unless it loses a class or is worse "
+        "than a logistic regression beyond chance.",
+        examples=[
+            PROGRAM,
+            f"{PROGRAM} --model my/other.keras --epochs 80 --seed 1",
+            f"{PROGRAM} --data iris.csv --label class --hidden 16,16 --epochs 80",
+        ],
         exit_codes=cli.EXIT_CODES
         | {
             1: "it failed, or the model isn't sound: nothing is installed",
@@ -254,19 +448,61 @@ def build_parser() -> command_line.ArgumentParser:
         },
     )
 
-    def add(flag: str, kind: type, default: object, meaning: str) -> None:
+    def add(flag: str, kind: Callable[[str], object], default: object, meaning: str) -> None:
         parser.add_argument(
             flag, type=kind, default=default, help=f"{meaning} (default: %(default)s)"
         )
 
-    add("--data", str, usual.data, "the CSV file of labelled penguins")
-    add("--model", str, usual.model, "the model file to write, .keras or .h5")
-    parser.add_argument(
-        "--plots", default="", help="the folder for the plots (default: beside the model)"
+    def add_optional(flag: str, meaning: str, usually: str, **options: Any) -> None:
+        parser.add_argument(
+            flag, **{"default": "", "help": f"{meaning} (default: {usually})", **options}
+        )
+
+    add("--data", str, usual.data, "the labelled table: CSV (also .tsv and .gz) or .parquet")
+    add_optional("--label", "the column of the classes", "the penguins' species")
+    add_optional(
+        "--features",
+        "the columns that the network gets, separated by commas",
+        "those that have numbers",
+        type=_parse_names,
+        default=(),
+        metavar="NAMES",
+    )
+    add_optional(
+        "--prediction_column",
+        "the column of the predicted classes in the predictions",
+        "named like the label",
+    )
+    add_optional(
+        "--model",
+        "the model file to write, .keras or .h5",
+        f"{DEFAULT_MODEL}, or models/DATA.keras for other data than the penguins",
+    )
+    add_optional("--plots", "the folder for the plots", "beside the model")
+    add_optional(
+        "--hidden",
+        "the units of each hidden layer, separated by commas",
+        ",".join(map(str, usual.hidden)),
+        type=_parse_layers,
+        default=usual.hidden,
+        metavar="UNITS",
+    )
+    add_optional(
+        "--scale",
+        "standard subtracts the mean and divides by the standard deviation of what is "
+        "trained on; none leaves numbers as they are, but for the lab's division",
+        "none for the penguins, standard for other data",
+        choices=("none", "standard"),
+        default=None,
     )
     add("--epochs", int, usual.epochs, "passes over the training data")
     add("--batch_size", int, usual.batch_size, "rows per step")
     add("--learning_rate", float, usual.learning_rate, "Adam's step size")
+    add(
+        "--early_stopping", int, usual.early_stopping,
+        "end training after so many epochs without a smaller loss on a fifth of the training rows, "
+        "which is then only used to choose the epoch; 0 never does",
+    )  # fmt: skip
     add("--seed", int, usual.seed, "seed of the initial weights and the order of the rows")
     add(
         "--cross_validation", int, usual.cross_validation,
@@ -286,6 +522,24 @@ def build_parser() -> command_line.ArgumentParser:
         "--verbose", action="store_true", help="show the libraries' logs and tracebacks"
     )
     return parser
+
+
+def _parse_names(text: str) -> tuple[str, ...]:
+    """Names separated by commas; one that has a comma is in double quotes."""
+    names = tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True), []))
+    if not names or not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} must be names separated by commas")
+    return names
+
+
+def _parse_layers(text: str) -> tuple[int, ...]:
+    """Whole numbers separated by commas."""
+    try:
+        return tuple(map(int, text.split(",")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be whole numbers separated by commas, such as 16,16"
+        ) from None
 
 
 def say(text: str) -> None:

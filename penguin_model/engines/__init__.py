@@ -9,6 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
+
+from penguin_model import model_checks
 from penguin_model.card import ModelCard, read_verified_file
 from penguin_model.engines.interface import Engine
 from penguin_model.engines.keras_engine import KerasEngine
@@ -49,7 +53,21 @@ def load_shared(engine: Engine, path: str, card: ModelCard, shown: str) -> tuple
         if loaded:
             content = read_verified_file(path, engine.sha256_of(card), shown)
             try:
-                _shared[key] = engine.load(content, card, shown)
+                _shared[key] = _naming(shown, engine.load(content, card, shown))
             except ModelError as error:
                 raise ModelError(f"model {shown} {error}") from error
         return _shared[key], loaded
+
+
+def _naming(shown: str, predict: Predict) -> Predict:
+    """The same function, whose errors name the model and are one line."""
+
+    def named(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        try:
+            return predict(matrix)
+        # Layers may raise anything when they are run.
+        except Exception as error:
+            reason = model_checks.shorten(error)
+            raise ModelError(f"model {shown} fails on rows of the input: {reason}") from error
+
+    return named

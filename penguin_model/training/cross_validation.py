@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from penguin_model.training import dataset
 from penguin_model.training.evaluation import Labels, Probabilities, losses, reliability
+from penguin_model.training.table import Rows
 
 FOLDS = 5
 _SEED = 0
 
 # Trains on the first part and returns the probabilities for the second, float32 `[n, classes]`.
-Recipe = Callable[[dataset.Birds, dataset.Birds], Probabilities]
+Recipe = Callable[[Rows, Rows], Probabilities]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,34 +70,36 @@ class OutOfFold:
 
 
 def run(
-    birds: dataset.Birds,
+    rows: Rows,
     repeats: int,
     recipe: Recipe,
     *,
+    classes: int,
     progress: Callable[[str], None] | None = None,
 ) -> OutOfFold:
     """Trains by a recipe on all but one fold and predicts that fold, for every fold and repeat.
 
     Args:
-      birds: all complete rows; the folds of each repeat are drawn from them at random, stratified
+      rows: all complete rows; the folds of each repeat are drawn from them at random, stratified
         by class.
       repeats: at least 1.
       recipe: all of the training, including any copying of rows.
+      classes: how many there are.
       progress: called with a line before each training.
     """
     from sklearn.model_selection import StratifiedKFold
 
-    folds = min(FOLDS, int(np.bincount(birds.labels).max()))
-    held_out = np.empty((repeats, len(birds)), np.int64)
-    answers = np.empty((repeats, len(birds), len(dataset.CLASSES)), np.float32)
+    folds = min(FOLDS, int(np.bincount(rows.labels).max()))
+    held_out = np.empty((repeats, len(rows)), np.int64)
+    answers = np.empty((repeats, len(rows), classes), np.float32)
     for repeat in range(repeats):
         parts = StratifiedKFold(folds, shuffle=True, random_state=_SEED + repeat)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a class may have fewer rows than folds
-            splits = list(parts.split(birds.raw, birds.labels))
+            splits = list(parts.split(rows.raw, rows.labels))
         for fold, (inside, outside) in enumerate(splits):
             if progress:
                 progress(f"cross-validation: fold {repeat * folds + fold + 1} of {repeats * folds}")
-            answers[repeat, outside] = recipe(birds.take(inside), birds.take(outside))
+            answers[repeat, outside] = recipe(rows.take(inside), rows.take(outside))
             held_out[repeat, outside] = fold
-    return OutOfFold(probabilities=answers, folds=held_out, labels=birds.labels)
+    return OutOfFold(probabilities=answers, folds=held_out, labels=rows.labels)

@@ -1,200 +1,181 @@
-"""The training data: read, split and only then oversampled, so the test part stays unseen."""
+"""The data of a training run: a table read by a recipe, split, and only then oversampled.
+
+So the held-out part stays unseen: no copy of its rows is trained on.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from penguin_model.card import Feature
+from penguin_model.card import Category, Input
 from penguin_model.errors import UsageError
+from penguin_model.names import fold
+from penguin_model.training import recipe as recipes
+from penguin_model.training import table
+from penguin_model.training.penguins import LAB
+from penguin_model.training.recipe import Recipe
+from penguin_model.training.table import Rows
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-# Column, raw unit, scale: the lab divides flipper lengths by 10 and masses by 100, so that all four
-# inputs are between about 13 and 63.
-MEASUREMENTS = (
-    ("CulmenLength", "mm", 1.0),
-    ("CulmenDepth", "mm", 1.0),
-    ("FlipperLength", "mm", 10.0),
-    ("BodyMass", "g", 100.0),
-)
-LABEL = "Species"
-CLASSES = ("Adelie", "Gentoo", "Chinstrap")
-# The same columns in the same unit, as the published tables of these birds name them: R's
-# palmerpenguins (and R 4.5's `penguins`), seaborn, Kaggle, the raw data of the field station, and
-# the raw data as R's `read.csv` and janitor rename it.
-ALIASES = {
-    "CulmenLength": (
-        "bill_length_mm", "culmen_length_mm", "bill_len", "Culmen Length (mm)", "Bill Length (mm)",
-        "Culmen.Length..mm.", "Culmen Length", "Bill Length", "culmen_length", "bill_length",
-        "BillLength",
-    ),
-    "CulmenDepth": (
-        "bill_depth_mm", "culmen_depth_mm", "bill_dep", "Culmen Depth (mm)", "Bill Depth (mm)",
-        "Culmen.Depth..mm.", "Culmen Depth", "Bill Depth", "culmen_depth", "bill_depth",
-        "BillDepth",
-    ),
-    "FlipperLength": (
-        "flipper_length_mm", "flipper_len", "Flipper Length (mm)", "Flipper.Length..mm.",
-        "Flipper Length", "flipper_length",
-    ),
-    "BodyMass": (
-        "body_mass_g", "body_mass", "Body Mass (g)", "Body.Mass..g.", "Body Mass",
-    ),
-}  # fmt: skip
-LABEL_ALIASES = ("species_name", "Species Name")
-CLASS_ALIASES = {
-    "Adelie": (
-        "Adélie", "Adelie Penguin", "Adélie Penguin", "Adelie Penguin (Pygoscelis adeliae)",
-        "Adélie Penguin (Pygoscelis adeliae)", "Pygoscelis adeliae", "P. adeliae",
-    ),
-    "Gentoo": (
-        "Gentoo penguin", "Gentoo penguin (Pygoscelis papua)", "Pygoscelis papua", "P. papua",
-    ),
-    "Chinstrap": (
-        "Chinstrap penguin", "Chinstrap penguin (Pygoscelis antarctica)",
-        "Chinstrap penguin (Pygoscelis antarcticus)", "Pygoscelis antarctica",
-        "Pygoscelis antarcticus", "P. antarctica", "P. antarcticus",
-    ),
-}  # fmt: skip
-LICENSE = "CC0-1.0"
 TEST_SHARE = 0.3
 SPLIT_SEED = 0
-DOUBLINGS = 2
-CITATION = (
-    "Gorman KB, Williams TD, Fraser WR (2014) Ecological sexual dimorphism and environmental "
-    "variability within a community of Antarctic penguins (genus Pygoscelis). PLoS ONE 9(3): "
-    "e90081; by way of Horst AM, Hill AP, Gorman KB (2020) palmerpenguins; CC0"
-)
+_LEAST_ROWS = 10
+# How many columns a sample shows.
+_SHOWN = 9
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Birds:
-    """Complete observations with their species.
+class Dataset:
+    """A table ready to be trained on.
 
     Attributes:
-      raw: float64 ``[n, features]`` in raw units (mm, g), columns as in MEASUREMENTS.
-      labels: int64 ``[n]``, indices into CLASSES.
+      recipe: what is known about the data.
+      features: the network's inputs, as the card describes them.
+      table: all rows, with the recipe's names of the columns.
+      rows: the complete rows.
+      training, test: the two parts of them.
     """
 
-    raw: npt.NDArray[np.float64]
-    labels: npt.NDArray[np.int64]
+    recipe: Recipe
+    features: tuple[Input, ...]
+    table: pa.Table
+    rows: Rows
+    training: Rows
+    test: Rows
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    def sample(self, rows: int = 5, *, seed: int) -> str:
+        """Some complete rows at random as text, with the names of their classes."""
+        import pandas as pd
 
-    def take(self, places: npt.NDArray[np.int64]) -> Birds:
-        """Some of the birds, by their places."""
-        return Birds(raw=self.raw[places], labels=self.labels[places])
+        columns = dict(zip(self.recipe.features, self.rows.raw.T, strict=True))
+        for feature in self.features:
+            if isinstance(feature, Category):
+                codes = columns[feature.name].astype(int)
+                columns[feature.name] = np.array(feature.categories)[codes]
+        columns[self.recipe.label] = np.array(self.recipe.classes)[self.rows.labels]
+        frame = pd.DataFrame(columns, index=self.rows.numbers)
+        chosen = frame.sample(rows, random_state=seed).sort_index()
+        return str(chosen.to_string(max_cols=_SHOWN))
 
 
-def read(path: str) -> pd.DataFrame:
-    """Reads all rows of the CSV as numbers, in the columns that training needs.
+def load(path: str, *, label: str = "", features: Sequence[str] = ()) -> Dataset:
+    """Reads a table and splits its complete rows, always the same way.
+
+    Args:
+      path: of a CSV or Parquet file.
+      label: the column of the classes; empty for the penguins'.
+      features: the columns that the network gets; if there are none, the recipe's.
 
     Raises:
-      UsageError: the file is missing, isn't a CSV, lacks a column, or has a value that isn't a
-        number or a species.
+      UsageError: the table can't be read or used; names it.
     """
-    import pandas as pd
+    found = table.read(path)
+    with table.naming(f"data {path}"):
+        return prepare(found, choose_recipe(found, label, features))
 
-    wanted = [name for name, _, _ in MEASUREMENTS] + [LABEL]
-    try:
-        frame = pd.read_csv(path)
-    except OSError as error:
-        raise UsageError(f"data {path}: {error.strerror or error}") from error
-    # ParserError, EmptyDataError and UnicodeDecodeError are all of this kind.
-    except ValueError as error:
-        raise UsageError(f"data {path}: is not a CSV table: {error}") from error
-    absent = [name for name in wanted if name not in frame.columns]
-    if absent:
-        raise UsageError(f"data {path}: has no column {', '.join(absent)}")
-    try:
-        frame = frame[wanted].apply(pd.to_numeric).replace([np.inf, -np.inf], np.nan)
-    except ValueError as error:
-        raise UsageError(f"data {path}: {error}") from error
-    unknown = frame[~frame[LABEL].isin(range(len(CLASSES)))]
-    if len(unknown):
-        raise UsageError(
-            f"data {path}: {LABEL} is {unknown[LABEL].iloc[0]} in data row {unknown.index[0]}; "
-            f"it must be 0 to {len(CLASSES) - 1} for {', '.join(CLASSES)}"
+
+def choose_recipe(found: pa.Table, label: str = "", features: Sequence[str] = ()) -> Recipe:
+    """The lab's recipe for a table of its penguins, otherwise the one for any table.
+
+    Raises:
+      UsageError: no label is given, and the table isn't the penguins'; or a column can't be used.
+    """
+    of_lab = not label or fold(label) in map(fold, (LAB.label, *LAB.label_aliases))
+    if of_lab and not features:
+        lacking = [
+            name for name, aliases in LAB.columns.items() if not table.match(found, name, aliases)
+        ]
+        if not lacking:
+            return LAB
+        if not label:
+            raise UsageError(
+                f"has no column {', '.join(lacking)}, so it isn't the penguins'; for other data, "
+                "name the column of the classes with --label: the columns are "
+                f"{table.listed(found.column_names)}"
+            )
+    return recipes.of_table(found, label or LAB.label, features or None)
+
+
+def prepare(found: pa.Table, recipe: Recipe) -> Dataset:
+    """Reads a table by a recipe, and splits its complete rows.
+
+    Raises:
+      UsageError: a column can't be used, or there are too few rows.
+    """
+    if found.num_rows < _LEAST_ROWS:
+        raise UsageError(f"{found.num_rows} rows are too few to train on")
+    found = table.rename(found, recipe.columns)
+    features = tuple(
+        dataclasses.replace(each, aliases=tuple(recipe.aliases.get(each.name, ())))
+        for each in table.learn_inputs(
+            found, recipe.features, units=recipe.units, scales=recipe.scales
         )
-    return frame.astype({LABEL: np.int64})
+    )
+    rows, _ = table.complete(found, features, recipe.label, recipe.classes, recipe.class_aliases)
+    training, test = split(rows, recipe)
+    return Dataset(
+        recipe=recipe, features=features, table=found, rows=rows, training=training, test=test
+    )
 
 
-def with_names(frame: pd.DataFrame) -> pd.DataFrame:
-    """Replaces the species' codes by their names, for people to read."""
-    return frame.assign(**{LABEL: [CLASSES[code] for code in frame[LABEL]]})
-
-
-def complete(frame: pd.DataFrame) -> Birds:
-    """Keeps the rows of :func:`read` that have every measurement."""
-    kept = frame.dropna()
-    raw = kept[[name for name, _, _ in MEASUREMENTS]].to_numpy(np.float64)
-    return Birds(raw=raw, labels=kept[LABEL].to_numpy(np.int64))
-
-
-def split(birds: Birds) -> tuple[Birds, Birds]:
-    """Splits into a training and a test part, always the same way (scikit-learn, seed 0).
+def split(rows: Rows, recipe: Recipe) -> tuple[Rows, Rows]:
+    """Splits complete rows into a training and a test part, always the same way.
 
     Raises:
-      UsageError: too few rows, or a species that the training part lacks.
+      UsageError: too few rows, or a class that a part would lack.
     """
     from sklearn.model_selection import train_test_split
 
-    if len(birds) < 10:
-        raise UsageError(f"data: {len(birds)} complete rows are too few to train on")
-    raw_train, raw_test, train, test = train_test_split(
-        birds.raw, birds.labels, test_size=TEST_SHARE, random_state=SPLIT_SEED
-    )
-    absent = [name for index, name in enumerate(CLASSES) if index not in train]
+    if len(rows) < _LEAST_ROWS:
+        raise UsageError(f"{len(rows)} complete rows are too few to train on")
+    counts = np.bincount(rows.labels, minlength=len(recipe.classes))
+    if recipe.stratified:
+        for name, count in zip(recipe.classes, counts.tolist(), strict=True):
+            if count < 2:
+                raise UsageError(
+                    f"{recipe.label} {name} has {count or 'no'} complete row{'s' * (not count)}; "
+                    "each class needs two, one of them to hold out"
+                )
+        return hold_out(rows, TEST_SHARE)
+    places = train_test_split(np.arange(len(rows)), test_size=TEST_SHARE, random_state=SPLIT_SEED)
+    training, test = map(rows.take, places)
+    absent = sorted(set(range(len(recipe.classes))) - set(training.labels.tolist()))
     if absent:
-        raise UsageError(f"data: no {', '.join(absent)} in the training part")
-    return Birds(raw=raw_train, labels=train), Birds(raw=raw_test, labels=test)
+        names = ", ".join(recipe.classes[index] for index in absent)
+        raise UsageError(f"no {names} in the training part")
+    return training, test
 
 
-def oversample(birds: Birds) -> Birds:
-    """Doubles the rows DOUBLINGS times.
+def hold_out(rows: Rows, share: float) -> tuple[Rows, Rows]:
+    """Splits off a share of each class at random, always the same; never all of its rows.
+
+    A class of two rows or more has at least one in either part.
+    """
+    random = np.random.default_rng(SPLIT_SEED)
+    held = np.zeros(len(rows), np.bool_)
+    for label in np.unique(rows.labels):
+        mine = random.permutation(np.flatnonzero(rows.labels == label))
+        held[mine[: min(len(mine) - 1, max(1, round(share * len(mine))))]] = True
+    return rows.take(np.flatnonzero(~held)), rows.take(np.flatnonzero(held))
+
+
+def oversample(rows: Rows, doublings: int) -> Rows:
+    """Doubles rows so many times.
 
     The lab doubles before it splits, which puts copies of the same bird into both parts. Call this
-    after :func:`split`, on the training part only, so that no test bird is trained on.
+    after :func:`split`, on the training part only, so that no test row is trained on.
     """
-    copies = 2**DOUBLINGS
-    return Birds(raw=np.tile(birds.raw, (copies, 1)), labels=np.tile(birds.labels, copies))
+    return rows.take(np.tile(np.arange(len(rows)), 2**doublings))
 
 
 def one_hot(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
     """Encodes indices ``[n]`` as float32 ``[n, classes]``, with a 1 at each row's index."""
     return np.eye(classes, dtype=np.float32)[labels]
-
-
-def features(birds: Birds) -> tuple[Feature, ...]:
-    """Derives the card's features and their plausible ranges from the data.
-
-    A range is the observed one, widened by half its width on each side and rounded outwards to
-    whole units: a larger bird passes, a mass in kilograms doesn't.
-    """
-    found = []
-    for (name, unit, scale), column in zip(MEASUREMENTS, birds.raw.T, strict=True):
-        low, high = float(column.min()), float(column.max())
-        margin = (high - low) / 2
-        minimum, maximum = float(math.floor(low - margin)), float(math.ceil(high + margin))
-        feature = Feature(
-            name=name, unit=unit, scale=scale, minimum=minimum, maximum=maximum,
-            aliases=ALIASES[name],
-        )  # fmt: skip
-        found.append(feature)
-    return tuple(found)
-
-
-def columns(birds: Birds) -> list[npt.NDArray[np.float64]]:
-    """Splits into one raw array per feature, as `features.normalize` takes them."""
-    return list(birds.raw.T)
 
 
 def fingerprint(path: str) -> str:

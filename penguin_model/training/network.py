@@ -1,7 +1,8 @@
-"""The network: two small hidden layers and a softmax."""
+"""The network: hidden layers with relu, and a softmax."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from penguin_model.keras_settings import import_keras
@@ -12,13 +13,16 @@ if TYPE_CHECKING:
 HIDDEN = (10, 10)
 
 
-def build(features: int, classes: int, *, learning_rate: float) -> keras.Model:
+def build(
+    features: int, classes: int, *, learning_rate: float, hidden: Sequence[int] = HIDDEN
+) -> keras.Model:
     """Builds and compiles the classifier, with fresh weights from Keras' random seed.
 
     Args:
       features: width of the input, float32 ``[n, features]``.
       classes: width of the output, float32 ``[n, classes]``; each row sums to 1.
       learning_rate: Adam's step size.
+      hidden: the units of each hidden layer.
 
     Returns:
       The model, compiled for one-hot labels.
@@ -30,7 +34,7 @@ def build(features: int, classes: int, *, learning_rate: float) -> keras.Model:
     layers = [keras.Input((features,), name="measurements", dtype="float32")]
     layers += [
         keras.layers.Dense(units, activation="relu", name=f"hidden_{number}")
-        for number, units in enumerate(HIDDEN, start=1)
+        for number, units in enumerate(hidden, start=1)
     ]
     layers.append(keras.layers.Dense(classes, activation="softmax", name="probabilities"))
     model = keras.Sequential(layers, name="classifier")

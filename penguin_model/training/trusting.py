@@ -10,16 +10,17 @@ import numpy.typing as npt
 from penguin_model import trust
 from penguin_model.card import ModelCard
 from penguin_model.features import normalize
-from penguin_model.training import dataset, evaluation
+from penguin_model.training import evaluation
+from penguin_model.training.table import Rows
 
-# In all covariances: some five megabytes of JSON.
-_MOST_NUMBERS = 200_000
+# In the covariances of a card, each of which has about 25 bytes.
+MOST_NUMBERS = 200_000
 
 
 def add_trust(
     card: ModelCard,
-    birds: dataset.Birds,
-    held_out: dataset.Birds,
+    rows: Rows,
+    held_out: Rows,
     probabilities: npt.NDArray[np.float32],
 ) -> ModelCard:
     """Returns the card with its `trust`, and the histogram of novelty in its `reference`, if any.
@@ -28,21 +29,21 @@ def add_trust(
 
     Args:
       card: of a new model.
-      birds: all complete rows, those trained on and those held out, each once.
+      rows: all complete rows, those trained on and those held out, each once.
       held_out: the rows that the model wasn't trained on.
       probabilities: ``[m, classes]``, the model's answers to them.
     """
-    if len(card.classes) * card.width**2 > _MOST_NUMBERS:
+    if len(card.classes) * card.width**2 > MOST_NUMBERS:
         return card
-    matrix = normalize(list(birds.raw.T), card.features).astype(np.float64)
+    matrix = normalize(list(rows.raw.T), card.features).astype(np.float64)
     fitted = trust.fit(
         matrix,
-        birds.labels,
+        rows.labels,
         held_out_labels=held_out.labels,
         probabilities=probabilities,
         features=card.features,
     )
-    distances = trust.held_out_distances(matrix, birds.labels, card.features)
+    distances = trust.held_out_distances(matrix, rows.labels, card.features)
     reference = card.reference and dataclasses.replace(
         card.reference, novelty=evaluation.histogram_by_deciles(distances)
     )

@@ -51,7 +51,8 @@ def observations(
 ) -> pa.Schema:
     """Good rows in raw units: location, passthrough text, float64 features in the card's order.
 
-    Chunks of labelled files end with the label codes (`labels.to_codes`); others omit the column.
+    Chunks of labelled files end with the label codes (`penguin_model.labels`); others omit
+    the column.
     """
     values = [pa.field(feature_column(feature), pa.float64()) for feature in features]
     return pa.schema([*LOCATION, *_carried(passthrough), *values, *_LABEL[:labelled]])

@@ -1,29 +1,23 @@
 """Accuracy on labelled input: how the predictions compare with the labels.
 
-The input may have the card's label column, with the name of a class (in any case), an alias or its
-index. Labels never reach the model. The sums over a chunk are whole numbers, so the order in which
+The input may have the card's label column, read by `penguin_model.labels`. Labels never reach the
+model. The sums over a chunk are whole numbers, so the order in which
 they are added up makes no difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from penguin_model import validate
-from penguin_model.arrow_text import is_bytes, is_text
+from penguin_model.labels import MISSING, UNKNOWN, Codes
 from penguin_model.measures import BINS, bins, log_likelihoods, ratio, reliability
-from penguin_model.names import fold
 from pipelines.counts.figures import Counts, Figures
 
 GROUP = "labels"
-# The codes of a missing label, and of one that isn't a class of the model.
-MISSING, UNKNOWN = -1, -2
 
 # The smallest float32 in the last bin: the first x with x * BINS >= BINS - 1.
 _LAST_BIN = np.float32((BINS - 1) / BINS)
@@ -32,30 +26,7 @@ if float(_LAST_BIN) * BINS < BINS - 1:
 # Losses and probabilities are added up in billionths: integer sums don't depend on the order.
 _UNIT = 1e-9
 
-_NO_ALIASES: Mapping[str, Sequence[str]] = {}
-
-Codes = npt.NDArray[np.int32]
 Probabilities = npt.NDArray[np.float32]
-
-
-def to_codes(
-    array: pa.Array, classes: Sequence[str], aliases: Mapping[str, Sequence[str]] = _NO_ALIASES
-) -> Codes:
-    """Converts a label column of any type to class indices.
-
-    Args:
-      array: names or indices; case and spaces around text or bytes don't matter.
-      classes: the card's classes.
-      aliases: other spellings of a class, by class.
-
-    Returns:
-      int32 ``[n]``: the index of the class, MISSING or UNKNOWN.
-    """
-    spelled = {name: code for code, name in enumerate(classes)}
-    spelled |= {alias: spelled[name] for name, others in aliases.items() for alias in others}
-    if is_text(array.type) or is_bytes(array.type):
-        return _text_to_codes(array, len(classes), spelled)
-    return _numbers_to_codes(validate.to_numbers(array), len(classes), spelled)
 
 
 def count_hits(
@@ -148,51 +119,6 @@ def _confusion(
     right = np.bincount(codes, minlength=classes) - np.bincount(codes_wrong, minlength=classes)
     cells[:: classes + 1] += right
     return cells
-
-
-def _numbers_to_codes(column: validate.Column, classes: int, spelled: Mapping[str, int]) -> Codes:
-    values = column.values
-    with np.errstate(invalid="ignore"):  # casts of what isn't an int32 give other values
-        codes = values.astype(np.int32)
-    known = (codes == values) & (codes >= 0) & (codes < classes)
-    if not known.all():
-        missing = np.isnan(values)
-        if column.unparsed is not None:
-            missing &= ~column.unparsed
-        codes = np.where(known, codes, np.where(missing, MISSING, UNKNOWN)).astype(np.int32)
-    # If the name of a class is a number, the name wins over the index.
-    numbers = validate.to_numbers(pa.array(list(spelled), pa.string())).values
-    for code, number in zip(spelled.values(), numbers, strict=True):
-        if not np.isnan(number):
-            codes[values == number] = code
-    return codes
-
-
-def _text_to_codes(array: pa.Array, classes: int, spelled: Mapping[str, int]) -> Codes:
-    # Each spelling is converted once, however many rows have it; as bytes, it may not be UTF-8.
-    if not pa.types.is_dictionary(array.type):
-        array = _encode(array.cast(pa.large_binary()), [*spelled, *map(str, range(classes))])
-    spellings = array.dictionary.cast(pa.large_binary()).to_pylist()
-    # Nulls point to an extra entry at the end.
-    texts = [(each or b"").decode("utf-8", "replace").strip() for each in [*spellings, None]]
-    numbers = validate.to_numbers(pa.array(texts, pa.large_string()))
-    codes = _numbers_to_codes(numbers, classes, spelled)
-    known = {fold(name): code for name, code in spelled.items()}
-    for place, text in enumerate(texts):
-        if codes[place] != MISSING:
-            codes[place] = known.get(fold(text), codes[place])
-    indices = array.indices.cast(pa.int64()).fill_null(len(spellings))
-    places: npt.NDArray[np.int64] = indices.to_numpy(zero_copy_only=False)
-    return codes[places]
-
-
-def _encode(array: pa.Array, usual: Sequence[str]) -> pa.DictionaryArray:
-    # If all spellings are usual, looking them up takes half as long as encoding the column.
-    spellings = pa.array([*usual, "", None], pa.large_string()).cast(pa.large_binary())
-    places = pc.index_in(array, value_set=spellings)
-    if places.null_count:
-        return array.dictionary_encode()
-    return pa.DictionaryArray.from_arrays(places, spellings, safe=False)
 
 
 def _by_class(

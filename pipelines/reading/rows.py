@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from penguin_model import validate
+from penguin_model import labels, validate
 from penguin_model.arrow_text import as_text
 from penguin_model.card import Category, Input, ModelCard
 from penguin_model.names import fold
 from pipelines.datasets import schemas
-from pipelines.monitoring import labels
 from pipelines.reading.dialect import DEFAULT_DIALECT, Dialect
 from pipelines.reading.partitions import partition_values
 

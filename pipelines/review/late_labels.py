@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from penguin_model.arrow_text import as_text
 from penguin_model.card import ModelCard
 from penguin_model.command_line import did_you_mean
+from penguin_model.labels import MISSING, Codes, to_codes
 from penguin_model.names import fold
 from pipelines import storage
 from pipelines.counts.figures import Counts, Figures
@@ -85,7 +86,7 @@ def measure(
     if not table.num_rows:
         raise UsageError(_nothing_found(path, table, names, 0))
     index: _Index = _Locations(path, table) if key is None else _Keys(path, table, key)
-    codes = labels.to_codes(table.column(_LABEL).combine_chunks(), card.classes, card.class_aliases)
+    codes = to_codes(table.column(_LABEL).combine_chunks(), card.classes, card.class_aliases)
     figures, matched = _count(shards, index, codes, card, prediction_column)
     found = labels.summarize(figures, card.classes, rows_scored)
     if found is None:
@@ -96,7 +97,7 @@ def measure(
 def _count(
     shards: Sequence[str],
     index: _Index,
-    codes: labels.Codes,
+    codes: Codes,
     card: ModelCard,
     column: str,
 ) -> tuple[Figures, int]:
@@ -112,7 +113,7 @@ def _count(
             winners = pc.index_in(batch.column(column), value_set=classes)
             if winners.null_count:
                 raise ValueError(f"a {column} isn't a class of the model")
-            chosen = np.where(places == _NOT_FOUND, labels.MISSING, codes[places])
+            chosen = np.where(places == _NOT_FOUND, MISSING, codes[places])
             found = labels.count_hits(
                 chosen.astype(np.int32),
                 winners.to_numpy().astype(np.int32),

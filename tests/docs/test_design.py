@@ -14,7 +14,7 @@ from scripts import draw_rooms
 PROJECT = Path(__file__).parents[2]
 HEAVY = ("tensorflow", "keras", "sklearn", "matplotlib", "pandas")
 COMMANDS = [
-    f"penguin_model.{name}" for name in ("train", "predict", "describe")
+    f"penguin_model.{name}" for name in ("train", "predict", "describe", "register")
 ] + ["pipelines.score", "pipelines.report", "pipelines.runs"]  # fmt: skip
 
 

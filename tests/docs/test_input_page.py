@@ -13,9 +13,9 @@ import pytest
 from penguin_model import validate
 from penguin_model.arrow_text import as_text
 from penguin_model.card import Category, read_card
+from penguin_model.labels import to_codes
 from pipelines import score, storage
 from pipelines.errors import UsageError
-from pipelines.monitoring import labels
 from pipelines.reading.column_names import match_columns
 from pipelines.reading.format_table import SUFFIXES
 from pipelines.reading.rows import InputColumns
@@ -96,7 +96,7 @@ def test_column_names(row: list[str]) -> None:
 
 @pytest.mark.parametrize("row", rows_of("label"), ids=lambda row: row[0])
 def test_labels(row: list[str]) -> None:
-    (found,) = labels.to_codes(pa.array([code(row[0])]), CARD.classes, CARD.class_aliases).tolist()
+    (found,) = to_codes(pa.array([code(row[0])]), CARD.classes, CARD.class_aliases).tolist()
     assert (CARD.classes[found] if found >= 0 else "none") == row[1].split(":")[0]
 
 

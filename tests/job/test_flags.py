@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from penguin_model import command_line, describe, predict, train
+from penguin_model import command_line, describe, predict, register, train
 from penguin_model.card import read_card
 from pipelines import score
 from pipelines.job.options import build_parser
@@ -35,6 +35,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "penguin-predict": predict.main,
     "penguin-describe": describe.main,
     "penguin-train": train.main,
+    "penguin-register": register.main,
     "penguin-runs": runs.main,
     **{
         f"penguin-runs {name}": functools.partial(_run_sub_command, name)
@@ -47,6 +48,7 @@ PARSERS: dict[str, argparse.ArgumentParser] = {
     "penguin-predict": predict.build_parser(read_card(str(MODEL))),
     "penguin-describe": describe.build_parser(),
     "penguin-train": train.build_parser(),
+    "penguin-register": register.build_parser(),
     "penguin-runs": runs_options.build_overview(),
     **{f"penguin-runs {name}": runs_options.build_parser(name) for name in runs_options.COMMANDS},
 }
@@ -107,6 +109,7 @@ def _required(program: str) -> list[str]:
     others = {
         "penguin-score": [f"--input={PROJECT / 'data/observations'}", "--output=/nowhere/out"],
         "penguin-runs": ["list"],
+        "penguin-register": ["my.keras"],
     }
     return [*required, *others.get(program, ())]
 
@@ -193,6 +196,7 @@ def test_help_has_examples_that_parse_and_all_exit_codes(
         ("pipelines.score", "--version", {"apache_beam", "tensorflow", "keras", "pyarrow"}),
         ("pipelines.score", "--help", {"tensorflow", "keras"}),
         ("penguin_model.train", "--help", {"tensorflow", "keras"}),
+        ("penguin_model.register", "--help", {"tensorflow", "keras"}),
     ],
 )
 def test_help_and_version_are_quick(module: str, flag: str, absent: set[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from penguin_model.training.dataset import ALIASES, CLASSES
+from penguin_model.training.penguins import LAB
 from tests.support.running import PLAIN, manifest, published, run_here
 
 # The published tables of the same birds: names of the columns, spellings of the species.
@@ -59,14 +59,14 @@ def test_the_published_tables_are_scored_as_they_are(tmp_path: Path) -> None:
     assert found["labels"]["rows"] == files * len(BIRDS)
     assert (found["labels"]["unknown"], found["labels"]["accuracy"]) == (0, 1.0)
     scored = published(out, "predictions").to_pydict()
-    expected = dict(enumerate(CLASSES))
+    expected = dict(enumerate(LAB.classes))
     found = dict(zip(scored["source_row"], scored["species"], strict=True))
     assert found == expected
-    assert scored["species"] == list(CLASSES) * files
+    assert scored["species"] == list(LAB.classes) * files
 
 
 def test_no_alias_is_in_another_unit() -> None:
-    for name, aliases in ALIASES.items():
+    for name, aliases in LAB.aliases.items():
         unit = "g" if name == "BodyMass" else "mm"
         for alias in aliases:
             words = {*re.split(r"[\W_]+", alias.lower())}

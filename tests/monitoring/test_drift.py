@@ -175,8 +175,8 @@ def test_lengths_shuffled_between_birds_show_in_the_novelty(
     project: Path, shipped_model: Path
 ) -> None:
     """A join gone wrong: each feature by itself is as it was."""
-    everybody = dataset.complete(dataset.read(str(project / "data" / "penguins.csv")))
-    _, held_out = dataset.split(everybody)
+    data = dataset.load(str(project / "data" / "penguins.csv"))
+    everybody, held_out = data.rows, data.test
     answers = np.full((len(held_out.raw), 3), 1 / 3, np.float32)
     shipped = read_card(str(shipped_model))
     card = trusting.add_trust(shipped, everybody, held_out, answers)
@@ -262,8 +262,8 @@ def test_the_shipped_card_can_be_compared(shipped_model: Path) -> None:
 def test_nights_of_real_birds(birds: str, drifts: bool, project: Path, shipped_model: Path) -> None:
     card = read_card(str(shipped_model))
     assert card.reference is not None
-    everybody = dataset.complete(dataset.read(str(project / "data" / "penguins.csv")))
-    _, held_out = dataset.split(everybody)
+    data = dataset.load(str(project / "data" / "penguins.csv"))
+    everybody, held_out = data.rows, data.test
     adelie = everybody.raw[everybody.labels == 0]
     raw = {"held out": held_out.raw, "all": everybody.raw, "Adelie": adelie}[birds]
     counts = histograms.count_features(list(raw.T), card.features, card.reference)

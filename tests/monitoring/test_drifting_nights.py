@@ -42,10 +42,11 @@ ROW = st.integers(1, 40)
 
 def write_birds(path: Path, species: str | None = None, rows: int = NIGHT_ROWS) -> Path:
     """Real birds drawn at random, of one species or of all."""
-    everybody = dataset.complete(dataset.read(str(samples.PROJECT / "data/penguins.csv")))
+    data = dataset.load(str(samples.PROJECT / "data/penguins.csv"))
+    everybody = data.rows
     raw = everybody.raw
     if species:
-        raw = raw[everybody.labels == dataset.CLASSES.index(species)]
+        raw = raw[everybody.labels == data.recipe.classes.index(species)]
     drawn = raw[np.random.default_rng(0).integers(0, len(raw), rows)]
     pd.DataFrame(drawn, columns=list(card().feature_names)).to_csv(path, index=False)
     return path

@@ -15,7 +15,7 @@ import pytest
 from penguin_model import bundle
 from penguin_model.card import read_card
 from penguin_model.features import normalize
-from pipelines.monitoring import labels
+from penguin_model.labels import MISSING, UNKNOWN
 from pipelines.reading.column_names import find_columns
 from pipelines.reading.csv_files import reader
 from pipelines.reading.formats import Part
@@ -37,7 +37,7 @@ PENGUINS = samples.PROJECT / "data/penguins.csv"
 FLAGS = ("--model", samples.MODEL, "--run_id", "test")
 CODES = InputColumns(features=(LENGTH, MASS), label="kind", classes=("Ash", "Birch"))
 
-A, B, M, U = 0, 1, labels.MISSING, labels.UNKNOWN
+A, B, M, U = 0, 1, MISSING, UNKNOWN
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from penguin_model import measures
+from penguin_model.labels import MISSING, UNKNOWN, to_codes
 from pipelines.counts.figures import Counts, add_up
 from pipelines.monitoring import labels
-from pipelines.monitoring.labels import MISSING, UNKNOWN
 
 CLASSES = ("Adelie", "Gentoo", "Chinstrap")
 D = decimal.Decimal
@@ -53,22 +53,22 @@ COLUMNS: list[tuple[pa.Array, list[int]]] = [
 
 @pytest.mark.parametrize(("column", "codes"), COLUMNS, ids=[str(each.type) for each, _ in COLUMNS])
 def test_labels_of_any_type(column: pa.Array, codes: list[int]) -> None:
-    found = labels.to_codes(column, CLASSES)
+    found = to_codes(column, CLASSES)
     assert found.dtype == np.int32
     assert found.tolist() == codes
 
 
 def test_a_class_named_by_a_number_goes_by_its_name() -> None:
-    assert labels.to_codes(pa.array(["1", "2", "0"]), ("2", "1")).tolist() == [1, 0, 0]
+    assert to_codes(pa.array(["1", "2", "0"]), ("2", "1")).tolist() == [1, 0, 0]
     for numbers in (pa.array([1, 0, 2, 3]), pa.array(["1.0", "0", "2.00", "3"])):
-        assert labels.to_codes(numbers, ("2", "1")).tolist() == [1, 0, 0, UNKNOWN]
+        assert to_codes(numbers, ("2", "1")).tolist() == [1, 0, 0, UNKNOWN]
 
 
 def test_more_spellings_than_a_narrow_dictionary_counts() -> None:
     names = [f"class {n}" for n in range(127)]
     indices = pa.array([126, None, 0], pa.int8())
     column = pa.DictionaryArray.from_arrays(indices, pa.array(names))
-    assert labels.to_codes(column, names).tolist() == [126, MISSING, 0]
+    assert to_codes(column, names).tolist() == [126, MISSING, 0]
 
 
 Answers = tuple[Any, Any]

@@ -44,8 +44,19 @@ def test_penguins(penguins: list[list[str]]) -> None:
     assert [rows[index] for index in blank] == [["", "", "", "", "0"], ["", "", "", "", "1"]]
 
 
-def test_penguins_bytes(project: Path) -> None:
-    data = (project / "data/penguins.csv").read_bytes()
+def test_penguins_by_sex(project: Path, penguins: list[list[str]]) -> None:
+    with open(project / "data/penguins-by-sex.csv", encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["Island", "Sex", *MEASURED, "Species"]
+    names = ("Adelie", "Gentoo", "Chinstrap")
+    assert [[*row[2:6], str(names.index(row[6]))] for row in rows] == penguins[1:]
+    assert Counter(row[0] for row in rows) == {"Biscoe": 168, "Dream": 124, "Torgersen": 52}
+    assert Counter(row[1] for row in rows) == {"male": 168, "female": 165, "": 11}
+
+
+@pytest.mark.parametrize("name", ["penguins.csv", "penguins-by-sex.csv"])
+def test_penguins_bytes(name: str, project: Path) -> None:
+    data = (project / "data" / name).read_bytes()
     assert b"\r" not in data
     assert data.endswith(b"\n")
     assert hashlib.sha256(data).hexdigest() in (project / "data/README.md").read_text()

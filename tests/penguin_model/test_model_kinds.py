@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from penguin_model import bundle, describe, predict
+from penguin_model.card import ModelCard
 from tests.support.toy import toy_card
 
 CARD = toy_card(features=4, classes=3)
+TWO_CLASSES = toy_card(features=4, classes=2)
 L = keras.layers
 NAN = float("nan")
 FLAGS = ["--girth=100", "--leaf_length=40", "--mean_frost=-7.5", "--moisture=0.5"]
@@ -99,15 +101,39 @@ GOOD: dict[str, Callable[[], keras.Model]] = {
     "float16 inputs": lambda: sequence(softmax(), dtype="float16"),
 }
 
+# With a single answer, the probability of the second of two classes.
+SINGLE: dict[str, Callable[[], keras.Model]] = {
+    "sigmoid": lambda: sequence(L.Dense(5, "relu"), L.Dense(1, "sigmoid")),
+    "a sigmoid layer": lambda: sequence(L.Dense(1), L.Activation("sigmoid")),
+    "sigmoid in a graph": lambda: graph(lambda start: keras.ops.sigmoid(L.Dense(1)(start))),
+    "sigmoid in a nested network": lambda: sequence(sequence(L.Dense(1, "sigmoid"))),
+    "sigmoid in float64": lambda: sequence(L.Dense(1, "sigmoid", dtype="float64")),
+}
+
 NOT_PROBABILITIES = (
     r"doesn't answer with probabilities: .*; end the network with softmax, and train "
 )
+NO_CLASS = "; for two classes, end the network with sigmoid, or register it with --logits if "
+
+BAD_SINGLE: dict[str, tuple[Callable[[], keras.Model], str]] = {
+    "regression": (lambda: sequence(L.Dense(1)), f"has the activation linear{NO_CLASS}"),
+    "positive regression": (
+        lambda: sequence(L.Dense(1, "softplus")), f"has the activation softplus{NO_CLASS}",
+    ),
+    "a softmax of one": (lambda: sequence(L.Dense(1, "softmax")), "has the activation softmax; "),
+    "regression that ends in another layer": (
+        lambda: sequence(L.Dense(1), L.Rescaling(100.0)), NOT_PROBABILITIES,
+    ),
+    "two outputs": (lambda: graph(lambda start: [softmax(1)(start)] * 2), "has 2 outputs instead"),
+}  # fmt: skip
 APART = "answers a row by itself with "
 
 BAD: dict[str, tuple[Callable[[], keras.Model], str]] = {
     "five features": (lambda: sequence(softmax(), shape=(5,)), r"its input has shape \(None, 5\)"),
     "two classes": (lambda: sequence(softmax(2)), r"its output has shape \(None, 2\)"),
-    "one sigmoid": (lambda: sequence(L.Dense(1, "sigmoid")), "end the network with a softmax of "),
+    "one sigmoid": (
+        lambda: sequence(L.Dense(1, "sigmoid")), "names 3: .*; end the network with a softmax of 3",
+    ),
     "a fixed batch": (
         lambda: sequence(softmax(), shape=None, batch_shape=(32, 4)), "must take any number of ",
     ),
@@ -116,7 +142,7 @@ BAD: dict[str, tuple[Callable[[], keras.Model], str]] = {
     "a sequence of outputs": (
         lambda: sequence(softmax(), L.Reshape((3, 1))), r"its output has shape \(None, 3, 1\)",
     ),
-    "two inputs": (two_inputs, "has 2 inputs instead of 1"),
+    "two inputs": (two_inputs, "has 2 inputs instead of one matrix"),
     "two outputs": (lambda: graph(lambda start: [softmax()(start)] * 2), "has 2 outputs instead"),
     "no input shape": (lambda: keras.Sequential([softmax()]), "has no input shape; begin the "),
     "no layers": (lambda: keras.Sequential([]), "has no input shape; begin the network with "),
@@ -155,7 +181,8 @@ BAD: dict[str, tuple[Callable[[], keras.Model], str]] = {
         lambda: sequence(L.Dense(3), L.Softmax(axis=0)), NOT_PROBABILITIES,
     ),
     "an unknown layer": (
-        lambda: sequence(Unknown(), softmax()), "Keras cannot load it: Could not locate class 'Unk",
+        lambda: sequence(Unknown(), softmax()),
+        "Keras cannot load it: Could not locate class 'Unknown'; code in a file isn't run, so ",
     ),
     "code": (lambda: sequence(L.Lambda(lambda x: x), softmax()), "Keras cannot load it: .*ambda"),
     "answers that depend on the batch": (lambda: graph(among_others), APART),
@@ -167,11 +194,11 @@ class Unknown(keras.layers.Layer):
         return inputs
 
 
-def save(model: keras.Model, folder: Path, suffix: str = ".keras") -> str:
+def save(model: keras.Model, folder: Path, suffix: str = ".keras", card: ModelCard = CARD) -> str:
     path = str(folder / f"model{suffix}")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are saving a model that has not yet been built")
-        bundle.save(model, path, CARD)
+        bundle.save(model, path, card)
     return path
 
 
@@ -193,6 +220,35 @@ def test_answers_are_those_of_keras(
     assert describe.main(["--model", path, "--json", "--weights"]) == 0
     assert predict.main(["--model", path, *FLAGS]) == 0
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+def test_a_single_answer_is_the_probability_of_the_second_class(
+    kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = save(SINGLE[kind](), tmp_path, card=TWO_CLASSES)
+    loaded = bundle.load(path)
+    matrix = np.random.default_rng(1).normal(0, 2, (33, 4)).astype(np.float32)
+    (second,) = loaded.model.predict(matrix, verbose=0).T
+    found = loaded.predict(matrix)
+    assert found.dtype == np.float32
+    assert found.shape == (33, 2)
+    np.testing.assert_allclose(found, np.stack([1 - second, second], axis=1), atol=1e-6)
+    capfd.readouterr()
+    assert describe.main(["--model", path, "--json", "--weights"]) == 0
+    assert predict.main(["--model", path, *FLAGS]) == 0
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", BAD_SINGLE)
+def test_other_single_answers_are_refused(
+    kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make, message = BAD_SINGLE[kind]
+    path = save(make(), tmp_path, card=TWO_CLASSES)
+    capfd.readouterr()
+    assert describe.main(["--model", path]) == 2
+    check_refused(capfd, f"penguin-describe: error: model {path} ", message)
 
 
 @pytest.mark.parametrize("kind", BAD)

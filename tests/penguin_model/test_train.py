@@ -11,13 +11,15 @@ from penguin_model import bundle, train
 from penguin_model.card import ModelCard, card_path, read_verified
 from penguin_model.errors import UsageError
 from penguin_model.training import dataset, evaluation, fitting, network
+from penguin_model.training.penguins import LAB
+from penguin_model.training.table import Rows
 
 Trained = tuple[ModelCard, list[str], Path]
 
 
 @pytest.fixture(scope="module")
-def birds(project: Path) -> dataset.Birds:
-    return dataset.complete(dataset.read(str(project / "data/penguins.csv")))
+def penguins(project: Path) -> dataset.Dataset:
+    return dataset.load(str(project / "data/penguins.csv"))
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +42,13 @@ def trained(config: fitting.TrainConfig, tmp_path_factory: pytest.TempPathFactor
     return train.train(config, say=said.append, weights=True), said, folder / "new"
 
 
-def test_the_recipe(birds: dataset.Birds) -> None:
-    assert list(dataset.MEASUREMENTS) == [
+def test_the_recipe(penguins: dataset.Dataset) -> None:
+    assert penguins.recipe is LAB
+    assert [(each.name, each.unit, each.scale) for each in penguins.features] == [
         ("CulmenLength", "mm", 1), ("CulmenDepth", "mm", 1),
         ("FlipperLength", "mm", 10), ("BodyMass", "g", 100),
     ]  # fmt: skip
-    assert dataset.CLASSES == ("Adelie", "Gentoo", "Chinstrap")
+    assert LAB.classes == ("Adelie", "Gentoo", "Chinstrap")
     plain = fitting.TrainConfig()
     assert (plain.epochs, plain.batch_size, plain.learning_rate) == (50, 10, 0.001)
     model = network.build(4, 3, learning_rate=0.001)
@@ -54,17 +57,17 @@ def test_the_recipe(birds: dataset.Birds) -> None:
     assert type(model.optimizer).__name__ == "Adam"
     assert float(model.optimizer.learning_rate) == pytest.approx(0.001)
     assert model.loss == "categorical_crossentropy"
-    assert fitting.matrix(birds, dataset.features(birds)).dtype == np.float32
+    assert fitting.matrix(penguins.rows, penguins.features).dtype == np.float32
     assert dataset.one_hot(np.array([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
-def test_split_first_then_oversample(birds: dataset.Birds) -> None:
-    training, test = dataset.split(birds)
+def test_split_first_then_oversample(penguins: dataset.Dataset) -> None:
+    birds, training, test = penguins.rows, penguins.training, penguins.test
     assert (len(birds), len(training), len(test)) == (342, 239, 103)
-    repeated = dataset.oversample(training)
+    repeated = dataset.oversample(training, LAB.doublings)
     assert len(repeated) == 4 * 239
 
-    def rows(part: dataset.Birds) -> list[tuple[float, ...]]:
+    def rows(part: Rows) -> list[tuple[float, ...]]:
         return [(*raw, label) for raw, label in zip(part.raw, part.labels, strict=True)]
 
     # All 342 birds differ, so a bird is known by its measurements.
@@ -73,12 +76,12 @@ def test_split_first_then_oversample(birds: dataset.Birds) -> None:
     assert set(rows(repeated)).isdisjoint(rows(test))
     assert set(rows(training)) | set(rows(test)) == set(rows(birds))
     assert sorted(rows(repeated)) == sorted(4 * rows(training))
-    again, _ = dataset.split(birds)
+    again, _ = dataset.split(birds, LAB)
     np.testing.assert_array_equal(again.raw, training.raw)
 
 
-def test_plausible_ranges(birds: dataset.Birds) -> None:
-    found = {each.name: each for each in dataset.features(birds)}
+def test_plausible_ranges(penguins: dataset.Dataset) -> None:
+    found = {each.name: each for each in penguins.features}
     assert {name: (each.minimum, each.maximum) for name, each in found.items()} == {
         "CulmenLength": (18, 74), "CulmenDepth": (8, 26),
         "FlipperLength": (142, 261), "BodyMass": (900, 8100),
@@ -164,11 +167,14 @@ def test_what_is_said(trained: Trained) -> None:
         assert str(path) in text
 
 
-def test_progress_is_told_every_epoch(config: fitting.TrainConfig, birds: dataset.Birds) -> None:
+def test_progress_is_told_every_epoch(
+    config: fitting.TrainConfig, penguins: dataset.Dataset
+) -> None:
     lines: list[str] = []
     fitting.fit(
-        config, birds, birds, dataset.features(birds), say=lambda text: None, progress=lines.append
-    )
+        config, penguins.rows, penguins.rows, penguins.features, classes=3,
+        say=lambda text: None, progress=lines.append,
+    )  # fmt: skip
     assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
 
 
@@ -200,20 +206,20 @@ def test_the_card_says_how_far_to_trust(trained: Trained) -> None:
     assert 3 < card.trust.novelty_limit < 6
 
 
-def test_the_shipped_model(shipped_model: Path, birds: dataset.Birds, project: Path) -> None:
+def test_the_shipped_model(shipped_model: Path, penguins: dataset.Dataset, project: Path) -> None:
     classifier = bundle.load(str(shipped_model))
     card = classifier.card
     assert card.metrics["accuracy"] == 1.0
     assert card.metrics["test_rows"] == 103
     assert card.metrics["log_loss"] < 0.017
-    assert card.metrics["recall"] == dict.fromkeys(dataset.CLASSES, 1.0)
+    assert card.metrics["recall"] == dict.fromkeys(LAB.classes, 1.0)
     assert card.data["sha256"] == dataset.fingerprint(str(project / "data/penguins.csv"))
-    assert card.features == dataset.features(birds)
-    assert card.classes == dataset.CLASSES
-    assert card.label_aliases == dataset.LABEL_ALIASES
-    assert card.class_aliases == dataset.CLASS_ALIASES
-    assert card.training == fitting.TrainConfig().for_card()  # so without "forced"
-    _, test = dataset.split(birds)
+    assert card.features == penguins.features
+    assert card.classes == LAB.classes
+    assert card.label_aliases == LAB.label_aliases
+    assert card.class_aliases == LAB.class_aliases
+    assert card.training == fitting.TrainConfig().for_card(LAB)  # so without "forced"
+    test = penguins.test
     again = evaluation.metrics(
         classifier.predict(fitting.matrix(test, card.features)), test.labels, card.classes
     )
@@ -223,6 +229,7 @@ def test_the_shipped_model(shipped_model: Path, birds: dataset.Birds, project: P
 
 HEADER = "CulmenLength,CulmenDepth,FlipperLength,BodyMass,Species\n"
 ROW = "39.1,18.7,181,3750,0\n"
+ROWS = "".join(f"39.{n},18.{n},18{n % 10},37{n},0\n" for n in range(20))
 
 
 @pytest.mark.parametrize(
@@ -232,11 +239,12 @@ ROW = "39.1,18.7,181,3750,0\n"
         (b"\xff\xfe\x00", "not a CSV table"),
         (b'a,b\n"1,2\n', "not a CSV table"),
         (b"CulmenLength,Species\n39.1,0\n", "no column CulmenDepth, FlipperLength, BodyMass"),
-        ((HEADER + ROW.replace("181", "long")).encode(), "long"),
-        ((HEADER + ROW + ROW.replace(",0\n", ",3\n")).encode(), "Species is 3 in data row 1"),
-        ((HEADER + ROW.replace(",0\n", ",\n")).encode(), "Species is nan in data row 0"),
-        ((HEADER + ROW).encode(), "1 complete rows are too few"),
-        ((HEADER + 20 * ROW).encode(), "no Gentoo, Chinstrap in the training part"),
+        ((HEADER + ROWS + ROW.replace("181", "long")).encode(), "is 'long' in data row 20, which"),
+        ((HEADER + ROWS + ROW.replace(",0\n", ",3\n")).encode(), "Species is 3 in data row 20"),
+        ((HEADER + ROWS.replace(",0\n", ",\n")).encode(), "0 complete rows are too few"),
+        ((HEADER + ROW).encode(), "1 rows are too few"),
+        ((HEADER + 20 * ROW).encode(), "CulmenLength can't be a feature: all its values are 39.1"),
+        ((HEADER + ROWS).encode(), "no Gentoo, Chinstrap in the training part"),
     ],
 )
 def test_bad_data_is_one_line(

@@ -4,13 +4,16 @@ import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from penguin_model import bundle
+from penguin_model import bundle, engines
 from penguin_model.card import card_path, read_card
-from tests.support.running import PLAIN, listing, published, run_here
+from pipelines import storage
+from pipelines.job import run
+from tests.support.running import PLAIN, beside_progress, listing, published, run_here
 
 CSV = "CulmenLength,CulmenDepth,FlipperLength,BodyMass\n39.1,18.7,181,3750\n50.4,15.3,200,5000\n"
 
@@ -28,6 +31,7 @@ def refused(capfd: pytest.CaptureFixture[str], output: Path, night: Path, model:
     output.mkdir()
     assert run_here(output, "--input", night, "--model", model, *PLAIN) == 2
     out, err = capfd.readouterr()
+    err = beside_progress(err)
     assert (out, err.count("\n"), listing(output)) == ("", 1, [])
     return err.removeprefix("penguin-score: error: ")
 
@@ -92,7 +96,7 @@ def in_bfloat16() -> Any:
     [
         (without_softmax, "doesn't answer with probabilities: its last layer, dense"),
         (without_shape, "has no input shape"),
-        (in_bfloat16, "does not fit its card: its output has type bfloat16"),
+        (in_bfloat16, "can't be used: its output has type bfloat16"),
     ],
 )
 def test_models(
@@ -102,6 +106,72 @@ def test_models(
     model = save(make(), tmp_path, shipped_model)
     line = refused(capfd, tmp_path / "out", night, model)
     assert line.startswith(f"model {model} {message}")
+
+
+def with_code() -> Any:
+    import keras
+
+    return keras.Sequential(
+        [keras.Input([4]), keras.layers.Lambda(lambda rows: rows), keras.layers.Dense(3)]
+    )
+
+
+def without_three_answers() -> Any:
+    import keras
+
+    return keras.Sequential([keras.Input([4]), keras.layers.Dense(2, "softmax")])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (without_softmax, "doesn't answer with probabilities: its last layer, dense"),
+        (without_shape, "has no input shape"),
+        (in_bfloat16, "can't be used: its output has type bfloat16"),
+        (with_code, "is refused: Keras cannot load it: "),
+        (without_three_answers, "does not fit its card: its output has shape"),
+    ],
+)
+def test_models_that_fail_on_a_worker_have_the_name_that_the_user_knows(
+    make: Callable[[], Any], message: str, tmp_path: Path, night: Path, shipped_model: Path,
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Workers load a copy in staging, here before the submitter has looked at the model."""
+    monkeypatch.setattr(run, "model_file", SimpleNamespace(load_shared=lambda *_: None))
+    model = save(make(), tmp_path, shipped_model)
+    line = refused(capfd, tmp_path / "out", night, model)
+    assert line.startswith(f"model {model} {message}")
+    assert str(tmp_path / "out") not in line
+    assert "penguin-" not in line.removeprefix(f"model {model}")
+
+
+def test_a_copy_that_is_damaged_has_the_name_that_the_user_knows(
+    tmp_path: Path, night: Path, shipped_model: Path, capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(run, "model_file", SimpleNamespace(load_shared=lambda *_: None))
+    monkeypatch.setattr(engines, "_shared", {})
+    monkeypatch.setattr(storage, "read_bytes", lambda _: b"damaged")
+    line = refused(capfd, tmp_path / "out", night, shipped_model)
+    assert line.startswith(f"model {shipped_model} does not fit its card: SHA-256 is ")
+    assert str(tmp_path) not in line
+
+
+def test_a_network_that_fails_on_some_rows_is_named(
+    tmp_path: Path, night: Path, shipped_model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Such as an embedding that lacks a row; made-up observations needn't find it."""
+    import keras
+
+    start = keras.Input([4])
+    # A place that only a culmen of 39.1 mm has.
+    place = 2 * keras.ops.cast(keras.ops.abs(start[:, 0] - 39.1) < 1e-3, "int32")
+    spread = keras.ops.take(keras.ops.convert_to_tensor([[0.0, 1.0, 2.0]] * 2), place, axis=0)
+    model = save(
+        keras.Model(start, keras.layers.Activation("softmax")(spread)), tmp_path, shipped_model
+    )
+    line = refused(capfd, tmp_path / "out", night, model)
+    assert line.startswith(f"model {model} fails on rows of the input: indices[0] = 2 is not in ")
 
 
 def test_every_batch_is_checked(

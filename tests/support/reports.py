@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penguin_model.card import Histogram, ModelCard, Reference, read_card
+from penguin_model.labels import MISSING, UNKNOWN
 from pipelines.datasets import schemas
 from pipelines.monitoring import drift, labels
 from pipelines.report import data, page
@@ -111,8 +112,8 @@ def labelled(found: Mapping[str, Any], *, wrong: int, seed: int = 0) -> dict[str
     codes = winners.copy()
     unsure = np.argsort(best)[: 2 * wrong : 2]
     codes[unsure] = (codes[unsure] + 1 + unsure % 2) % 3
-    codes[random.permutation(rows)[:20]] = labels.MISSING
-    codes[random.permutation(rows)[:3]] = labels.UNKNOWN
+    codes[random.permutation(rows)[:20]] = MISSING
+    codes[random.permutation(rows)[:3]] = UNKNOWN
     sums = labels.count_hits(codes, winners, best, chances)
     figures = {(labels.GROUP, name): counts for name, counts in sums.items()}
     return dict(found) | {"labels": labels.summarize(figures, classes, rows)}

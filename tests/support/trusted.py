@@ -14,12 +14,11 @@ from tests.support.samples import MODEL
 
 def trusted_card() -> ModelCard:
     """The shipped card with its numbers fitted to the birds."""
-    birds = dataset.complete(dataset.read(str(PROJECT / "data/penguins.csv")))
-    _, held_out = dataset.split(birds)
+    data = dataset.load(str(PROJECT / "data/penguins.csv"))
     card = read_card(str(MODEL))
     classifier = bundle.load_with_card(str(MODEL), card)
-    answers = classifier.predict(fitting.matrix(held_out, card.features))
-    return add_trust(card, birds, held_out, answers)
+    answers = classifier.predict(fitting.matrix(data.test, card.features))
+    return add_trust(card, data.rows, data.test, answers)
 
 
 def untrusted_card() -> ModelCard:
