@@ -64,8 +64,10 @@ def undecodable_rows(columns: Mapping[str, pa.Array]) -> dict[int, str]:
     """
     found: dict[int, str] = {}
     for name, array in columns.items():
-        whole = array.dictionary if pa.types.is_dictionary(array.type) else array
-        if not (is_text(array.type) or is_bytes(array.type)) or _is_valid(whole):
+        if not (is_text(array.type) or is_bytes(array.type)):
+            continue
+        is_short = pa.types.is_dictionary(array.type) and len(array.dictionary) < len(array)
+        if _is_valid(array.dictionary if is_short else array):
             continue
         for start in range(0, len(array), _AT_A_TIME):
             part = array.slice(start, _AT_A_TIME)
