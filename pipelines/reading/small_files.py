@@ -204,8 +204,11 @@ def _load(
     kind = _Kind(file.format, mine.in_path)
     load = loaders.setdefault(kind, together.loader(mine, most_bytes))
     try:
-        with storage.open_input(file.path) if data is None else pa.BufferReader(data) as source:
-            return _File(file, kind, together, load(source))
+        if data is None:
+            # In one piece, and no more than was matched: the file may have grown.
+            with storage.open_input(file.path) as source:
+                data = source.read_buffer(file.size)
+        return _File(file, kind, together, load(pa.BufferReader(data)))
     except PenguinError:
         raise
     except Exception:  # which the file's own reader tells
