@@ -539,7 +539,10 @@ def read_card(model_path: str) -> ModelCard:
         with open(path, "rb") as file:
             return ModelCard.from_json(file.read(MOST_CARD_BYTES + 1))
     except OSError as error:
-        raise CardError(f"model card {path}: {error.strerror}; train the model again") from error
+        raise CardError(
+            f"model card {path}: {error.strerror}; make one with penguin-register, or train the "
+            "model again"
+        ) from error
     except CardError as error:
         raise CardError(f"model card {path}: {error}") from error
 

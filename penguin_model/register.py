@@ -30,7 +30,8 @@ def report(given: Registration, found: Registered) -> Iterator[str]:
     yield from feature_lines(card)
     yield (
         f"  Plausible is what --ranges says, otherwise the range of the data, widened by "
-        f"{100 * table.MARGIN:g} % of its width on each side. Other rows are rejected."
+        f"{100 * table.MARGIN:g} % of its width on each side, but not below 0 if no value is. "
+        "Other rows are rejected."
     )
     how = "in the order given" if given.classes else "sorted, which must be the network's order"
     yield f"Classes: {how}"

@@ -254,7 +254,7 @@ def learn_inputs(
 
     A column of numbers is a `Feature`. Its plausible range is the observed one, widened by MARGIN
     of its width on each side and rounded outwards, to whole units unless the values are close
-    together. A column of texts, or one with a vocabulary, is a `Category`.
+    together; it doesn't reach below 0 if no value does. A column of texts, or one with a vocabulary, is a `Category`.
 
     Args:
       table: of `read`.
@@ -505,7 +505,9 @@ def _plausible(values: Floats, name: str) -> tuple[float, float]:
     margin = MARGIN * width
     place = math.log10(width) + math.log10(_COARSEST) if math.isfinite(width) else 0
     decimals = max(0, -math.floor(place))
-    return _round(low - margin, decimals, math.floor), _round(high + margin, decimals, math.ceil)
+    least = _round(low - margin, decimals, math.floor)
+    # What is never negative, such as a length, isn't plausible below 0 either.
+    return least if low < 0 else max(least, 0.0), _round(high + margin, decimals, math.ceil)
 
 
 def _round(value: float, decimals: int, to_whole: Callable[[float], int]) -> float:

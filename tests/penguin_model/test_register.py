@@ -175,7 +175,7 @@ def test_logits_get_a_network_of_their_own(
     assert line.endswith("or register it with --logits")
     assert run(*flags, "--logits") == 0
     made = tmp_path / "scores.probabilities.keras"
-    assert f"Written\n  {made}\n  {made}.card.json\n" in capfd.readouterr().out
+    assert f"Written\n  {made}\n  {made}.onnx\n  {made}.card.json\n" in capfd.readouterr().out
     assert path.read_bytes() == content
     assert not Path(f"{path}.card.json").exists()
     matrix = np.array([[0, 0], [4, 1], [1, 3], [2, 2]], np.float32)
