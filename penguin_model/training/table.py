@@ -254,7 +254,8 @@ def learn_inputs(
 
     A column of numbers is a `Feature`. Its plausible range is the observed one, widened by MARGIN
     of its width on each side and rounded outwards, to whole units unless the values are close
-    together; it doesn't reach below 0 if no value does. A column of texts, or one with a vocabulary, is a `Category`.
+    together; it doesn't reach below 0 if no value does. A column of texts, or one with a
+    vocabulary, is a `Category`.
 
     Args:
       table: of `read`.
