@@ -72,6 +72,7 @@ class _Writer:
         self.constants: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
         self._known = dict(_read_constants(graph))
         (rows,) = (each.name for each in graph.input if each.name not in self._known)
+        self._names = 0
         self._rows: dict[str, str] = {}
         self._columns = {rows: "by_column_in"}
 
@@ -128,7 +129,7 @@ class _Writer:
         return self._rows[name]
 
     def _name(self) -> str:
-        self._names = getattr(self, "_names", 0) + 1
+        self._names += 1
         return f"v{self._names}"
 
 

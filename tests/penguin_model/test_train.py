@@ -275,6 +275,14 @@ def test_bad_data_is_one_line(
         (["--seed", "-1"], "--seed -1"),
         (["--cross_validation", "-1"], "--cross_validation -1"),
         (["--model", "model.pb"], "--model model.pb must end in .keras or .h5"),
+        (["--features", "a,b"], "--features needs --label"),
+        (["--features", "a,,b"], "--features: 'a,,b' must be names separated by commas"),
+        (["--hidden", "16,x"], "--hidden: '16,x' must be whole numbers separated by commas"),
+        (["--hidden", "0"], "--hidden 0 must have layers of 1 to 10000 units"),
+        (["--hidden", "20000,2"], "--hidden 20000,2 must have"),
+        (["--scale", "minmax"], "--scale"),
+        (["--early_stopping", "-1"], "--early_stopping -1 must be 0 or more"),
+        (["--label", ""], "--label"),
     ],
 )
 def test_bad_flags_are_one_line(

@@ -312,28 +312,6 @@ def test_bad_tables_are_one_line(
 
 
 @pytest.mark.parametrize(
-    ("flags", "complaint"),
-    [
-        (["--features", "a,b"], "--features needs --label"),
-        (["--features", "a,,b"], "--features: 'a,,b' must be names separated by commas"),
-        (["--hidden", "16,x"], "--hidden: '16,x' must be whole numbers separated by commas"),
-        (["--hidden", "0"], "--hidden 0 must have layers of 1 to 10000 units"),
-        (["--hidden", "20000,2"], "--hidden 20000,2 must have"),
-        (["--scale", "minmax"], "--scale"),
-        (["--early_stopping", "-1"], "--early_stopping -1 must be 0 or more"),
-        (["--label", ""], "--label"),
-    ],
-)
-def test_bad_flags_are_one_line(
-    flags: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert train.main(flags) == 2
-    error = capsys.readouterr().err
-    assert complaint in error
-    assert error.count("\n") == 1
-
-
-@pytest.mark.parametrize(
     ("label", "features", "column"),
     [
         ("Class Name", ["x"], "class_name"),
