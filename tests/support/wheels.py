@@ -29,7 +29,7 @@ def start(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
         list(map(str, command)), cwd=cwd, env=environment, capture_output=True, text=True,
-        timeout=300,
+        timeout=600,
     )  # fmt: skip
 
 
