@@ -8,6 +8,8 @@ quick := not flink and not slow and not registry
 # The same result on any machine: no local wheels or settings, for the oldest Python of pyproject.toml and on.
 compile := UV_FIND_LINKS= UV_CUSTOM_COMPILE_COMMAND='make lock' .venv/bin/uv pip compile --quiet \
 	--no-config --universal --python-version 3.11 --generate-hashes
+slim = $(compile) pyproject.toml --group build --excludes deploy/slim/left_out.txt \
+	--constraint locks/requirements-dev.lock
 
 score: ## Score the sample files under data/ with the shipped model into output/
 	@sh scripts/setup_venv.sh runtime
@@ -73,6 +75,8 @@ lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade takes newer re
 		--constraint locks/requirements.lock --output-file locks/requirements-dev.lock $(ARGS)
 	$(compile) pyproject.toml --group build --extra gcp --constraint locks/requirements-dev.lock \
 		--output-file deploy/dataflow/requirements.lock $(ARGS)
+	$(slim) --output-file deploy/slim/flink.lock $(ARGS)
+	$(slim) --extra gcp --output-file deploy/slim/dataflow.lock $(ARGS)
 	$(python) -m benchmarks.locks $(ARGS)
 	$(compile) deploy/nightly/airflow.in --output-file deploy/nightly/airflow.lock $(ARGS)
 

@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 
-from penguin_model.errors import PenguinError, UsageError
+from penguin_model.errors import PenguinError, UsageError, needs
 from penguin_model.terminal import Colour, UnwrittenError, escaped_streams, print_error, reason_of
 
 INTERRUPTED = 130
@@ -41,6 +41,8 @@ def run(program: str, body: Callable[[], int], *, verbose: bool = False) -> int:
         except SystemExit as end:
             # Raised by the argument parser, which has already printed why.
             code = exit_code_of(end)
+        except ModuleNotFoundError as error:
+            raise UsageError(needs(error)) from error
         sys.stdout.flush()
         return code
 

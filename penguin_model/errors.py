@@ -63,3 +63,9 @@ class ModelError(UsageError):
     """The model cannot be loaded, does not fit its card or does not answer with probabilities."""
 
     code = "model"
+
+
+def needs(error: ModuleNotFoundError) -> str:
+    """What to do about a library that isn't installed, as in a slim image (docs/dataflow.md)."""
+    name = (error.name or str(error)).partition(".")[0]
+    return f"needs {name}, which isn't installed here: install all of penguin-scoring's packages"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from penguin_model.errors import ModelError, PenguinError
+from penguin_model.errors import PenguinError
 
 _BACKEND = "tensorflow"
 _OURS = {
@@ -26,7 +26,7 @@ def import_keras() -> None:
     TensorFlow imports Keras too: call this before either is imported.
 
     Raises:
-      ModelError: it isn't installed; says so without naming the model.
+      ModuleNotFoundError: it or TensorFlow isn't installed, as in a slim image.
       PenguinError: the process has imported Keras with another backend before.
     """
     with _lock:
@@ -34,11 +34,6 @@ def import_keras() -> None:
         os.environ |= _OURS
         try:
             import keras
-        except ModuleNotFoundError as error:
-            raise ModelError(
-                f"needs {error.name}, which isn't installed here: score with --engine=onnx, or "
-                "install penguin-scoring with all that it needs"
-            ) from error
         finally:
             for name in _OURS:
                 del os.environ[name]

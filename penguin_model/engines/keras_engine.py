@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from penguin_model import bundle
 from penguin_model.card import ModelCard
+from penguin_model.errors import ModelError, needs
 from penguin_model.model_checks import Predict
 
 
@@ -22,5 +23,8 @@ class KerasEngine:
         return card.sha256
 
     def load(self, content: bytes, card: ModelCard, shown: str) -> Predict:
-        """See `bundle.load_content`."""
-        return bundle.load_content(content, card, shown).predict
+        """See `bundle.load_content`; a slim image has no Keras."""
+        try:
+            return bundle.load_content(content, card, shown).predict
+        except ModuleNotFoundError as error:
+            raise ModelError(f"{needs(error)}, or score with --engine=onnx") from error

@@ -20,16 +20,17 @@ PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 LOCKS = [
     PROJECT / "locks" / f"{name}.lock" for name in ("requirements", "requirements-dev", "tools")
 ]
+SLIM = [PROJECT / "deploy" / "slim" / f"{image}.lock" for image in ("dataflow", "flink")]
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", LOCKS + SLIM, ids=lambda lock: lock.name)
 def test_every_locked_requirement_has_one_version_and_a_hash(lock: Path) -> None:
     for pin, hashes in pinned(lock).items():
         assert re.fullmatch(r"==[\w.]+", str(pin.specifier)), pin
         assert hashes, pin
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", LOCKS + SLIM, ids=lambda lock: lock.name)
 def test_lock_names_no_host_and_no_path(lock: Path) -> None:
     text = lock.read_text()
     options = re.findall(r"^ *-(?!-hash=sha256:).*", text, re.MULTILINE)

@@ -1,9 +1,6 @@
 """The wheel, in an environment without the project's folder: it brings the model along."""
 
-import os
-import shutil
 import site
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -12,25 +9,15 @@ import pytest
 
 from penguin_model.card import DEFAULT_MODEL, card_path, default_model, onnx_path
 from tests.support.running import PROJECT, manifest, published
+from tests.support.wheels import build_wheel, run
 
 MODEL_FILES = {DEFAULT_MODEL, onnx_path(DEFAULT_MODEL), card_path(DEFAULT_MODEL)}
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made from the source archive, which is made from what is committed."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    for name in ("penguin_model", "pipelines", "models"):
-        shutil.copytree(PROJECT / name, source / name)
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(PROJECT / name, source)
-    run(sys.executable, "setup.py", "-q", "sdist", "--dist-dir", folder, cwd=source)
-    (archive,) = folder.glob("*.tar.gz")
-    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-build-isolation")
-    run(*pip, "--no-deps", "--wheel-dir", folder, archive, cwd=folder)
-    (built,) = folder.glob("*.whl")
-    return built
+    """As `build_wheel` makes it."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +32,6 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-index")
     run(*pip, "--no-deps", "--ignore-installed", wheel, cwd=folder)
     return folder
-
-
-def run(*command: object, cwd: Path) -> str:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    ran = subprocess.run(
-        list(map(str, command)), cwd=cwd, env=environment, capture_output=True, text=True,
-        timeout=300,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
 
 
 def test_the_wheel_holds_the_shipped_model(wheel: Path) -> None:

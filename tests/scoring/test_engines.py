@@ -174,24 +174,52 @@ def test_tensorflow_is_never_imported(kind: str, scored: Path) -> None:
     assert ran.stdout.splitlines()[-1] == "imported: []"
 
 
-def test_without_tensorflow_a_line_names_the_other_engine(
-    tmp_path: Path, night: Path, model: Path
+# The command, its exit code, and the library that it lacks where a slim image hasn't it.
+SLIM: dict[str, tuple[tuple[str, ...], int, str]] = {
+    "a night": (("pipelines.score", "--input", "{night}", "--output", "{new}", *ONNX), 0, ""),
+    "a keras night": (("pipelines.score", "--input", "{night}", "--output", "{new}"), 2, "keras"),
+    "a bird": (("penguin_model.predict", *BIRD, *ONNX), 0, ""),
+    "a keras bird": (("penguin_model.predict", *BIRD), 2, "keras"),
+    "a page": (("penguin_model.describe", "--html", "{new}"), 0, ""),
+    "weights": (("penguin_model.describe", "--weights"), 2, "keras"),
+    "training": (("penguin_model.train", "--model", "{new}/a.keras"), 2, "sklearn"),
+    "registering": (
+        ("penguin_model.register", "{model}", "--data", "data/penguins.csv", "--label", "species",
+         "--replace"),
+        2, "keras",
+    ),
+    "the report": (("pipelines.report", "--output", "{out}"), 0, ""),
+    "verify": (("pipelines.runs", "verify", "--output", "{out}", "--replay", "2"), 0, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SLIM)
+def test_a_slim_image_scores_and_says_what_it_lacks(
+    kind: str, scored: Path, model: Path, tmp_path: Path
 ) -> None:
+    (module, *rest), expected, lacking = SLIM[kind]
+    Path(card_path(str(model))).unlink()
+    new = tmp_path / "new"
+    places = {"night": scored / "birds.csv", "out": scored / "out", "new": new, "model": model}
     code = (
-        "import sys\n"
-        "sys.modules['tensorflow'] = None\n"
-        "sys.modules['keras'] = None\n"
-        "from pipelines import score\n"
-        "sys.exit(score.main(sys.argv[1:]))\n"
+        "import runpy, sys\n"
+        "class LeftOut:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name in ('keras', 'matplotlib', 'pandas', 'sklearn', 'tensorflow'):\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, LeftOut)\n"
+        f"sys.argv = {[module, *(each.format(**places) for each in rest)]!r}\n"
+        f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)\n"
     )
-    given = ("--input", str(night), "--output", str(tmp_path / "out"), "--model", str(model))
-    for engine, expected in (("keras", 2), ("onnx", 0)):
-        ran = subprocess.run(
-            [sys.executable, "-c", code, *given, "--engine", engine, "--no-progress"],
-            cwd=PROJECT, capture_output=True, text=True, timeout=120, env=os.environ,
-        )  # fmt: skip
-        assert ran.returncode == expected, ran.stderr
-        if expected:
-            (line,) = ran.stderr.splitlines()
-            assert f"model {model} needs keras, which isn't installed here: score with " in line
-            assert "--engine=onnx" in line
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=120,
+        env=os.environ,
+    )  # fmt: skip
+    assert ran.returncode == expected, ran.stderr
+    if expected:
+        (line,) = ran.stderr.splitlines()
+        assert f"needs {lacking}, which isn't installed here: install all of penguin-" in line
+        engine = module in ("pipelines.score", "penguin_model.predict")
+        assert line.endswith(", or score with --engine=onnx") == engine
+        assert not new.is_file()
+        assert not listing(new)
