@@ -94,6 +94,12 @@ class Feature:
                 f"scale: {largest!r} divided by {self.scale!r} is too large for float32"
             )
 
+    @property
+    def meaning(self) -> str:
+        """What the network gets, for people."""
+        value = f"(value - {self.offset:g})" if self.offset else "value"
+        return value if self.scale == 1 else f"{value} / {self.scale:g}"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Category:

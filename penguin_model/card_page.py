@@ -265,15 +265,15 @@ def _calibration(
 
 
 def _features(card: ModelCard) -> Iterator[Content]:
-    yield element("p", "In files, by these names or aliases. The network sees values divided by "
-                  "the scale; rows outside the plausible range are rejected.")  # fmt: skip
+    yield element("p", "In files, by these names or aliases. Rows outside the plausible range are "
+                  "rejected.")  # fmt: skip
     rows = [
         [each.name, each.unit, f"{number(each.minimum)} to {number(each.maximum)}",
-         number(each.scale), ", ".join(each.aliases) or DASH]
+         each.meaning, ", ".join(each.aliases) or DASH]
         for each in card.features
         if isinstance(each, Feature)
     ]  # fmt: skip
-    header = ("feature", "unit", "plausible range", "scale", "aliases")
+    header = ("feature", "unit", "plausible range", "the network sees", "aliases")
     if rows:
         yield markup.table("Features", header, rows, words=5)
     categories = [

@@ -68,14 +68,14 @@ def card_lines(card: ModelCard) -> Iterator[str]:
     yield terminal.printable(f"{card.name} ({card.model_file})")
     yield f"  SHA-256 {card.sha256}, verified"
     yield ""
-    yield "Features, divided by their scale before the network sees them"
+    yield "Features"
     rows = [
-        (each.name, each.unit, f"{each.scale:g}", f"{each.minimum:g}", f"{each.maximum:g}")
+        (each.name, each.meaning, f"{each.minimum:g} to {each.maximum:g} {each.unit}".rstrip())
         for each in card.features
         if isinstance(each, Feature)
     ]
     if rows:
-        yield from table(("name", "unit", "scale", "plausible from", "to"), rows, left=2)
+        yield from table(("name", "the network sees", "plausible"), rows, left=3)
     categories = [
         (each.name, each.meaning, listed(each.categories))
         for each in card.features

@@ -60,7 +60,7 @@ def feature_lines(card: ModelCard) -> Iterator[str]:
             else (
                 each.name,
                 f"{each.minimum:g} to {each.maximum:g} {each.unit}".strip(),
-                _formula(each.offset, each.scale),
+                each.meaning,
             )
             for each in card.features
         ],
@@ -73,11 +73,6 @@ def _encoding(feature: Category) -> str:
     if feature.out_of_vocabulary is None:
         return how
     return f"{how}; other texts are as {feature.categories[feature.out_of_vocabulary]}"
-
-
-def _formula(offset: float, scale: float) -> str:
-    value = f"(value - {offset:g})" if offset else "value"
-    return value if scale == 1 else f"{value} / {scale:g}"
 
 
 def _measured(given: Registration, found: Registered) -> Iterator[str]:

@@ -125,9 +125,9 @@ def model(report: Report) -> Content:
         ("trained on", _of(None, card.data.get("train_rows"))),
         ("data", card.data.get("citation")),
     ]
-    header = ("feature", "unit", "scale", "plausible from", "to")
+    header = ("feature", "the network sees", "unit", "plausible from", "to")
     rows = [
-        (each.name, each.unit, number(each.scale), number(each.minimum), number(each.maximum))
+        (each.name, each.meaning, each.unit, number(each.minimum), number(each.maximum))
         for each in card.features
         if isinstance(each, Feature)
     ]
@@ -138,7 +138,7 @@ def model(report: Report) -> Content:
         if isinstance(each, Category)
     ]
     tables = [
-        rows and markup.table("Features of the model", header, rows, words=2),
+        rows and markup.table("Features of the model", header, rows, words=3),
         categories and markup.table("Its categories", of_categories, categories, words=3),
     ]
     return [facts(known), *filter(None, tables)]
