@@ -18,7 +18,7 @@ FULL = {
     "dataflow": PROJECT / "deploy/dataflow/requirements.lock",
 }
 BIRD = ("--culmen_length=50.4", "--culmen_depth=15.3", "--flipper_length=200", "--body_mass=5000")
-PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
+PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
 
 
 @pytest.mark.parametrize("image", FULL)
@@ -88,10 +88,11 @@ def slim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     text = lock.read_text()
     start_of = text.index("setuptools==")
     builder.write_text(text[start_of : text.index("#", start_of)])
-    hashed = (python, *PIP, "--require-hashes", "--no-build-isolation")
+    hashed = (python, *PIP, "--no-deps", "--require-hashes", "--no-build-isolation")
     for each in (builder, lock):
         run(*hashed, "--requirement", each, cwd=folder)
-    run(python, *PIP, "--no-index", build_wheel(tmp_path_factory.mktemp("wheel")), cwd=folder)
+    wheel = build_wheel(tmp_path_factory.mktemp("wheel"))
+    run(python, *PIP, "--no-deps", "--no-index", wheel, cwd=folder)
     run(python, FOLDER / "check.py", lock, LEFT_OUT, cwd=folder)
     return folder
 
