@@ -1,5 +1,6 @@
 """``penguin_model.describe`` as users run it."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -8,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penguin_model import bundle, describe
-from penguin_model.card import read_verified
-from tests.support.toy import toy_bundle
+from penguin_model import bundle, card_page, describe
+from penguin_model.card import Feature, read_verified
+from tests.support.toy import toy_bundle, toy_card
 
 PROJECT = Path(__file__).parents[2]
 
@@ -23,11 +24,19 @@ def test_the_shipped_model() -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     sha256 = read_verified(str(PROJECT / "models/penguin-classifier.keras")).sha256
     for expected in (
-        f"{sha256}, verified", "FlipperLength  mm       10", "Chinstrap", "penguins.csv",
+        f"{sha256}, verified", "FlipperLength  value / 10        142 to 261 mm", "Chinstrap", "penguins.csv",
         "kernel 4 × 10, bias 10", "193 parameters in all", "tensorflow", "softmax",
     ):  # fmt: skip
         assert expected in ran.stdout
     assert max(map(len, ran.stdout.split("Layers")[1].splitlines())) < 100
+
+
+def test_what_the_network_sees_of_a_number() -> None:
+    mass = Feature(name="mass", unit="g", scale=800.0, offset=4200.5, minimum=0.0, maximum=9000.0)
+    card = dataclasses.replace(toy_card(), features=(mass,), model_file="m.keras")
+    lines = list(describe.card_lines(card))
+    assert "  mass  (value - 4200.5) / 800  0 to 9000 g" in lines
+    assert "(value - 4200.5) / 800" in card_page.render(card)
 
 
 @pytest.fixture(scope="module")
