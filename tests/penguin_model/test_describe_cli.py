@@ -24,7 +24,8 @@ def test_the_shipped_model() -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     sha256 = read_verified(str(PROJECT / "models/penguin-classifier.keras")).sha256
     for expected in (
-        f"{sha256}, verified", "FlipperLength  value / 10        142 to 261 mm", "Chinstrap", "penguins.csv",
+        f"{sha256}, verified", "FlipperLength  value / 10        142 to 261 mm", "Chinstrap",
+        "penguins.csv",
         "kernel 4 × 10, bias 10", "193 parameters in all", "tensorflow", "softmax",
     ):  # fmt: skip
         assert expected in ran.stdout
