@@ -64,6 +64,7 @@ def hit_counts(draw: st.DrawFn) -> dict[str, Any] | None:
     return draw(st.none() | st.just({
         "rows": rows, "accuracy": hits / rows if rows else None, "log_loss": 0.1, "recall": {},
         "confusion": [[hits, misses], [0, 0]], "calibration": {"error": 0.1, "bins": []},
+        "unknown": draw(st.integers(0, 5)),
     }))  # fmt: skip
 
 
