@@ -14,6 +14,7 @@ from typing import Any
 from penguin_model import bundle, cli, command_line, describe, terminal
 from penguin_model.card import DEFAULT_MODEL, Category, Input, ModelCard, card_path, onnx_path
 from penguin_model.errors import CardError, GateError, OutputError, UsageError
+from penguin_model.formatting import listed
 from penguin_model.predict import predict_one, render
 from penguin_model.training import (
     baseline,
@@ -168,10 +169,10 @@ def _introduce(config: TrainConfig, data: Dataset, card: ModelCard) -> Iterator[
     yield (f"\n{config.data}: {data.table.num_rows} rows, {len(data.rows)} complete; a sample:")
     yield data.sample(seed=config.seed)
     if config.label:
-        yield f"\nFeatures: {table.listed(recipe.features)}"
+        yield f"\nFeatures: {listed(recipe.features)}"
         others = table.left_out(data.table, recipe.label, recipe.features)
         if others:
-            yield f"Left out: {table.listed(others)}"
+            yield f"Left out: {listed(others)}"
     yield f"\n{len(data.training)} {recipe.things} to train on" + (
         f", oversampled to {repeated} rows; {len(data.test)} held out before that, so that no copy "
         "of theirs is trained on"

@@ -19,7 +19,7 @@ from penguin_model.formatting import (
 
 __all__ = [
     "DASH", "MINUS", "MOST_TEXT", "NO_BREAK", "count", "counted", "cut", "duration", "escape_bytes",
-    "listed", "moment", "number", "percent", "psi", "size",
+    "listed_counts", "moment", "number", "percent", "psi", "size",
 ]  # fmt: skip
 
 # A raw row may be megabytes long.
@@ -43,7 +43,7 @@ def size(number_of_bytes: int) -> str:
     return f"{value:.1f} TB"
 
 
-def listed(counts: Mapping[str, int]) -> str:
+def listed_counts(counts: Mapping[str, int]) -> str:
     """Counts by name, to be read after their sum: ``  (Adelie 150, Gentoo 123)``; may be empty."""
     shown = ", ".join(f"{name} {count(rows)}" for name, rows in counts.items())
     return f"  ({shown})" if shown else ""

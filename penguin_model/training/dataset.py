@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from penguin_model.card import Category, Input
 from penguin_model.errors import UsageError
+from penguin_model.formatting import listed
 from penguin_model.names import fold
 from penguin_model.training import recipe as recipes
 from penguin_model.training import table
@@ -96,7 +97,7 @@ def choose_recipe(found: pa.Table, label: str = "", features: Sequence[str] = ()
             raise UsageError(
                 f"has no column {', '.join(lacking)}, so it isn't the penguins'; for other data, "
                 "name the column of the classes with --label: the columns are "
-                f"{table.listed(found.column_names)}"
+                f"{listed(found.column_names)}"
             )
     return recipes.of_table(found, label or LAB.label, features or None)
 

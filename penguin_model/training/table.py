@@ -27,6 +27,7 @@ from penguin_model.arrow_text import as_text
 from penguin_model.card import Category, Feature, Input
 from penguin_model.command_line import did_you_mean
 from penguin_model.errors import CardError, UsageError
+from penguin_model.formatting import listed
 from penguin_model.labels import MISSING, UNKNOWN, to_codes
 from penguin_model.names import fold
 
@@ -43,7 +44,6 @@ _COARSEST = 0.2
 _MOST_EXACT = 2.0**53
 _DELIMITERS = ",;\t|"
 _QUOTED = re.compile(r'"[^"]*"')
-_SHOWN = 12
 _NOTHING: Mapping[str, str] = {}
 _NO_SCALES: Mapping[str, float] = {}
 _NO_TEXTS: Mapping[str, Sequence[str]] = {}
@@ -327,12 +327,13 @@ def complete(
         for each in features
     ]
     label = find_column(table, label, label_aliases)
-    labels = to_codes(_array(table, label), classes, class_aliases)
+    given = _array(table, label)
+    labels = to_codes(given, classes, class_aliases)
     unknown = np.flatnonzero(labels == UNKNOWN)
     if len(unknown):
         row = int(unknown[0])
         raise UsageError(
-            f"{label} is {_show(table, label, row)} in data row {row}; it must be one of "
+            f"{label} is {_show(given, row)} in data row {row}; it must be one of "
             f"{listed(classes)}, or the number of one from 0 to {len(classes) - 1}"
         )
     good = labels != MISSING
@@ -374,7 +375,11 @@ def _read_csv(content: bytes, name: str) -> pa.Table:
 
 
 def _array(table: pa.Table, name: str) -> pa.Array:
-    array = table.column(name).unify_dictionaries().combine_chunks()
+    return _combine(table.column(name))
+
+
+def _combine(chunked: pa.ChunkedArray) -> pa.Array:
+    array = chunked.unify_dictionaries().combine_chunks()
     return array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
 
 
@@ -389,8 +394,7 @@ def _has_unparsed(column: validate.Column) -> bool:
 
 def _is_telling(chunked: pa.ChunkedArray, name: str) -> bool:
     """Whether a column has numbers that differ, and nothing else but missing values."""
-    table = pa.table({name: chunked})
-    column = _array(table, name)
+    column = _combine(chunked)
     if not _means_numbers(column, name):
         return False
     values = validate.to_numbers(column).values
@@ -444,10 +448,8 @@ def _read_feature(array: pa.Array, feature: Input) -> validate.Column:
 def _refuse_unparsed(column: validate.Column, array: pa.Array, message: str) -> None:
     if column.unparsed is not None and _has_unparsed(column):
         row = int(column.unparsed.argmax())
-        shown = repr(str(as_text(array.slice(row, 1))[0].as_py()))
-        raise UsageError(
-            f"{message.format(shown, row)}correct it, empty it or leave the column out"
-        )
+        text = message.format(repr(_show(array, row)), row)
+        raise UsageError(f"{text}correct it, empty it or leave the column out")
 
 
 def _whole_numbers(values: Floats, label: str) -> list[str]:
@@ -529,11 +531,5 @@ def _standard(feature: Feature, values: Floats) -> Feature:
     return dataclasses.replace(feature, offset=offset, scale=scale)
 
 
-def _show(table: pa.Table, name: str, row: int) -> str:
-    return str(as_text(_array(table, name).slice(row, 1))[0].as_py())
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names for a message: a dozen of them, and how many more there are."""
-    shown = ", ".join(names[:_SHOWN])
-    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+def _show(array: pa.Array, row: int) -> str:
+    return str(as_text(array.slice(row, 1))[0].as_py())

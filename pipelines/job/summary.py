@@ -11,7 +11,7 @@ from typing import Any
 
 from penguin_model import terminal
 from pipelines.counts import Metrics, Spread
-from pipelines.formatting import count, counted, cut, listed
+from pipelines.formatting import count, counted, cut, listed_counts
 from pipelines.monitoring.drift import name_rule
 from pipelines.runs.layout import DATASETS, PREDICTIONS, REJECTS, Layout
 from pipelines.runs.manifest import Manifest, Status, to_json
@@ -183,8 +183,11 @@ def _ended(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "held", summary["held_reason"]
     yield "files", count(totals["files"])
     yield "rows read", count(totals["rows_read"])
-    yield "scored", f"{count(totals['rows_scored'])}{listed(summary['species'])}"
-    yield "rejected", f"{count(totals['rows_rejected'])}{listed(summary['rejects_by_reason'])}"
+    yield "scored", f"{count(totals['rows_scored'])}{listed_counts(summary['species'])}"
+    yield (
+        "rejected",
+        f"{count(totals['rows_rejected'])}{listed_counts(summary['rejects_by_reason'])}",
+    )
     for line in _worst(summary):
         yield "", line
     yield from _quality(summary)
@@ -235,7 +238,7 @@ def _left_out(summary: Summary) -> Iterator[tuple[str, str]]:
         if totals[f"files_{name}"]:
             yield name, f"{_counted(totals[f'files_{name}'], 'file')}{meaning}"
     if ignored := summary.get("ignored"):
-        yield "ignored", f"{_counted(totals['files_ignored'], 'file')}{listed(ignored)}"
+        yield "ignored", f"{_counted(totals['files_ignored'], 'file')}{listed_counts(ignored)}"
     if totals["not_files"]:
         yield "not files", f"{count(totals['not_files'])} pipes, sockets, devices or broken links"
     for pattern in summary.get("unmatched", ()):

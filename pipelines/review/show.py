@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from penguin_model import terminal
 from pipelines import formatting, storage
-from pipelines.formatting import count, counted, cut, listed, number, percent, psi
+from pipelines.formatting import count, counted, cut, listed_counts, number, percent, psi
 from pipelines.job import worst_rejects
 from pipelines.report import examples
 from pipelines.review import table
@@ -97,9 +97,12 @@ def _describe(manifest: Manifest, output: str) -> Iterator[Line]:
         yield "input", pattern
     yield "files", f"{count(totals.files)}{_left_out(manifest)}"
     yield "rows read", count(totals.rows_read)
-    yield "scored", f"{count(totals.rows_scored)}{listed(manifest.species)}"
+    yield "scored", f"{count(totals.rows_scored)}{listed_counts(manifest.species)}"
     share = f" ({percent(manifest.reject_fraction)})" if totals.files else ""
-    yield "rejected", f"{count(totals.rows_rejected)}{share}{listed(manifest.rejects_by_reason)}"
+    yield (
+        "rejected",
+        f"{count(totals.rows_rejected)}{share}{listed_counts(manifest.rejects_by_reason)}",
+    )
     for line in _worst(manifest, paths):
         yield "", line
     yield from _drift(manifest)
@@ -137,7 +140,7 @@ def _left_out(manifest: Manifest) -> str:
         "ignored": totals.files_ignored,
         "not files": totals.not_files,
     }
-    return listed({name: n for name, n in counts.items() if n})
+    return listed_counts({name: n for name, n in counts.items() if n})
 
 
 def _worst(manifest: Manifest, paths: Layout) -> Iterator[str]:
@@ -195,7 +198,7 @@ def labels_text(labels: Mapping[str, Any]) -> str:
     names = {"unlabelled": "without a label", "unknown": "with an unknown one"}
     rest = {text: int(table.number_in(labels, name) or 0) for name, text in names.items()}
     rows = _counted(int(table.number_in(labels, "rows") or 0), "row")
-    return f"{rows}{listed({text: n for text, n in rest.items() if n})}"
+    return f"{rows}{listed_counts({text: n for text, n in rest.items() if n})}"
 
 
 def accuracy_lines(manifest: Manifest) -> Iterator[str]:
