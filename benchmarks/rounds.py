@@ -59,7 +59,7 @@ def workspace(rows: int) -> Iterator[Path]:
 def choose(names: Sequence[str]) -> list[str]:
     """Makes the environments that are needed; leaves out what cannot run here."""
     if "spark" in names and shutil.which("java") is None:
-        tell("spark is left out: there is no java command; install Java 17 or 21")
+        tell("spark is left out because the command java is missing; install Java 17 or 21")
         names = [name for name in names if name != "spark"]
     for name in names:
         environments.python_of(CONTENDERS[name].environment)

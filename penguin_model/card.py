@@ -311,7 +311,7 @@ class ModelCard:
       reference: histograms of the training data, or None if the card has none.
       trust: numbers that show how far to trust a single prediction, or None.
       calibration: how often predictions are right, by their probability, or None.
-      onnx: the same network for ONNX Runtime, or None if there is no such file.
+      onnx: the same network for ONNX Runtime, or None if the model has no file for it.
       prediction_column: the column of the predicted classes in the predictions.
       intended_use, license: for people.
       limits: what the model isn't for, one sentence each.

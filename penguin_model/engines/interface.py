@@ -21,7 +21,7 @@ class Engine(Protocol):
         """The distributions whose versions the predictions may depend on."""
 
     def file_of(self, model_path: str) -> str:
-        """The path of the file that it loads, the model itself or one beside it."""
+        """The path of the file to load: the model itself, or a file beside it."""
 
     def sha256_of(self, card: ModelCard) -> str:
         """The hexadecimal SHA-256 of that file.

@@ -73,7 +73,7 @@ def count_probabilities(
     pieces = np.zeros(len(low), np.min_scalar_type(len(knots)))
     for knot in knots[:-1]:
         pieces += low >= knot
-    # Below the first knot is no piece.
+    # What lies below the first knot belongs to no piece.
     rows = np.bincount(pieces, minlength=len(knots))[1:].tolist()
     sums = np.bincount(pieces, weights=low, minlength=len(knots))[1:].tolist()
     rows.append(len(best) - len(low))

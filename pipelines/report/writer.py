@@ -18,7 +18,7 @@ def write(
     model: str | None = None,
     reach: Mapping[str, Any] = _NO_FLAGS,
 ) -> str:
-    """Writes a run's report, and the index anew unless the page goes elsewhere.
+    """Writes a run's report, and rewrites the index unless the page goes elsewhere.
 
     Args:
       output: the output root.

@@ -1,6 +1,6 @@
-"""docs/models.md: the way from a Keras model to a night happens as it is told.
+"""docs/models.md: its commands, from a Keras model to a night, print what the page shows.
 
-``python -m tests.docs.test_models_page`` tells it anew.
+``python -m tests.docs.test_models_page`` rewrites the transcript.
 """
 
 import contextlib
@@ -129,7 +129,7 @@ def union(kind: object) -> tuple[object, ...]:
 
 
 def retell() -> None:
-    """Writes the page's transcript anew, with the same commands."""
+    """Rewrites the page's transcript, with the same commands."""
     commands = re.findall(r"^\$ (.*)$", transcript(), re.M)
     with tempfile.TemporaryDirectory() as folder:
         lines = [

@@ -1,6 +1,6 @@
-"""docs/nightly.md: its week happens as it is told.
+"""docs/nightly.md: the commands of its week print what the page shows.
 
-``python -m tests.docs.test_nightly_page`` tells it anew.
+``python -m tests.docs.test_nightly_page`` rewrites the transcript.
 """
 
 import contextlib
@@ -122,7 +122,7 @@ def test_the_nights_after_a_held_one_are_published(day: str) -> None:
 
 
 def retell() -> None:
-    """Writes the page's transcript anew, with the same commands."""
+    """Rewrites the page's transcript, with the same commands."""
     commands = re.findall(r"^\$ (.*)$", transcript(), re.M)
     lines: list[str] = []
     with tempfile.TemporaryDirectory() as folder, station(Path(folder)) as place:

@@ -1,4 +1,4 @@
-"""Files that aren't networks of Keras, as they are told apart before anything is loaded."""
+"""Files that aren't Keras networks, recognized before anything is loaded."""
 
 import os
 from pathlib import Path

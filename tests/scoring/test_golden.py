@@ -1,6 +1,6 @@
 """The samples scored by the shipped model: the complete listing, and the values.
 
-`python -m tests.scoring.test_golden` writes the golden file anew, after the model or the samples
+`python -m tests.scoring.test_golden` rewrites the golden file, after the model or the samples
 change.
 """
 
