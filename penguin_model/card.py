@@ -48,6 +48,8 @@ _KNOWN_NUMBERS: tuple[tuple[str, str, type, float], ...] = (
 )
 # The column of the predicted classes, unless a card names another.
 PREDICTION_COLUMN = "species"
+# What metrics are from, usually; see `ModelCard.measured_on`.
+HELD_OUT = "held-out rows"
 # Where training writes, in the folder that it's started in; see `default_model`.
 DEFAULT_MODEL = "models/penguin-classifier.keras"
 DEFAULT_MODEL_HELP = f"default: {DEFAULT_MODEL} in the working folder, or else the one shipped"
@@ -160,9 +162,12 @@ class Category:
     @property
     def meaning(self) -> str:
         """What the network gets, for people."""
-        if self.one_hot:
-            return "one number for each text"
-        return f"the text's place, from 0 to {self.maximum:g}"
+        how = "one number for each text"
+        if not self.one_hot:
+            how = f"the text's place, from 0 to {self.maximum:g}"
+        if self.out_of_vocabulary is None:
+            return how
+        return f"{how}; other texts are as {self.categories[self.out_of_vocabulary]}"
 
     @property
     def edges(self) -> tuple[float, ...]:
@@ -466,6 +471,11 @@ class ModelCard:
     def width(self) -> int:
         """The width of the network's input."""
         return sum(feature.width for feature in self.features)
+
+    @property
+    def measured_on(self) -> str:
+        """What the metrics are from, for people: registered networks may have seen those rows."""
+        return "rows perhaps seen before" if self.metrics.get("held_out") is False else HELD_OUT
 
     @property
     def set_column(self) -> str:
