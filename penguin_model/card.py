@@ -360,7 +360,8 @@ class ModelCard:
             raise CardError("classes: there must be at least two")
         for place, name in enumerate(self.classes):
             _check_name(f"classes[{place}]", name)
-        _refuse_repeats("classes", self.classes, self.probability_columns)
+        # So may labels; folded names also have columns that differ in more than their case.
+        _refuse_repeats("classes", self.classes, list(map(fold, self.classes)))
         self._check_outputs()
         self._check_records()
         if self.reference is not None:
