@@ -48,6 +48,8 @@ _KNOWN_NUMBERS: tuple[tuple[str, str, type, float], ...] = (
 )
 # The column of the predicted classes, unless a card names another.
 PREDICTION_COLUMN = "species"
+# What to do about a file that a card describes, and that is missing or another one.
+RESTORE = "restore the file, or train or register the model again"
 # What metrics are from, usually; see `ModelCard.measured_on`.
 HELD_OUT = "held-out rows"
 # Where training writes, in the folder that it's started in; see `default_model`.
@@ -584,12 +586,12 @@ def read_verified_file(path: str, sha256: str, shown: str) -> bytes:
         with open(path, "rb") as file:
             content = file.read()
     except OSError as error:
-        raise ModelError(f"model {shown}: {error.strerror}") from error
+        raise ModelError(f"model {shown}: {error.strerror}; {RESTORE}") from error
     actual = hashlib.sha256(content).hexdigest()
     if actual != sha256:
         raise ModelError(
             f"model {shown} does not fit its card: SHA-256 is {actual[:12]}…, "
-            f"the card says {sha256[:12]}…; restore the file or train again"
+            f"the card says {sha256[:12]}…; {RESTORE}"
         )
     return content
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from penguin_model import engines, predict
-from penguin_model.card import card_path, onnx_path
+from penguin_model.card import RESTORE, card_path, onnx_path
 from tests.support.running import PLAIN, PROJECT, listing, manifest, run_here
 from tests.support.runs import act
 
@@ -54,7 +54,7 @@ def change(model: Path) -> None:
 
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "none": (forget, " has no ONNX file: its card names none; train or register it again\n"),
-    "missing": (remove, ".onnx: No such file or directory\n"),
+    "missing": (remove, f".onnx: No such file or directory; {RESTORE}\n"),
     "another": (change, ".onnx does not fit its card: SHA-256 is "),
 }
 
