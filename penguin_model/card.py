@@ -95,6 +95,11 @@ class Feature:
             )
 
     @property
+    def plausible(self) -> str:
+        """The plausible range with its unit, for people."""
+        return f"{self.minimum:g} to {self.maximum:g} {self.unit}".rstrip()
+
+    @property
     def meaning(self) -> str:
         """What the network gets, for people."""
         value = f"(value - {self.offset:g})" if self.offset else "value"

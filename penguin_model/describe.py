@@ -70,7 +70,7 @@ def card_lines(card: ModelCard) -> Iterator[str]:
     yield ""
     yield "Features"
     rows = [
-        (each.name, each.meaning, f"{each.minimum:g} to {each.maximum:g} {each.unit}".rstrip())
+        (each.name, each.meaning, each.plausible)
         for each in card.features
         if isinstance(each, Feature)
     ]

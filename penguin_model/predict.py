@@ -168,8 +168,7 @@ def parse_value(flag: str, text: str, feature: Input) -> Value:
         return Value(code, feature.categories[int(code)] if is_known else text)
     if not is_good:
         raise UsageError(
-            f"--{flag} {text}: {feature.name} must be a number from "
-            f"{feature.minimum:g} to {feature.maximum:g} {feature.unit}"
+            f"--{flag} {text}: {feature.name} must be a number from {feature.plausible}"
         )
     value = float(column.values[0])
     return Value(value, value)
@@ -231,11 +230,11 @@ def build_parser(card: ModelCard | None) -> command_line.ArgumentParser:
         name = terminal.printable(card.name)
         group = parser.add_argument_group(f"features of {name}, all required")
         for flag, feature in zip(flag_names(card.features), card.features, strict=True):
-            meaning = f"{feature.name}, {feature.minimum:g} to {feature.maximum:g} {feature.unit}"
-            unit = re.sub(r"\W+", "", feature.unit).upper() or "VALUE"
             if isinstance(feature, Category):
-                meaning = f"{feature.name}: {listed(feature.categories)}"
-                unit = "TEXT"
+                meaning, unit = f"{feature.name}: {listed(feature.categories)}", "TEXT"
+            else:
+                meaning = f"{feature.name}, {feature.plausible}"
+                unit = re.sub(r"\W+", "", feature.unit).upper() or "VALUE"
             group.add_argument(
                 f"--{flag}",
                 dest=f"feature {feature.name}",

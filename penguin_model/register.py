@@ -57,11 +57,7 @@ def feature_lines(card: ModelCard) -> Iterator[str]:
         [
             (each.name, ", ".join(each.categories), _encoding(each))
             if isinstance(each, Category)
-            else (
-                each.name,
-                f"{each.minimum:g} to {each.maximum:g} {each.unit}".strip(),
-                each.meaning,
-            )
+            else (each.name, each.plausible, each.meaning)
             for each in card.features
         ],
         left=3,

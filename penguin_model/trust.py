@@ -177,7 +177,7 @@ class Sets(NamedTuple):
 
     Attributes:
       codes: int32 ``[n]``, each row's set as an index into `sets`.
-      sets: the sets that may occur, first one for each class alone; each has the indices of its
+      sets: first one for each class alone, then the others that occur; each has the indices of its
         classes, the most probable first.
       ambiguous: how many rows have a set of more than one class.
     """
@@ -271,8 +271,10 @@ class TrustScorer:
         Returns:
           The sets.
         """
-        sets = [(index,) for index in range(self._classes)]
         codes = winners.astype(np.int32)
+        # Each set is another one and a class more, since sets that only lead to larger ones can be
+        # a hundred times as many as there are rows.
+        known, befores, addeds = self._classes, list[Codes](), list[Codes]()
         # Of the rows that aren't complete yet: which they are, the probabilities of the classes
         # that they may still get, the class that they got last, their set and its probability.
         rows = np.flatnonzero(best < self._clear)
@@ -295,15 +297,37 @@ class TrustScorer:
             totals += probability
             ambiguous = len(rows) if size == 1 else ambiguous
             keys = mine * np.int64(self._classes) + last
-            pairs, places = _distinct(keys, len(sets) * self._classes)
-            mine = (places + len(sets)).astype(np.int32)
+            pairs, places = _distinct(keys, known * self._classes)
+            mine = (places + known).astype(np.int32)
             codes[rows] = mine
-            divided = (divmod(pair, self._classes) for pair in pairs.tolist())
-            sets += [(*sets[before], added) for before, added in divided]
+            before, added = np.divmod(pairs, self._classes)
+            befores.append(before.astype(np.int32))
+            addeds.append(added.astype(np.int32))
+            known += len(pairs)
+        return self._list_sets(codes, befores, addeds, ambiguous)
+
+    def _list_sets(
+        self, codes: Codes, befores: Sequence[Codes], addeds: Sequence[Codes], ambiguous: int
+    ) -> Sets:
+        """Lists the sets that occur, given each further one's set before it and its last class."""
+        sets = [(index,) for index in range(self._classes)]
+        if not befores:
+            return Sets(codes, sets, ambiguous)
+        before, added = np.concatenate(befores), np.concatenate(addeds)
+        others = np.flatnonzero(codes >= self._classes)
+        found, places = _distinct(codes.take(others), self._classes + len(before))
+        codes[others] = places + self._classes
+        for code in found.tolist():
+            backwards, last = [], code
+            while last >= self._classes:
+                place = last - self._classes
+                backwards.append(int(added[place]))
+                last = int(before[place])
+            sets.append((last, *reversed(backwards)))
         return Sets(codes, sets, ambiguous)
 
 
-def _distinct(keys: Labels, limit: int) -> tuple[Labels, Labels]:
+def _distinct(keys: Labels | Codes, limit: int) -> tuple[Labels, Labels]:
     """The distinct keys in order, and the place of each key among them.
 
     Args:

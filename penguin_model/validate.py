@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penguin_model.arrow_text import as_text, is_text
+from penguin_model.arrow_text import as_text, is_bytes, is_text
 from penguin_model.card import Category, Input
 from penguin_model.formatting import listed
 
@@ -274,20 +274,23 @@ def _explain_value(row: int, column: Column, feature: Input) -> Problem | None:
     if feature.minimum <= value <= feature.maximum:
         return None
     if column.unparsed is not None and column.unparsed[row]:
-        shown = _shorten(_show(column.text, row))
+        given = column.text.slice(row, 1)
+        if pa.types.is_dictionary(given.type):
+            # It may have many more texts.
+            given = given.dictionary.take(given.indices)
         if isinstance(feature, Category):
             known = _shorten(listed(feature.categories), 80)
-            message = f"{feature.name} is {shown!r}, which isn't one of {known}"
+            message = f"{feature.name} is {_show(given)!r}, which isn't one of {known}"
             return Problem(UNKNOWN_CATEGORY, feature.name, message)
+        # Bytes look like a number, but aren't read as one.
+        shown = _shorten(str(given[0].as_py())) if is_bytes(given.type) else _show(given)
         example = "39.1".replace(".", column.decimal_mark)
         message = f"{feature.name} is {shown!r}, which is not a number such as {example}"
         return Problem(NOT_A_NUMBER, feature.name, message)
-    if np.isnan(value):
+    if np.isnan(value) or isinstance(feature, Category):
         return Problem(MISSING_VALUE, feature.name, f"{feature.name} is missing")
-    message = (
-        f"{feature.name} is {value:g} {feature.unit}, outside the plausible "
-        f"{feature.minimum:g} to {feature.maximum:g} {feature.unit}"
-    )
+    shown = f"{value:g} {feature.unit}".rstrip()
+    message = f"{feature.name} is {shown}, outside the plausible {feature.plausible}"
     return Problem(OUT_OF_RANGE, feature.name, message)
 
 
@@ -315,10 +318,9 @@ def _parse_text(array: pa.Array, decimal_mark: str) -> Column:
     return Column(_as_numpy(numbers.cast(pa.float64())), array, _as_bool(unparsed), decimal_mark)
 
 
-def _show(array: pa.Array, row: int) -> str:
-    if is_text(array.type) or pa.types.is_binary(array.type):
-        return str(array[row].as_py())
-    return str(as_text(array.slice(row, 1))[0].as_py())
+def _show(given: pa.Array) -> str:
+    """The text of an array's only value, shortened."""
+    return _shorten(str(as_text(given)[0].as_py()))
 
 
 def _as_numpy(array: pa.Array) -> npt.NDArray[np.float64]:

@@ -48,7 +48,8 @@ class NormalizeFn(beam.DoFn):
     """Normalizes the raw columns of a chunk into the network's float32 matrix, using the card.
 
     If the card has reference histograms, the raw values are also counted for comparison. A category
-    with many texts makes a matrix many times as large as its chunk, so that it is made in parts.
+    with many texts makes a matrix many times as large as its chunk, and many classes make such
+    answers, so that it is made in parts.
     """
 
     def __init__(self, card: ModelCard, passthrough: tuple[str, ...]) -> None:
@@ -57,7 +58,8 @@ class NormalizeFn(beam.DoFn):
         self._passthrough = passthrough
         self._kept = [*schemas.LOCATION_NAMES, *schemas.passthrough_columns(passthrough)]
         self._columns = [schemas.feature_column(feature) for feature in card.features]
-        self._most_rows = max(1, _MATRIX_BYTES // (4 * card.width))
+        widest = max(card.width, len(card.classes))
+        self._most_rows = max(1, _MATRIX_BYTES // (4 * widest))
 
     def process(self, chunk: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """Emits batches of the same rows as the chunk, usually one, and their histograms."""

@@ -289,11 +289,17 @@ def test_a_rare_text_is_not_absurdly_far(one_hot: bool) -> None:
     assert trust.held_out_distances(giant, np.append(labels, 0), (place, size))[-1] > 20
 
 
-def test_many_texts_make_a_matrix_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Category(name="place", categories=tuple(map(str, range(1000))))
-    card = ModelCard(name="wide", model_file="", sha256="", features=(place,), classes=("a", "b"))
+@pytest.mark.parametrize(("texts", "classes"), [(1000, 2), (20, 1000)])
+def test_many_texts_or_classes_make_a_matrix_in_parts(
+    texts: int, classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Category(name="place", categories=tuple(map(str, range(texts))))
+    card = ModelCard(
+        name="wide", model_file="", sha256="", features=(place,),
+        classes=tuple(map(str, range(classes))),
+    )  # fmt: skip
     monkeypatch.setattr(transforms, "_MATRIX_BYTES", 4 * 1000 * 7)
-    codes = np.arange(20) * 31 % 1000.0
+    codes = np.arange(20) * 31.0 % texts
     chunk = pa.RecordBatch.from_arrays(
         [schemas.constant("f", 20), pa.array(range(20)), pa.array(codes)],
         schema=schemas.observations((), card.features),

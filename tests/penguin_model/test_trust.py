@@ -181,6 +181,17 @@ def test_sets_follow_their_definition(
     assert all(each[0] == winner for each, winner in zip(expected, winners, strict=True))
 
 
+def test_sets_that_no_row_has_are_not_listed() -> None:
+    rows, classes = 300, 60
+    matrix = np.random.default_rng(0).dirichlet(np.ones(classes), rows).astype(np.float32)
+    winners, columns = matrix.argmax(axis=1).astype(np.int32), list(matrix.T.copy())
+    found = make_scorer([0.0] * 18, 0.95, classes).find_sets(winners, matrix.max(axis=1), columns)
+    # Nothing is ruled out: each row has another order of all classes.
+    orders = (-matrix).argsort(axis=1, kind="stable")
+    assert [found.sets[code] for code in found.codes] == [tuple(each) for each in orders.tolist()]
+    assert len(found.sets) <= classes + rows
+
+
 def find_one(scorer: trust.TrustScorer, *row: float) -> tuple[int, ...]:
     columns = [np.array([each], np.float32) for each in row]
     winner = int(np.argmax(row))

@@ -1,5 +1,6 @@
 """Which values are numbers, which rows are good, and why the others are not."""
 
+import dataclasses
 import datetime
 import decimal
 import io
@@ -226,6 +227,12 @@ def test_good_rows_and_reasons() -> None:
     assert found[5].message == (
         "Length is missing; Mass is 'x', which is not a number such as 39.1"
     )
+
+
+def test_a_feature_without_a_unit_has_no_space_for_one() -> None:
+    bare = dataclasses.replace(LENGTH, unit="")
+    message = validate.explain(0, [validate.to_numbers(pa.array([9.5]))], [bare]).message
+    assert message == "Length is 9.5, outside the plausible 10 to 80"
 
 
 def test_a_good_row_has_nothing_to_explain() -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penguin_model import validate
 from penguin_model.card import Category
 from pipelines.reading.dialect import Dialect
 from pipelines.reading.rows import InputColumns
@@ -219,6 +220,16 @@ def test_a_reject_shows_the_text_and_the_vocabulary() -> None:
     assert message.endswith("…; mass is 'x', which is not a number such as 39.1")
     assert len(message) < 250
     assert raw.startswith('"Paris\x1b[2J')
+
+
+def test_a_reject_shows_the_same_text_however_it_is_stored() -> None:
+    right = "place is '2009', which isn't one of 2007, 2008, True, 1.5"
+    texts = pa.array(["2009"] * 3)
+    stored = [store(texts) for store in STORED]
+    stored += [texts.cast(pa.binary()).dictionary_encode(), texts.cast(pa.int16())]
+    for column in stored:
+        found = validate.to_codes(column, YEARS)
+        assert validate.explain(2, [found], [YEARS]).message == right
 
 
 def test_a_blank_row_of_categories_alone_is_a_blank_line() -> None:
