@@ -16,6 +16,7 @@ import pytest
 
 from penguin_model import engines, predict
 from penguin_model.card import card_path, onnx_path
+from pipelines import score
 from pipelines.job import run
 from tests.support.running import PLAIN, PROJECT, listing, manifest, run_here
 from tests.support.runs import act
@@ -272,6 +273,32 @@ def test_tensorflow_is_never_imported(kind: str, scored: Path) -> None:
     )  # fmt: skip
     assert (ran.returncode, ran.stderr.count("error")) == (0, 0)
     assert ran.stdout.splitlines()[-1] == "imported: []"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left_out"),
+    [
+        (["--engine", "onnx", "--input", "a.csv"], True),
+        (["--input", "a.csv", "--engine=onnx"], True),
+        (["--engine", "keras", "--engine", "onnx"], True),
+        # What a wrapper sets, its user may set otherwise.
+        (["--engine=onnx", "--input", "a.csv", "--engine=keras"], False),
+        (["--engine", "onnx", "--engine", "keras"], False),
+        (["--input", "a.csv"], False),
+        (["--engine", "onnx", "--engine"], False),
+        (["--engine", "onnx", "--runner", "PrismRunner"], False),
+        (["--engine", "onnx", "--runner=DirectRunner"], False),
+        (["--engine", "onnx", "--model=s3://bucket/a.keras"], False),
+        (["--engine", "onnx", "--verbose"], False),
+    ],
+)
+def test_libraries_are_only_left_out_where_nothing_needs_them(
+    arguments: list[str], left_out: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    before = len(sys.meta_path)
+    score.leave_out_unused(arguments)
+    assert len(sys.meta_path) - before == left_out
 
 
 # The command, its exit code, and the library that it lacks where a slim image hasn't it.
