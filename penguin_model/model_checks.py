@@ -38,6 +38,7 @@ _REMEDY_OF_ONE = (
 )
 _OVERFLOW = "check its weights, and the card's scales and ranges"
 _TRACED = "Graph execution error:"
+_NATIVE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (/\S+ .+\) )?")
 _BOLD = re.compile(r"\x1b\[1m(.+?)\x1b\[0m", re.DOTALL)
 # Made-up observations, and how many of them are also answered one by one.
 _PROBES = 64
@@ -210,7 +211,8 @@ def check_answers(predict: Predict, card: ModelCard) -> None:
 def fails(error: Exception) -> ModelError:
     """The error of a network that can't be run."""
     return ModelError(
-        f"fails on a plausible observation: {shorten(error)}; check the features' plausible ranges"
+        f"fails on a plausible observation: {shorten(error)}; check the card's features and their "
+        "plausible ranges"
     )
 
 
@@ -218,9 +220,10 @@ def shorten(error: Exception) -> str:
     """What a library's error says, in one short line.
 
     Keras puts the innermost error last, after the configuration of the layers around it, or in
-    bold; TensorFlow, after a traceback whose lines are indented.
+    bold; TensorFlow, after a traceback whose lines are indented; ONNX Runtime, after a number and
+    the place in its code.
     """
-    text = str(error).rpartition("Exception encountered: ")[2]
+    text = _NATIVE.sub("", str(error).rpartition("Exception encountered: ")[2], count=1)
     bold = _BOLD.search(text)
     lines = (bold[1] if bold else text).strip().splitlines()
     if lines and lines[0] == _TRACED:
@@ -237,6 +240,11 @@ def probe(predict: Predict, card: ModelCard) -> None:
     raw = plausible_rows(card, _PROBES)
     matrix = normalize(list(raw.T), card.features)
     together = predict(matrix)
+    if together.shape != (_PROBES, len(card.classes)):
+        raise ModelError(
+            f"does not fit its card: it answers with {together.shape[1]} numbers, the card names "
+            f"{len(card.classes)} classes"
+        )
     bad = find_improper(list(np.ascontiguousarray(together.T)))
     if bad is not None:
         raise ModelError(
