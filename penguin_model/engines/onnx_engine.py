@@ -14,7 +14,8 @@ from penguin_model.model_checks import Predict
 
 # An optional input of our files: whether rows and columns are swapped, see `training.onnx_export`.
 BY_COLUMN = "by_column"
-_ERRORS_ONLY = 3
+# It raises its errors; logged too, they would be lines of their own on standard error.
+_FATAL_ONLY = 4
 # Computed together: what the layers pass on stays in the processor's cache.
 _BLOCK_ROWS = 16_384
 
@@ -41,7 +42,7 @@ class OnnxEngine:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _FATAL_ONLY
         try:
             session = onnxruntime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
