@@ -319,7 +319,7 @@ class TrustScorer:
         if not befores:
             return Sets(codes, sets, ambiguous)
         before, added = np.concatenate(befores), np.concatenate(addeds)
-        found = np.arange(self._classes, self._classes + len(before))
+        found: Labels = np.arange(self._classes, self._classes + len(before))
         if len(found) > _FEW_SETS:
             others = np.flatnonzero(codes >= self._classes)
             found, places = _distinct(codes.take(others), self._classes + len(before))
