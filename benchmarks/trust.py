@@ -68,14 +68,20 @@ def cards() -> tuple[ModelCard, ModelCard]:
     return add_trust(bare, birds, held_out, answers), bare
 
 
-def nanoseconds(work: Callable[[], Any], rows: int) -> float:
-    """The least CPU time a row of many rounds: whatever else a machine does only adds."""
+def least_seconds(*works: Callable[[], Any]) -> list[float]:
+    """The least CPU time of many rounds, in turn: whatever else a machine does only adds."""
     seconds = []
     for _ in range(ROUNDS):
-        start = time.process_time()
-        work()
-        seconds.append(time.process_time() - start)
-    return min(seconds) / rows * 1e9
+        for work in works:
+            start = time.process_time()
+            work()
+            seconds.append(time.process_time() - start)
+    return [min(seconds[place :: len(works)]) for place in range(len(works))]
+
+
+def nanoseconds(work: Callable[[], Any]) -> float:
+    """The least CPU time a row of work on a batch."""
+    return least_seconds(work)[0] / ROWS * 1e9
 
 
 def bird_batch(card: ModelCard, rows: int, seed: int) -> pa.RecordBatch:
@@ -108,7 +114,7 @@ def predict(card: ModelCard, batch: pa.RecordBatch) -> pa.RecordBatch:
 def print_costs() -> None:
     """Prints nanoseconds a row of each part."""
     pa.set_cpu_count(1)
-    card, bare = cards()
+    card, _ = cards()
     assert card.reference is not None
     assert card.reference.novelty is not None
     edges = card.reference.novelty.edges
@@ -129,23 +135,21 @@ def print_costs() -> None:
         ]
 
     with tempfile.TemporaryDirectory() as folder:
-        seconds = {
-            name: nanoseconds(write_all(each, [predict(each, batch)] * BATCHES, folder), 1) / ROWS
-            for name, each in (("with", card), ("without", bare))
-        }
+        writes = (write_all(each, [predict(each, batch)] * BATCHES, folder) for each in cards())
+        full, plain = (each / BATCHES / ROWS * 1e9 for each in least_seconds(*writes))
     parts = {
-        "distances": nanoseconds(lambda: scorer.measure(matrix), ROWS),
-        "finding the sets": nanoseconds(lambda: scorer.find_sets(winners, best, by_class), ROWS),
-        "counting": nanoseconds(lambda: count(scorer.is_far(novelty), sets), ROWS),
-        "histogram of novelty": nanoseconds(lambda: histograms.count_values(novelty, edges), ROWS),
-        "making the columns": nanoseconds(make_columns, ROWS),
-        "writing the columns": (seconds["with"] - seconds["without"]) / BATCHES,
+        "distances": nanoseconds(lambda: scorer.measure(matrix)),
+        "finding the sets": nanoseconds(lambda: scorer.find_sets(winners, best, by_class)),
+        "counting": nanoseconds(lambda: count(scorer.is_far(novelty), sets)),
+        "histogram of novelty": nanoseconds(lambda: histograms.count_values(novelty, edges)),
+        "making the columns": nanoseconds(make_columns),
+        "writing the columns": full - plain,
     }
     print(f"{ROWS:,} birds, {sets.ambiguous / ROWS:.1%} of them ambiguous\n")
     print("| part | ns a row |\n| --- | --- |")
     for name, each in (*parts.items(), ("together", sum(parts.values()))):
         print(f"| {name} | {each:.1f} |")
-    print(f"| writing the other columns | {seconds['without'] / BATCHES:.1f} |")
+    print(f"| writing the other columns | {plain:.1f} |")
 
 
 def write_all(card: ModelCard, batches: list[pa.RecordBatch], folder: str) -> Callable[[], object]:
@@ -187,7 +191,7 @@ def print_lists() -> None:
                 store_schema=False, write_batch_size=1 << 16,
             )  # fmt: skip
 
-        print(f"| {name} | {nanoseconds(write, ROWS):.1f} |")
+        print(f"| {name} | {nanoseconds(write):.1f} |")
 
 
 def print_runs() -> None:

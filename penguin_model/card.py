@@ -582,6 +582,9 @@ def read_verified_file(path: str, sha256: str, shown: str) -> bytes:
     Raises:
       ModelError: the file is missing, unreadable or has another SHA-256.
     """
+    # Reading a named pipe would block for ever.
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ModelError(f"model {shown}: is not a file")
     try:
         with open(path, "rb") as file:
             content = file.read()

@@ -28,16 +28,9 @@ Predict = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 # than a hundredth of this, even with a thousand classes.
 TOLERANCE = 1e-4
 PROBABILITIES = "probabilities are finite, in [0, 1] and sum to 1"
-_REMEDY = (
-    "end the network with softmax, and train it with a loss that has from_logits=False, or "
-    "register it with --logits"
-)
-_REMEDY_OF_ONE = (
-    "for two classes, end the network with sigmoid, or register it with --logits if its answer is "
-    "a logit; the number that a regression answers isn't a class"
-)
 _OVERFLOW = "check its weights, and the card's scales and ranges"
 _TRACED = "Graph execution error:"
+_NATIVE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (/\S+ .+\) )?")
 _BOLD = re.compile(r"\x1b\[1m(.+?)\x1b\[0m", re.DOTALL)
 # Made-up observations, and how many of them are also answered one by one.
 _PROBES = 64
@@ -104,11 +97,16 @@ def _measure_end(what: str, found: Sequence[Any]) -> int:
         wanted = "one matrix of all features" if what == "input" else "one of the probabilities"
         raise ModelError(f"has {len(found)} {what}s instead of {wanted}")
     shape, kind = tuple(found[0].shape), str(found[0].dtype)
-    if len(shape) != 2 or shape[0] is not None or shape[1] is None:
-        wanted = "features" if what == "input" else "classes"
+    # A Sequential without an Input records the rows that it was called with first, though it takes
+    # any number of them: whether a network does is seen when it's run.
+    if len(shape) != 2 or shape[1] is None:
+        wanted, row = {
+            "input": ("features", "take rows of numbers, the features of an observation"),
+            "output": ("classes", "answer each row with the probabilities of its classes"),
+        }[what]
         raise ModelError(
             f"can't be used: its {what} has shape {shape} instead of (None, {wanted}); it must "
-            "take any number of rows, each with the features of an observation"
+            f"{row}"
         )
     if "float" not in kind:
         raise ModelError(f"can't be used: its {what} has type {kind}; it must be float32")
@@ -160,6 +158,11 @@ class LastActivation(NamedTuple):
     layer: str
     name: str
 
+    @property
+    def may_make_logits(self) -> bool:
+        """Logarithms of probabilities are logits, too: softmax makes the probabilities of them."""
+        return self.name in ("linear", "log_softmax")
+
 
 def find_last_activation(model: keras.Model) -> LastActivation | None:
     """Finds what a network ends with; None for a layer without an activation that Keras knows."""
@@ -185,11 +188,30 @@ def check_last_layer(model: keras.Model) -> None:
       ModelError: says which, without naming the file.
     """
     last, is_single = find_last_activation(model), measure(model).outputs == 1
-    if last is not None and last.name != ("sigmoid" if is_single else "softmax"):
+    if last is not None and last.name != proper_activation(is_single):
         raise ModelError(
             f"doesn't answer with probabilities: its last layer, {last.layer}, has the activation "
-            f"{last.name}; {_REMEDY_OF_ONE if is_single else _REMEDY}"
+            f"{last.name}; {_advise(is_single, last.may_make_logits)}"
         )
+
+
+def proper_activation(is_single: bool) -> str:
+    """The activation that makes probabilities of logits."""
+    return "sigmoid" if is_single else "softmax"
+
+
+def _advise(is_single: bool, may_be_logits: bool) -> str:
+    """What to do about answers that aren't probabilities."""
+    logits = ", or register it with --logits" * may_be_logits
+    if is_single:
+        logits += " if its answer is a logit" * may_be_logits
+        return (
+            f"for two classes, end the network with sigmoid{logits}; the number that a regression "
+            "answers isn't a class"
+        )
+    return (
+        f"end the network with softmax, and train it with a loss that has from_logits=False{logits}"
+    )
 
 
 def check_answers(predict: Predict, card: ModelCard) -> None:
@@ -210,7 +232,8 @@ def check_answers(predict: Predict, card: ModelCard) -> None:
 def fails(error: Exception) -> ModelError:
     """The error of a network that can't be run."""
     return ModelError(
-        f"fails on a plausible observation: {shorten(error)}; check the features' plausible ranges"
+        f"fails on plausible observations: {shorten(error)}; it must take any number of rows, each "
+        "with the card's features, and all values in their plausible ranges"
     )
 
 
@@ -218,9 +241,10 @@ def shorten(error: Exception) -> str:
     """What a library's error says, in one short line.
 
     Keras puts the innermost error last, after the configuration of the layers around it, or in
-    bold; TensorFlow, after a traceback whose lines are indented.
+    bold; TensorFlow, after a traceback whose lines are indented; ONNX Runtime, after a number and
+    the place in its code.
     """
-    text = str(error).rpartition("Exception encountered: ")[2]
+    text = _NATIVE.sub("", str(error).rpartition("Exception encountered: ")[2], count=1)
     bold = _BOLD.search(text)
     lines = (bold[1] if bold else text).strip().splitlines()
     if lines and lines[0] == _TRACED:
@@ -237,12 +261,17 @@ def probe(predict: Predict, card: ModelCard) -> None:
     raw = plausible_rows(card, _PROBES)
     matrix = normalize(list(raw.T), card.features)
     together = predict(matrix)
+    if together.shape != (_PROBES, len(card.classes)):
+        raise ModelError(
+            f"does not fit its card: it answers with {together.shape[1]} numbers, the card names "
+            f"{len(card.classes)} classes"
+        )
     bad = find_improper(list(np.ascontiguousarray(together.T)))
     if bad is not None:
         raise ModelError(
             f"doesn't answer with probabilities: {show_answer(card, together[bad])} for "
             f"{_show_row(card, raw[bad])}; "
-            f"{_REMEDY if np.isfinite(together[bad]).all() else _OVERFLOW}"
+            f"{_advise(False, True) if np.isfinite(together[bad]).all() else _OVERFLOW}"
         )
     for row in range(0, _PROBES, _PROBES // _ALONE):
         alone = predict(matrix[[row]])[0]

@@ -45,6 +45,8 @@ _BLOCK_ROWS = 1 << 12
 _TAKEN = np.float32(2)
 # A table of so many keys stays in the processor's cache.
 _MOST_KEYS = 1 << 16
+# So few sets are listed in less time than it takes to find those that occur.
+_FEW_SETS = 1 << 10
 _MOST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
@@ -177,8 +179,8 @@ class Sets(NamedTuple):
 
     Attributes:
       codes: int32 ``[n]``, each row's set as an index into `sets`.
-      sets: first one for each class alone, then the others that occur; each has the indices of its
-        classes, the most probable first.
+      sets: first one for each class alone, then others that may occur, no more than about as many
+        as there are rows; each has the indices of its classes, the most probable first.
       ambiguous: how many rows have a set of more than one class.
     """
 
@@ -309,14 +311,19 @@ class TrustScorer:
     def _list_sets(
         self, codes: Codes, befores: Sequence[Codes], addeds: Sequence[Codes], ambiguous: int
     ) -> Sets:
-        """Lists the sets that occur, given each further one's set before it and its last class."""
+        """Lists the sets, given each further one's set before it and its last class.
+
+        If there are many, only those that occur.
+        """
         sets = [(index,) for index in range(self._classes)]
         if not befores:
             return Sets(codes, sets, ambiguous)
         before, added = np.concatenate(befores), np.concatenate(addeds)
-        others = np.flatnonzero(codes >= self._classes)
-        found, places = _distinct(codes.take(others), self._classes + len(before))
-        codes[others] = places + self._classes
+        found: Labels = np.arange(self._classes, self._classes + len(before))
+        if len(found) > _FEW_SETS:
+            others = np.flatnonzero(codes >= self._classes)
+            found, places = _distinct(codes.take(others), self._classes + len(before))
+            codes[others] = places + self._classes
         for code in found.tolist():
             backwards, last = [], code
             while last >= self._classes:

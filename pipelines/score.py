@@ -60,11 +60,15 @@ def leave_out_unused(arguments: Sequence[str]) -> None:
     They take longer to import than all that such a run needs. In this process they count as not
     installed, which Beam and pyarrow are prepared for.
     """
-    without_keras = ("--engine", "onnx") in itertools.pairwise(arguments)
-    without_keras |= "--engine=onnx" in arguments
+    engine = ""
+    for argument, following in itertools.pairwise([*arguments, ""]):
+        name, equals, value = argument.partition("=")
+        if name == "--engine":
+            # As the parser does, which isn't there yet: the last one counts.
+            engine = value if equals else following
     is_elsewhere = any("://" in each or each.startswith("--runner") for each in arguments)
     # Beam logs what it doesn't find.
-    if without_keras and not (is_elsewhere or "--verbose" in arguments):
+    if engine == "onnx" and not (is_elsewhere or "--verbose" in arguments):
         sys.meta_path.insert(0, _LeftOut())
 
 

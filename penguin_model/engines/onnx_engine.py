@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,17 @@ import numpy.typing as npt
 
 from penguin_model import model_checks
 from penguin_model.card import ModelCard, onnx_path
-from penguin_model.errors import ModelError
+from penguin_model.errors import ModelError, needs
 from penguin_model.model_checks import Predict
 
 # An optional input of our files: whether rows and columns are swapped, see `training.onnx_export`.
 BY_COLUMN = "by_column"
-_ERRORS_ONLY = 3
+# ONNX Runtime's errors are raised, so it needn't print them, too.
+_FATAL_ONLY = 4
+# Weights that aren't in the file itself would be read from this folder, by default the working one.
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+# Types and ranks of `rows`, `probabilities` and `by_column`.
+_ENDS = [("tensor(float)", 2), ("tensor(float)", 2), ("tensor(bool)", 0)]
 # Computed together: what the layers pass on stays in the processor's cache.
 _BLOCK_ROWS = 16_384
 
@@ -37,11 +43,15 @@ class OnnxEngine:
 
     def load(self, content: bytes, card: ModelCard, shown: str) -> Predict:
         """Loads the file for one thread, as the workers already use all cores."""
-        import onnxruntime
-
+        try:
+            import onnxruntime
+        except ModuleNotFoundError as error:
+            raise ModelError(needs(error)) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _FATAL_ONLY
+        # Nothing can be in it.
+        options.add_session_config_entry(_WEIGHTS_FOLDER, os.devnull)
         try:
             session = onnxruntime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
@@ -49,7 +59,8 @@ class OnnxEngine:
         # ONNX Runtime's errors have no base of their own.
         except Exception as error:
             raise ModelError(
-                f"is refused: ONNX Runtime cannot load it: {model_checks.shorten(error)}"
+                f"is refused: ONNX Runtime {onnxruntime.__version__} cannot load it: "
+                f"{model_checks.shorten(error)}"
             ) from error
         predict = _compile(session)
         model_checks.check_answers(predict, card)
@@ -57,8 +68,13 @@ class OnnxEngine:
 
 
 def _compile(session: Any) -> Predict:
-    (rows,) = (each.name for each in session.get_inputs())
-    (answers,) = (each.name for each in session.get_outputs())
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    found = [*inputs, *outputs, *session.get_overridable_initializers()]
+    if [(each.type, len(each.shape)) for each in found] != _ENDS or found[2].name != BY_COLUMN:
+        raise ModelError(
+            "is refused: it isn't an ONNX file that penguin-train or penguin-register has made"
+        )
+    rows, answers = inputs[0].name, outputs[0].name
     swapped = np.array(True)
 
     def compute(by_column: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

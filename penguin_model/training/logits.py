@@ -34,41 +34,43 @@ def append(model: keras.Model) -> keras.Model:
     """
     import keras
 
+    proper = model_checks.proper_activation(model_checks.measure(model).outputs == 1)
     last = model_checks.find_last_activation(model)
-    if last is not None and last.name != "linear":
+    if last is not None and not last.may_make_logits:
+        remedy = (
+            f"register it without {FLAG}"
+            if last.name == proper
+            else "end the network with a layer without an activation"
+        )
         raise ModelError(
             f"doesn't end in logits: its last layer, {last.layer}, has the activation {last.name}; "
-            f"{_remedy(last.name)}"
+            f"{remedy}"
         )
-    is_single = model_checks.measure(model).outputs == 1
     taken = {layer.name for layer in model.layers}
     name = "probabilities"
     while name in taken:
         name += "_"
-    activation = keras.layers.Activation(
-        "sigmoid" if is_single else "softmax", name=name, dtype="float32"
-    )
+    activation = keras.layers.Activation(proper, name=name, dtype="float32")
     # Explicit names, so that a second one in the same process is saved identically.
     return keras.Model(model.inputs[0], activation(model.outputs[0]), name="classifier")
 
 
-def _remedy(activation: str) -> str:
-    if activation in ("softmax", "sigmoid"):
-        return f"register it without {FLAG}"
-    return "end the network with a layer without an activation"
-
-
 def refuse_probabilities(answers: npt.NDArray[np.float32]) -> None:
-    """Refuses answers to data that are probabilities already, where the last layer didn't say so.
+    """Refuses answers that are probabilities already, where the last layer didn't say so.
+
+    A single number for each row is, if none is below 0 or above 1: as a logit, it would be the same
+    class for every row.
 
     Args:
-      answers: float32 ``[n, k]``, before anything was appended.
+      answers: float32 ``[n, k]`` to the data and to other plausible rows, before anything was
+        appended.
 
     Raises:
       ModelError: they are; doesn't name the file.
     """
-    by_class = list(np.ascontiguousarray(answers.T))
-    if len(by_class) > 1 and len(answers) and model_checks.find_improper(by_class) is None:
+    if answers.shape[1] == 1:
+        answers = np.concatenate([1 - answers, answers], axis=1)
+    if model_checks.find_improper(list(np.ascontiguousarray(answers.T))) is None:
         raise ModelError(
             f"answers with probabilities already, not with logits; register it without {FLAG}"
         )

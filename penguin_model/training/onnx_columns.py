@@ -56,7 +56,7 @@ def rewrite(model: Any) -> Any:
     Raises:
       ModelError: the graph has branches or loops; says so without naming the file.
     """
-    graph = model.graph
+    graph = onnx.shape_inference.infer_shapes(model).graph
     writer = _Writer(graph)
     for node in _needed(graph):
         writer.add(node)
@@ -71,6 +71,7 @@ class _Writer:
         self.nodes: list[Any] = []
         self.constants: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
         self._known = dict(_read_constants(graph))
+        self._ones = dict(_read_ones(graph))
         (rows,) = (each.name for each in graph.input if each.name not in self._known)
         self._names = 0
         self._rows: dict[str, str] = {}
@@ -101,6 +102,12 @@ class _Writer:
         self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
         return output
 
+    def split(self, columns: str, width: int) -> list[str]:
+        """Writes a node that takes a matrix apart into its columns."""
+        parts = [self._name() for _ in range(width)]
+        self.nodes.append(helper.make_node("Split", [columns], parts, axis=0, num_outputs=width))
+        return parts
+
     def constant(self, values: Array) -> str:
         """Writes a constant, once for all nodes that use it."""
         key = values.dtype.name, values.shape, values.tobytes()
@@ -110,6 +117,10 @@ class _Writer:
     def find_constant(self, name: str) -> Array | None:
         """A value of the old graph; None if it varies."""
         return self._known.get(name)
+
+    def find_ones(self, name: str) -> Array | None:
+        """A row of ones as wide as a matrix of the old graph; None if its width isn't known."""
+        return self._ones.get(name)
 
     def by_column(self, name: str) -> str:
         """A value of the old graph, swapped; a matrix or what spreads over one."""
@@ -144,6 +155,13 @@ def _read_constants(graph: Any) -> Iterator[tuple[str, Array]]:
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             yield node.output[0], numpy_helper.to_array(node.attribute[0].t)
+
+
+def _read_ones(graph: Any) -> Iterator[tuple[str, Array]]:
+    for each in (*graph.value_info, *graph.output):
+        kind = each.type.tensor_type
+        if len(kind.shape.dim) == _MATRIX and (width := kind.shape.dim[1].dim_value):
+            yield each.name, np.ones((1, width), helper.tensor_dtype_to_np_dtype(kind.elem_type))
 
 
 def _needed(graph: Any) -> list[Any]:
@@ -216,14 +234,15 @@ def _multiply_and_add(writer: _Writer, node: Any) -> str | None:
 
 
 def _softmax(writer: _Writer, node: Any) -> str | None:
-    """Written out: along a short first axis, the operator itself takes twice as long."""
-    if _attributes(node).get("axis", -1) not in (-1, 1):
+    """Written out: along a short first axis, the operators that reduce take three times as long."""
+    ones = writer.find_ones(node.output[0])
+    if ones is None or _attributes(node).get("axis", -1) not in (-1, 1):
         return None
     scores = writer.by_column(node.input[0])
-    down = writer.constant(np.array([0], np.int64))
-    highest = writer.write("ReduceMax", scores, down, keepdims=1)
+    highest = writer.write("Max", *writer.split(scores, ones.size))
     powers = writer.write("Exp", writer.write("Sub", scores, highest))
-    return writer.write("Div", powers, writer.write("ReduceSum", powers, down, keepdims=1))
+    total = writer.write("MatMul", writer.constant(ones), powers)
+    return writer.write("Div", powers, total)
 
 
 def _reduce(writer: _Writer, node: Any) -> str | None:

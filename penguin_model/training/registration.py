@@ -35,6 +35,8 @@ from penguin_model.training.trusting import add_trust
 if TYPE_CHECKING:
     import keras
 
+# Plausible rows, besides the data, to tell logits from probabilities by.
+_MADE_UP = 1000
 _ENCODINGS = {encodings.ONE_HOT: True, encodings.INTEGER: False}
 SEEN = (
     "Its accuracy, its probabilities' calibration and its prediction sets were measured on rows "
@@ -145,7 +147,7 @@ def register(given: Registration) -> Registered:
     card = _first_card(given, features, classes, label)
     with _naming(given.model):
         if given.logits:
-            content, model = _append(model, target, rows, features)
+            content, model = _append(model, target, card, rows)
         predict = bundle.compile_checked(model, card)
         probabilities = predict(_matrix(held_out, features))
         _refuse_improper(card, probabilities)
@@ -367,12 +369,18 @@ def default_column(label: str, features: Sequence[str], classes: Sequence[str]) 
 
 
 def _append(
-    model: keras.Model, target: str, rows: Rows, features: Sequence[Input]
+    model: keras.Model, target: str, card: ModelCard, rows: Rows
 ) -> tuple[bytes, keras.Model]:
     """The file of a network of logits with probabilities at its end, and what is loaded from it."""
     appended = logits.append(model)
-    raw = bundle.run(model, np.ascontiguousarray(_matrix(rows, features)))
-    logits.refuse_probabilities(np.asarray(raw, np.float32))
+    raw = np.concatenate([rows.raw, model_checks.plausible_rows(card, _MADE_UP)])
+    matrix = np.ascontiguousarray(normalize(list(raw.T), card.features))
+    try:
+        answers = bundle.run(model, matrix)
+    # Layers may raise anything when they are run.
+    except Exception as error:
+        raise model_checks.fails(error) from error
+    logits.refuse_probabilities(np.asarray(answers, np.float32))
     content = bundle.serialize(appended, target)
     return content, bundle.load_network(content, target)
 

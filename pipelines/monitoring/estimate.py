@@ -69,17 +69,21 @@ def count_probabilities(
     # index, since an irregular mask takes three times as long.
     low = best.take(np.flatnonzero(best < knots[-1]))
     # A comparison per knot, each added in a byte, takes a fraction of the time of a search per
-    # value.
+    # value. What lies below the first knot belongs to no piece.
     pieces = np.zeros(len(low), np.min_scalar_type(len(knots)))
+    above = []
     for knot in knots[:-1]:
-        pieces += low >= knot
-    # What lies below the first knot belongs to no piece.
-    rows = np.bincount(pieces, minlength=len(knots))[1:].tolist()
-    sums = np.bincount(pieces, weights=low, minlength=len(knots))[1:].tolist()
-    rows.append(len(best) - len(low))
-    sums.append(float(best.sum(dtype=np.float64) - low.sum(dtype=np.float64)))
-    units = (each / _UNIT for each in sums)
-    return {_ROWS: tuple(rows), _PROBABILITIES: tuple(map(round, units))}
+        reached = low >= knot
+        above.append(int(np.count_nonzero(reached)))
+        pieces += reached
+    rows = -np.diff([*above, 0])
+    sums = np.bincount(pieces, weights=low, minlength=len(knots)).tolist()
+    almost_certain = float(best.sum(dtype=np.float64)) - sum(sums)
+    units = (each / _UNIT for each in (*sums[1:], almost_certain))
+    return {
+        _ROWS: (*rows.tolist(), len(best) - len(low)),
+        _PROBABILITIES: tuple(map(round, units)),
+    }
 
 
 def estimate(

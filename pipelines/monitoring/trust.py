@@ -42,4 +42,5 @@ def write_sets(found: Sets, classes: Sequence[str]) -> pa.DictionaryArray:
     (`benchmarks/trust.py`), and JSON keeps any names apart.
     """
     texts = [json.dumps([classes[n] for n in each], ensure_ascii=False) for each in found.sets]
-    return pa.DictionaryArray.from_arrays(found.codes, pa.array(texts, pa.string()))
+    # Looking for codes beyond the dictionary would take as long as all that's done here.
+    return pa.DictionaryArray.from_arrays(found.codes, pa.array(texts, pa.string()), safe=False)

@@ -142,12 +142,13 @@ def _check(files: Sequence[_File], wanted: InputColumns) -> Iterator[ReadTogethe
 
 def _combine(files: Sequence[_File], wanted: InputColumns) -> ReadTogether:
     counts = np.array([each.loaded.rows for each in files])
-    table = files[0].together.combine([each.loaded for each in files], wanted)
+    # All columns at once: column by column, it takes five times as long.
+    table = files[0].together.combine([each.loaded for each in files], wanted).combine_chunks()
     if table.num_rows != counts.sum():
         raise pa.ArrowInvalid("other records than were counted")
     columns = {
-        name: readable(name, table.column(name).combine_chunks(), wanted)
-        for name in table.column_names
+        name: readable(name, column.combine_chunks(), wanted)
+        for name, column in zip(table.column_names, table.columns, strict=True)
     }
     if undecodable_rows({name: columns[name] for name in columns if name in wanted.columns}):
         raise pa.ArrowInvalid("text that is no UTF-8")

@@ -137,7 +137,7 @@ class PredictFn(beam.DoFn):
             )
         winners, best = find_winners(by_class)
         classes = pa.DictionaryArray.from_arrays(
-            winners.astype(np.int32), pa.array(self._card.classes)
+            winners.astype(np.int32), pa.array(self._card.classes), safe=False
         )
         answers = [classes, pa.array(best), *map(pa.array, by_class)]
         counts = list(self._count(batch, winners, best, probabilities))

@@ -49,6 +49,12 @@ def adapted() -> keras.Model:
     return sequence(normalization, softmax())
 
 
+def called() -> keras.Model:
+    model = keras.Sequential([L.Dense(5, "relu"), softmax()])
+    model(np.zeros((2, 4), np.float32))
+    return model
+
+
 def nested() -> keras.Model:
     return sequence(L.Dense(4, "relu"), sequence(L.Dense(6), softmax()))
 
@@ -99,6 +105,8 @@ GOOD: dict[str, Callable[[], keras.Model]] = {
     "float64": lambda: in_policy("float64"),
     "mixed precision with a float32 end": lambda: in_policy("mixed_bfloat16", dtype="float32"),
     "float16 inputs": lambda: sequence(softmax(), dtype="float16"),
+    "no Input, but called with two rows": called,
+    "an Input of 32 rows": lambda: sequence(softmax(), shape=None, batch_shape=(32, 4)),
 }
 
 # With a single answer, the probability of the second of two classes.
@@ -113,12 +121,15 @@ SINGLE: dict[str, Callable[[], keras.Model]] = {
 NOT_PROBABILITIES = (
     r"doesn't answer with probabilities: .*; end the network with softmax, and train "
 )
-NO_CLASS = "; for two classes, end the network with sigmoid, or register it with --logits if "
+NO_CLASS = "; for two classes, end the network with sigmoid"
 
 BAD_SINGLE: dict[str, tuple[Callable[[], keras.Model], str]] = {
-    "regression": (lambda: sequence(L.Dense(1)), f"has the activation linear{NO_CLASS}"),
+    "regression": (
+        lambda: sequence(L.Dense(1)),
+        f"has the activation linear{NO_CLASS}, or register it with --logits if its answer is a lo",
+    ),
     "positive regression": (
-        lambda: sequence(L.Dense(1, "softplus")), f"has the activation softplus{NO_CLASS}",
+        lambda: sequence(L.Dense(1, "softplus")), f"has the activation softplus{NO_CLASS}; the ",
     ),
     "a softmax of one": (lambda: sequence(L.Dense(1, "softmax")), "has the activation softmax; "),
     "regression that ends in another layer": (
@@ -134,8 +145,12 @@ BAD: dict[str, tuple[Callable[[], keras.Model], str]] = {
     "one sigmoid": (
         lambda: sequence(L.Dense(1, "sigmoid")), "names 3: .*; end the network with a softmax of 3",
     ),
-    "a fixed batch": (
-        lambda: sequence(softmax(), shape=None, batch_shape=(32, 4)), "must take any number of ",
+    "a fixed number of rows": (
+        lambda: sequence(
+            L.Reshape((4, 1)), L.LSTM(3, stateful=True), softmax(),
+            shape=None, batch_shape=(32, 4),
+        ),
+        "fails on plausible observations: .*; it must take any number of rows",
     ),
     "a sequence of inputs": (lambda: sequence(softmax(), shape=(7, 4)), "its input has shape"),
     "any width": (lambda: sequence(L.GlobalMaxPooling1D(), shape=(None, 4)), "its input has shape"),

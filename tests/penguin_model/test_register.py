@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from penguin_model import bundle, card_page, describe, predict, register
+from penguin_model import bundle, card_page, describe, model_checks, predict, register
 from penguin_model.card import Category, Feature, ModelCard, read_card
-from penguin_model.training import registration
+from penguin_model.errors import ModelError
+from penguin_model.training import logits, registration
 from tests.penguin_model.test_model_kinds import BAD, GOOD, SINGLE, sequence
 from tests.support.labelled import write_blobs, write_csv, write_trees
 from tests.support.running import PLAIN, manifest, published, run_here
@@ -198,6 +199,7 @@ LOGITS = {
     "a nested network": lambda: sequence(L.Dense(4, "relu"), sequence(L.Dense(3))),
     "dropout at the end": lambda: sequence(L.Dense(3), L.Dropout(0.5)),
     "a layer of the same name": lambda: sequence(L.Dense(3, name="probabilities")),
+    "logarithms of probabilities": lambda: sequence(L.Dense(3, "log_softmax")),
     "one logit": lambda: sequence(L.Dense(1)),
     "one logit in half precision": lambda: keras.Model(start := keras.Input((4,)), [single(start)]),
     "a dict": lambda: keras.Model(
@@ -235,16 +237,65 @@ def test_logits_of_every_kind(kind: str, tmp_path: Path) -> None:
         ),
         (lambda: sequence(L.Dense(3), L.Softmax()), "answers with probabilities already, not with"),
         (lambda: sequence(L.Dense(3, "relu")), "activation relu; end the network with a layer "),
+        (lambda: sequence(L.Dense(3, "sigmoid")), "sigmoid; end the network with a layer "),
+        (lambda: sequence(L.Dense(1, "softmax")), "softmax; end the network with a layer "),
+        (lambda: sequence(L.Dense(1, "sigmoid")), "activation sigmoid; register it without "),
+        (SINGLE["sigmoid in a graph"], "answers with probabilities already, not with logits"),
+        (
+            lambda: sequence(
+                L.Reshape((4, 1)),
+                L.LSTM(3, stateful=True),
+                L.Dense(3),
+                shape=None,
+                batch_shape=(32, 4),
+            ),
+            "fails on plausible observations: ",
+        ),
     ],
 )
 def test_what_is_not_logits_gets_no_second_softmax(
     make: Any, message: str, tmp_path: Path, capfd: Fd
 ) -> None:
-    path = save(make(), tmp_path / "model.keras")
-    table = write_trees(tmp_path / "trees.csv", ("Ash", "Birch", "Cedar"))
+    model = make()
+    path = save(model, tmp_path / "model.keras")
+    classes = ("Ash", "Birch", "Cedar")[: max(2, model.outputs[0].shape[1])]
+    table = write_trees(tmp_path / "trees.csv", classes)
     line = refused(capfd, tmp_path, path, "--data", table, "--label", "Tree", "--logits")
     assert line.startswith(f"model {path} ")
     assert message in line
+
+
+def test_onnx_runtime_does_not_write_to_standard_error(tmp_path: Path, capfd: Fd) -> None:
+    """It would log the error that it raises: this file can take 8 rows only."""
+    start = keras.Input(batch_shape=(8, 4))
+    network = keras.Model(start, L.Dense(3, "softmax")(keras.ops.reshape(start, (8, 4))))
+    path = save(network, tmp_path / "model.keras")
+    table = write_trees(tmp_path / "trees.csv", ("Ash", "Birch", "Cedar"))
+    run(path, "--data", table, "--label", "Tree")
+    out, err = capfd.readouterr()
+    assert "No ONNX file" in out
+    assert err == ""
+
+
+ACTIVATIONS = (None, "relu", "tanh", "sigmoid", "softmax", "softplus", "log_softmax", "sparsemax")
+
+
+@pytest.mark.parametrize("units", [1, 2, 3])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_following_the_advice_on_logits_works(activation: str | None, units: int) -> None:
+    """With a flag and without, a network isn't sent back and forth."""
+    network = sequence(L.Dense(units, activation))
+    advice = []
+    for refuse in (model_checks.check_last_layer, logits.append):
+        try:
+            refuse(network)
+        except ModelError as error:
+            advice.append(str(error))
+        else:
+            advice.append("")
+    without, with_flag = advice
+    assert ("register it with --logits" in without) == (not with_flag)
+    assert ("register it without --logits" in with_flag) == (not without)
 
 
 def test_the_order_of_the_classes(tmp_path: Path, data: Path, capfd: Fd) -> None:

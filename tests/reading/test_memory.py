@@ -66,7 +66,7 @@ def test_no_batch_has_more_bytes_than_were_foreseen(texts: str, encoding: str) -
     for most_bytes in (100_000, 1_000_000, 100_000_000):
         file = opened(table, **ENCODINGS[encoding])
         rows = rows_at_a_time(file, 0, ["id"], most_rows=1 << 17, most_bytes=most_bytes)
-        read = [batch.column(0) for batch in file.iter_batches(rows, use_threads=False)]
+        read = [batch.column(0) for batch in file.read_group(0, ["id"], rows)]
         assert sum(map(len, read)) == table.num_rows
         # At least one row is always read.
         assert rows == 1 or max(column.nbytes for column in read) <= most_bytes

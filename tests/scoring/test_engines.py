@@ -1,5 +1,6 @@
 """`--engine`: chosen, refused, recorded, and without TensorFlow where it isn't meant."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -7,12 +8,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from penguin_model import engines, predict
 from penguin_model.card import RESTORE, card_path, onnx_path
+from pipelines import score
+from pipelines.job import run
 from tests.support.running import PLAIN, PROJECT, listing, manifest, run_here
 from tests.support.runs import act
 
@@ -52,9 +57,15 @@ def change(model: Path) -> None:
         file.write(b" ")
 
 
+def make_pipe(model: Path) -> None:
+    remove(model)
+    os.mkfifo(onnx_path(str(model)))
+
+
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "none": (forget, " has no ONNX file: its card names none; train or register it again\n"),
     "missing": (remove, f".onnx: No such file or directory; {RESTORE}\n"),
+    "a pipe": (make_pipe, ".onnx: is not a file\n"),
     "another": (change, ".onnx does not fit its card: SHA-256 is "),
 }
 
@@ -74,8 +85,8 @@ def test_a_model_without_its_file_is_refused_before_the_run(
         lambda: run_here(output, "--input", night, *given, "--check"),
         lambda: predict.main([*given, *BIRD]),
     ]
-    for run in runs:
-        code = run()
+    for each in runs:
+        code = each()
         out, err = capfd.readouterr()
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert f"error: model {model}{message}" in err
@@ -84,22 +95,112 @@ def test_a_model_without_its_file_is_refused_before_the_run(
     assert run_here(output, "--input", night, "--model", model, *PLAIN) == 0
 
 
-def test_a_file_that_is_no_network_is_refused(
-    tmp_path: Path, night: Path, model: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    import hashlib
+def ends(**kinds: tuple[Any, list[Any]]) -> list[Any]:
+    from onnx import helper
 
-    Path(onnx_path(str(model))).write_bytes(b"abc")
+    return [helper.make_tensor_value_info(name, *kind) for name, kind in kinds.items()]
+
+
+def network(
+    width: int = 4, classes: int = 3, *, opset: int = 18, domain: str = "", weights: Any = None,
+    others: Any = (), inputs: Any = (),
+) -> Any:  # fmt: skip
+    """A network by hand, from ``rows`` to ``answers``."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    numbers = np.random.default_rng(0).normal(0, 1, (width, classes)).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["rows", "w"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["answers"], domain=domain),
+    ]
+    graph = helper.make_graph(
+        nodes, "g",
+        [*ends(rows=(TensorProto.FLOAT, ["n", width])), *inputs],
+        ends(answers=(TensorProto.FLOAT, ["n", classes])),
+        [weights or numpy_helper.from_array(numbers, "w"), *others],
+    )  # fmt: skip
+    imports = [helper.make_opsetid(*each) for each in {"": opset, domain: opset}.items()]
+    return helper.make_model(graph, ir_version=8, opset_imports=imports)
+
+
+def ours(*widths: int) -> Any:
+    from penguin_model.training import onnx_columns
+
+    return onnx_columns.rewrite(network(*widths))
+
+
+def with_another_input() -> Any:
+    from onnx import TensorProto
+
+    return network(inputs=ends(more=(TensorProto.FLOAT, ["n", 1])))
+
+
+def with_weights_in(location: str) -> Any:
+    """Like one of ours, but the weights are in another file."""
+    model = ours()
+    weights = next(each for each in model.graph.initializer if len(each.dims) == 2)
+    content = weights.raw_data
+    Path("weights").write_bytes(content)
+    weights.ClearField("raw_data")
+    weights.data_location = 1
+    for key, value in {"location": location, "length": str(len(content))}.items():
+        weights.external_data.add(key=key, value=value)
+    return model
+
+
+UNFIT: dict[str, tuple[Callable[[], Any], str]] = {
+    "no network": (lambda: None, "is refused: ONNX Runtime "),
+    "another's": (network, "is refused: it isn't an ONNX file that penguin-train or penguin-"),
+    "two inputs": (with_another_input, "is refused: it isn't an ONNX file that penguin-train or"),
+    "wider": (lambda: ours(5, 3), "fails on plausible observations: "),
+    "narrower": (lambda: ours(3, 3), "fails on plausible observations: "),
+    "two classes": (lambda: ours(4, 2), "does not fit its card: it answers with 2 numbers, the "),
+    "four classes": (lambda: ours(4, 4), "does not fit its card: it answers with 4 numbers, the "),
+    "a later opset": (lambda: network(opset=999), "cannot load it: ONNX Runtime only *guarantees*"),
+    "its own operator": (lambda: network(domain="other"), "cannot load it: Fatal error: other:Sof"),
+    "weights here": (lambda: with_weights_in("weights"), "cannot load it: External data path "),
+    "weights there": (lambda: with_weights_in("../weights"), "cannot load it: External data path"),
+    "weights anywhere": (lambda: with_weights_in("/proc/self/maps"), "cannot load it: External d"),
+}
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_a_network_that_does_not_fit_is_refused(
+    kind: str, tmp_path: Path, night: Path, model: Path, capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """With the SHA-256 that its card says."""
+    monkeypatch.chdir(tmp_path)
+    make, message = UNFIT[kind]
+    made = make()
+    content = b"abc" if made is None else made.SerializeToString()
+    Path(onnx_path(str(model))).write_bytes(content)
     path = Path(card_path(str(model)))
     card = json.loads(path.read_text())
-    card["onnx"]["sha256"] = hashlib.sha256(b"abc").hexdigest()
+    card["onnx"]["sha256"] = hashlib.sha256(content).hexdigest()
     path.write_text(json.dumps(card))
     output = tmp_path / "out"
     output.mkdir()
     assert run_here(output, "--input", night, "--model", model, *ONNX, *PLAIN) == 2
     out, err = capfd.readouterr()
     assert (out, err.count("\n"), listing(output)) == ("", 1, [])
-    assert f"error: model {model}.onnx is refused: ONNX Runtime cannot load it: " in err
+    assert err.startswith(f"penguin-score: error: model {model}.onnx ")
+    assert message in err
+
+
+def test_without_the_library_a_line_names_it(
+    tmp_path: Path, night: Path, model: Path, capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(engines, "_shared", {})
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    # As on a worker elsewhere, whose errors arrive as records.
+    monkeypatch.setattr(run, "model_file", SimpleNamespace(load_shared=lambda *_: None))
+    assert run_here(tmp_path / "out", "--input", night, "--model", model, *ONNX, *PLAIN) == 2
+    assert capfd.readouterr().err == (
+        f"penguin-score: error: model {model}.onnx needs onnxruntime, which isn't installed here: "
+        "install all of penguin-scoring's packages\n"
+    )
 
 
 def test_the_manifest_names_the_engine_and_its_versions(tmp_path: Path, night: Path) -> None:
@@ -172,6 +273,32 @@ def test_tensorflow_is_never_imported(kind: str, scored: Path) -> None:
     )  # fmt: skip
     assert (ran.returncode, ran.stderr.count("error")) == (0, 0)
     assert ran.stdout.splitlines()[-1] == "imported: []"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left_out"),
+    [
+        (["--engine", "onnx", "--input", "a.csv"], True),
+        (["--input", "a.csv", "--engine=onnx"], True),
+        (["--engine", "keras", "--engine", "onnx"], True),
+        # What a wrapper sets, its user may set otherwise.
+        (["--engine=onnx", "--input", "a.csv", "--engine=keras"], False),
+        (["--engine", "onnx", "--engine", "keras"], False),
+        (["--input", "a.csv"], False),
+        (["--engine", "onnx", "--engine"], False),
+        (["--engine", "onnx", "--runner", "PrismRunner"], False),
+        (["--engine", "onnx", "--runner=DirectRunner"], False),
+        (["--engine", "onnx", "--model=s3://bucket/a.keras"], False),
+        (["--engine", "onnx", "--verbose"], False),
+    ],
+)
+def test_libraries_are_only_left_out_where_nothing_needs_them(
+    arguments: list[str], left_out: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    before = len(sys.meta_path)
+    score.leave_out_unused(arguments)
+    assert len(sys.meta_path) - before == left_out
 
 
 # The command, its exit code, and the library that it lacks where a slim image hasn't it.
