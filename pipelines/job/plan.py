@@ -11,7 +11,7 @@ import platform
 import re
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -265,9 +265,8 @@ def _renames(
     known = dict.fromkeys((*card.feature_names, card.label, *passthrough))
     renames: dict[str, str] = {}
     for flag in flags:
-        # The name in the files may have an equals sign of its own.
-        old, mark, new = (part.strip() for part in flag.rpartition("="))
-        if not (old and mark and new):
+        old, new = _divide(flag, known)
+        if not (old and new):
             example = f"bill_len={card.feature_names[0]}"
             raise UsageError(f"--rename {flag!r} isn't OLD=NEW, such as {example}")
         if new not in known:
@@ -277,6 +276,16 @@ def _renames(
             raise UsageError(f"--rename {flag!r}: {old!r} is renamed twice")
         renames[old] = new
     return tuple(renames.items())
+
+
+def _divide(flag: str, known: Collection[str]) -> tuple[str, str]:
+    """Divides OLD=NEW at the last ``=`` before a known name: both names may have one themselves."""
+    parts = flag.split("=")
+    pairs = [
+        ("=".join(parts[:place]).strip(), "=".join(parts[place:]).strip())
+        for place in range(len(parts) - 1, 0, -1)
+    ]
+    return next((pair for pair in pairs if pair[1] in known), pairs[0] if pairs else ("", ""))
 
 
 def _versions(engine: Sequence[str]) -> dict[str, str]:

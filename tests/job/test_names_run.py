@@ -91,6 +91,13 @@ def test_renamed_columns(tmp_path: Path) -> None:
     assert published(out, "predictions")["id"].to_pylist() == ["n1", "n2"] * 3
 
 
+def test_both_names_may_have_an_equals_sign(tmp_path: Path) -> None:
+    write(tmp_path / "in", "a.csv", HEADER.replace("bird", "x=bird"))
+    flags = ["--passthrough", "a=b", "--rename", "x=bird=a=b"]
+    assert run_here(tmp_path / "out", "--input", tmp_path / "in", *flags, *PLAIN) == 0
+    assert published(tmp_path / "out", "predictions")["a=b"].to_pylist() == ["n1", "n2"]
+
+
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
