@@ -48,6 +48,10 @@ _KNOWN_NUMBERS: tuple[tuple[str, str, type, float], ...] = (
 )
 # The column of the predicted classes, unless a card names another.
 PREDICTION_COLUMN = "species"
+# What to do about a file that a card describes, and that is missing or another one.
+RESTORE = "restore the file, or train or register the model again"
+# What metrics are from, usually; see `ModelCard.measured_on`.
+HELD_OUT = "held-out rows"
 # Where training writes, in the folder that it's started in; see `default_model`.
 DEFAULT_MODEL = "models/penguin-classifier.keras"
 DEFAULT_MODEL_HELP = f"default: {DEFAULT_MODEL} in the working folder, or else the one shipped"
@@ -160,9 +164,12 @@ class Category:
     @property
     def meaning(self) -> str:
         """What the network gets, for people."""
-        if self.one_hot:
-            return "one number for each text"
-        return f"the text's place, from 0 to {self.maximum:g}"
+        how = "one number for each text"
+        if not self.one_hot:
+            how = f"the text's place, from 0 to {self.maximum:g}"
+        if self.out_of_vocabulary is None:
+            return how
+        return f"{how}; other texts are as {self.categories[self.out_of_vocabulary]}"
 
     @property
     def edges(self) -> tuple[float, ...]:
@@ -355,7 +362,8 @@ class ModelCard:
             raise CardError("classes: there must be at least two")
         for place, name in enumerate(self.classes):
             _check_name(f"classes[{place}]", name)
-        _refuse_repeats("classes", self.classes, self.probability_columns)
+        # So may labels; folded names also have columns that differ in more than their case.
+        _refuse_repeats("classes", self.classes, list(map(fold, self.classes)))
         self._check_outputs()
         self._check_records()
         if self.reference is not None:
@@ -468,6 +476,11 @@ class ModelCard:
         return sum(feature.width for feature in self.features)
 
     @property
+    def measured_on(self) -> str:
+        """What the metrics are from, for people: registered networks may have seen those rows."""
+        return "rows perhaps seen before" if self.metrics.get("held_out") is False else HELD_OUT
+
+    @property
     def set_column(self) -> str:
         """Output column name of the classes that can't be ruled out, see `Trust`."""
         return set_column(self.prediction_column)
@@ -576,12 +589,12 @@ def read_verified_file(path: str, sha256: str, shown: str) -> bytes:
         with open(path, "rb") as file:
             content = file.read()
     except OSError as error:
-        raise ModelError(f"model {shown}: {error.strerror}") from error
+        raise ModelError(f"model {shown}: {error.strerror}; {RESTORE}") from error
     actual = hashlib.sha256(content).hexdigest()
     if actual != sha256:
         raise ModelError(
             f"model {shown} does not fit its card: SHA-256 is {actual[:12]}…, "
-            f"the card says {sha256[:12]}…; restore the file or train again"
+            f"the card says {sha256[:12]}…; {RESTORE}"
         )
     return content
 

@@ -93,7 +93,8 @@ def card_lines(card: ModelCard) -> Iterator[str]:
         (index, name, _percent(recall.get(name)), predicted.get(name, "-"))
         for index, name in enumerate(card.classes)
     ]
-    header = ("index", "name", "recall on held-out rows", "held-out rows predicted so")
+    rows_of = card.measured_on
+    header = ("index", "name", f"recall on {rows_of}", f"{rows_of} predicted so")
     yield from table(header, rows_of_classes, left=2)
     metrics = {k: v for k, v in card.metrics.items() if not isinstance(v, Mapping | list)}
     for title, values in (

@@ -1,10 +1,12 @@
 """Labels: the true classes in a column of a table, read the same way for training and every night.
 
-A label is the name of a class (in any case), another spelling that the card knows, or its index.
+A label is the name of a class (in any case), another spelling that the card knows, or its index
+unless one of the names is a number itself.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -37,8 +39,7 @@ def to_codes(
     Returns:
       int32 ``[n]``: the index of the class, MISSING or UNKNOWN.
     """
-    spelled = {name: code for code, name in enumerate(classes)}
-    spelled |= {alias: spelled[name] for name, others in aliases.items() for alias in others}
+    spelled = spellings(classes, aliases)
     if is_text(array.type) or is_bytes(array.type):
         return _text_to_codes(array, len(classes), spelled)
     if pa.types.is_boolean(array.type):
@@ -46,22 +47,43 @@ def to_codes(
     return _numbers_to_codes(validate.to_numbers(array), len(classes), spelled)
 
 
+def spellings(classes: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """The index of each class, by its name and its other spellings."""
+    spelled = {name: code for code, name in enumerate(classes)}
+    return spelled | {alias: spelled[name] for name, others in aliases.items() for alias in others}
+
+
 def _numbers_to_codes(column: validate.Column, classes: int, spelled: Mapping[str, int]) -> Codes:
     values = column.values
     with np.errstate(invalid="ignore"):  # casts of what isn't an int32 give other values
         codes = values.astype(np.int32)
     known = (codes == values) & (codes >= 0) & (codes < classes)
+    names = named_numbers(spelled)
+    if names:
+        known[:] = False
+        for number, code in names.items():
+            here = values == number
+            codes[here], known[here] = code, True
     if not known.all():
         missing = np.isnan(values)
         if column.unparsed is not None:
             missing &= ~column.unparsed
         codes = np.where(known, codes, np.where(missing, MISSING, UNKNOWN)).astype(np.int32)
-    # If the name of a class is a number, the name wins over the index.
-    numbers = validate.to_numbers(pa.array(list(spelled), pa.string())).values
-    for code, number in zip(spelled.values(), numbers, strict=True):
-        if not np.isnan(number):
-            codes[values == number] = code
     return codes
+
+
+def named_numbers(spelled: Mapping[str, int]) -> dict[float, int]:
+    """The numbers among the spellings of classes, with the index of each.
+
+    If there are any, a number means the class of that name and is never an index: of the classes 1,
+    2 and 3, none is meant by 0.
+    """
+    numbers = validate.to_numbers(pa.array(list(spelled), pa.string())).values.tolist()
+    return {
+        number: code
+        for number, code in zip(numbers, spelled.values(), strict=True)
+        if not math.isnan(number)
+    }
 
 
 def _text_to_codes(array: pa.Array, classes: int, spelled: Mapping[str, int]) -> Codes:

@@ -214,13 +214,18 @@ def to_json(prediction: Prediction, card: ModelCard, values: Sequence[Value]) ->
     return json.dumps(answer, indent=2)
 
 
-def build_parser(card: ModelCard | None) -> command_line.ArgumentParser:
-    """Builds the command's flags, including one for each of the card's features."""
+def build_parser(card: ModelCard | None, model: str | None = None) -> command_line.ArgumentParser:
+    """Builds the command's flags, including one for each of the card's features.
+
+    Args:
+      card: the model's.
+      model: its path, for an example; None means the model that is loaded without ``--model``.
+    """
     parser = command_line.ArgumentParser(
         prog=PROGRAM,
         description="Predicts the class of one observation, given in raw units.",
         examples=[
-            *([" ".join([PROGRAM, *_example_flags(card)])] if card else []),
+            *([" ".join([PROGRAM, *_example_flags(card, model)])] if card else []),
             f"{PROGRAM} --model my/other.keras --help   # that model's flags",
         ],
         exit_codes=cli.EXIT_CODES,
@@ -247,7 +252,9 @@ def build_parser(card: ModelCard | None) -> command_line.ArgumentParser:
     return parser
 
 
-def _example_flags(card: ModelCard) -> Iterator[str]:
+def _example_flags(card: ModelCard, model: str | None) -> Iterator[str]:
+    if model is not None:
+        yield f"--model={shlex.quote(terminal.printable(model))}"
     for flag, feature in zip(flag_names(card.features), card.features, strict=True):
         middle = f"{(feature.minimum + feature.maximum) / 2:g}"
         text = feature.categories[0] if isinstance(feature, Category) else middle
@@ -290,7 +297,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise
             build_parser(None).parse_args(arguments)
             raise
-        options = vars(build_parser(card).parse_args(arguments))
+        named = None if early.model == default_model() else early.model
+        options = vars(build_parser(card, named).parse_args(arguments))
         values = [
             parse_value(flag, options[f"feature {feature.name}"], feature)
             for flag, feature in zip(flag_names(card.features), card.features, strict=True)

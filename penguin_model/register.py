@@ -55,20 +55,13 @@ def feature_lines(card: ModelCard) -> Iterator[str]:
     yield from describe.table(
         ("name", "plausible", "network gets"),
         [
-            (each.name, ", ".join(each.categories), _encoding(each))
+            (each.name, ", ".join(each.categories), each.meaning)
             if isinstance(each, Category)
             else (each.name, each.plausible, each.meaning)
             for each in card.features
         ],
         left=3,
     )
-
-
-def _encoding(feature: Category) -> str:
-    how = "a 1 at the text's place" if feature.one_hot else "the text's place, from 0"
-    if feature.out_of_vocabulary is None:
-        return how
-    return f"{how}; other texts are as {feature.categories[feature.out_of_vocabulary]}"
 
 
 def _measured(given: Registration, found: Registered) -> Iterator[str]:

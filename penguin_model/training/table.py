@@ -28,7 +28,7 @@ from penguin_model.card import Category, Feature, Input
 from penguin_model.command_line import did_you_mean
 from penguin_model.errors import CardError, UsageError
 from penguin_model.formatting import listed
-from penguin_model.labels import MISSING, UNKNOWN, to_codes
+from penguin_model.labels import MISSING, UNKNOWN, named_numbers, spellings, to_codes
 from penguin_model.names import fold
 
 Floats = npt.NDArray[np.float64]
@@ -332,10 +332,11 @@ def complete(
     unknown = np.flatnonzero(labels == UNKNOWN)
     if len(unknown):
         row = int(unknown[0])
-        raise UsageError(
-            f"{label} is {_show(given, row)} in data row {row}; it must be one of "
-            f"{listed(classes)}, or the number of one from 0 to {len(classes) - 1}"
-        )
+        message = f"{label} is {_show(given, row)} in data row {row}; it must be one of "
+        message += listed(classes)
+        if not named_numbers(spellings(classes, class_aliases)):
+            message += f", or the number of one from 0 to {len(classes) - 1}"
+        raise UsageError(message)
     good = labels != MISSING
     inside = validate.good_rows(columns, features)
     if inside is not None:

@@ -56,11 +56,13 @@ def _accuracies(report: Report, found: Mapping[str, Any]) -> Iterator[tuple[str,
         ends = _range(estimate.low, estimate.high)
         rows = formatting.count(estimate.rows)
         yield "estimated without labels", percent(estimate.accuracy), ends, DASH, DASH, rows
-    metrics = report.card.metrics if report.card else {}
+    if report.card is None:
+        return
+    metrics = report.card.metrics
     rows, accuracy = metrics.get("test_rows"), metrics.get("accuracy")
     if rows and accuracy is not None:
         yield (
-            "held-out rows in training", percent(accuracy),
+            f"in the model card, on {report.card.measured_on}", percent(accuracy),
             _range(*wilson(accuracy, rows)), number(metrics.get("log_loss")), DASH,
             formatting.count(rows),
         )  # fmt: skip

@@ -117,7 +117,7 @@ def _confidence(report: Report) -> Markup | None:
     if this_run is None:
         return None
     theirs = training.probability if training else None
-    quantity = "probability of the predicted class"
+    quantity = "Probability of the predicted class"
     return _compared(report, PROBABILITY, quantity, this_run.probability, theirs)
 
 
@@ -143,8 +143,7 @@ def _compared(
     series = [Series(label=NOW, look="now", counts=ours.counts)]
     if theirs is not None and theirs.edges == ours.edges:
         series.insert(0, Series(label=reference, look="then", counts=theirs.counts))
-    title = f"{quantity[0].upper()}{quantity[1:]}"
-    title += f": {NOW} vs. {reference}" if len(series) > 1 else f": {NOW}"
+    title = f"{quantity}: {NOW} vs. {reference}" if len(series) > 1 else f"{quantity}: {NOW}"
     finding = _finding(report, name)
     texts = report.vocabularies.get(name, ())
     if len(texts) == len(ours.counts):

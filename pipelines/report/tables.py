@@ -120,8 +120,11 @@ def model(report: Report) -> Content:
     metrics = card.metrics
     known += [
         ("classes", ", ".join(card.classes)),
-        ("held-out accuracy", _of(percent(metrics.get("accuracy")), metrics.get("test_rows"))),
-        ("held-out log-loss", number(metrics.get("log_loss"))),
+        (
+            f"accuracy on {card.measured_on}",
+            _of(percent(metrics.get("accuracy")), metrics.get("test_rows")),
+        ),
+        (f"log-loss on {card.measured_on}", number(metrics.get("log_loss"))),
         ("trained on", _of(None, card.data.get("train_rows"))),
         ("data", card.data.get("citation")),
     ]

@@ -8,7 +8,7 @@ import os
 import threading
 
 from penguin_model import engines
-from penguin_model.card import ModelCard, card_path, read_verified, read_verified_file
+from penguin_model.card import RESTORE, ModelCard, card_path, read_verified, read_verified_file
 from penguin_model.engines import DEFAULT_ENGINE, ENGINES
 from penguin_model.model_checks import Predict
 from pipelines import storage
@@ -64,7 +64,8 @@ def find_network(model_path: str, card: ModelCard, engine: str = DEFAULT_ENGINE)
             with storage.local_copy(network.path) as path:
                 read_verified_file(path, sha256, network.shown)
         except storage.ERRORS as error:
-            raise ModelError(f"model {network.shown}: {storage.reason_of(error)}") from error
+            reason = storage.reason_of(error)
+            raise ModelError(f"model {network.shown}: {reason}; {RESTORE}") from error
     return network
 
 

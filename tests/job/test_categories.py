@@ -1,5 +1,6 @@
 """A model of numbers and categories, from its files in any format to its report and its flags."""
 
+import dataclasses
 import gzip
 import io
 import json
@@ -188,6 +189,9 @@ def test_drift_is_told_by_category(model: Path, tmp_path: Path, capsys: Captured
     training = f"{100 * counts[1] / sum(counts):.1f}%"
     assert f"Biscoe: 100.0% of rows, {training} in training" in text
     assert "0.5 to 1.5" not in text
+    # Names stay as files spell them.
+    assert "island: this run vs. training" in text
+    assert "Island" not in text
     for name in ISLANDS:
         assert f">{name}<" in text
 
@@ -205,6 +209,12 @@ def test_a_card_is_described_by_its_vocabulary(model: Path) -> None:
     assert "Torgersen, Biscoe, Dream" in text
     assert "one number for each text" in text
     assert "the text's place, from 0 to 1" in text
+    assert "other texts" not in text
+    open_island = dataclasses.replace(mixed.ISLAND, out_of_vocabulary=2)
+    other = dataclasses.replace(card, features=(open_island, *card.features[1:]))
+    assert "one number for each text; other texts are as Dream" in "\n".join(
+        describe.card_lines(other)
+    )
     page = card_page.render(card)
     assert "Torgersen, Biscoe, Dream" in page
     assert "below 0.5" not in page

@@ -59,9 +59,15 @@ def test_labels_of_any_type(column: pa.Array, codes: list[int]) -> None:
 
 
 def test_a_class_named_by_a_number_goes_by_its_name() -> None:
-    assert to_codes(pa.array(["1", "2", "0"]), ("2", "1")).tolist() == [1, 0, 0]
-    for numbers in (pa.array([1, 0, 2, 3]), pa.array(["1.0", "0", "2.00", "3"])):
-        assert to_codes(numbers, ("2", "1")).tolist() == [1, 0, 0, UNKNOWN]
+    for numbers in (
+        pa.array([1, 0, 2, 3, None]),
+        pa.array(["1.0", "0", "2.00", "3", "NA"]),
+        pa.array([b" 1", b"0", b"2", b"3", None]),
+    ):
+        assert to_codes(numbers, ("2", "1")).tolist() == [1, UNKNOWN, 0, UNKNOWN, MISSING]
+        # Nor is 0 the index of a class, if others are counted from 1.
+        aliases = {"a": ("1",), "b": ("2",)}
+        assert to_codes(numbers, ("a", "b"), aliases).tolist() == [0, UNKNOWN, 1, UNKNOWN, MISSING]
 
 
 def test_more_spellings_than_a_narrow_dictionary_counts() -> None:

@@ -165,6 +165,7 @@ MALFORMED: list[tuple[Callable[[Fields], None], str]] = [
     (change_list("classes", 1, 5), "classes[1]"),
     (change_list("classes", 1, "Gen\rtoo"), "classes[1]"),
     (change_list("classes", 2, "ADELIE"), "classes[2]"),
+    (change_list("classes", 2, " Adelie\u200b"), "classes[2]"),
     (change_list("classes", 2, "Emperor"), "reference.classes.Emperor"),
     (change(label=["Species"]), "label"),
     (change(label=None), "label"),

@@ -1,6 +1,8 @@
 """``penguin_model.predict`` as users run it."""
 
 import json
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +38,19 @@ def run(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedPr
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> str:
     return toy_bundle(tmp_path_factory.mktemp("toy"))
+
+
+def test_the_example_in_the_help_works(
+    toy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(Path(toy).parent, tmp_path / "my models")
+    for given in ([], ["--model", str(folder / Path(toy).name)]):
+        assert predict.main([*given, "--help"]) == 0
+        _, _, examples = capsys.readouterr().out.partition("examples:\n")
+        program, *arguments = shlex.split(examples.splitlines()[0])
+        assert program == predict.PROGRAM
+        assert predict.main(arguments) == 0
+        capsys.readouterr()
 
 
 def test_a_gentoo() -> None:

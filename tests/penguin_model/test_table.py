@@ -218,6 +218,10 @@ def test_given_classes_are_the_networks_order() -> None:
         table.learn_classes(found, "label", ["yes", "Yes"])
     with pytest.raises(UsageError, match="label is YES in data row 1; it must be one of no, other"):
         table.complete(found, table.learn_inputs(found, ["x"]), "label", ("no", "other"))
+    # Where classes are numbers, 0 isn't the first of them.
+    found = of(x=[1, 2, 3], label=[1, 2, 0])
+    with pytest.raises(UsageError, match=r"label is 0 in data row 2; it must be one of 1, 2$"):
+        table.complete(found, table.learn_inputs(found, ["x"]), "label", ("1", "2"))
 
 
 @pytest.mark.parametrize(

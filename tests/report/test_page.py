@@ -1,5 +1,6 @@
 """The whole page: sections, accessibility, values as text, and nothing from outside as markup."""
 
+import dataclasses
 import itertools
 import json
 import re
@@ -10,7 +11,8 @@ import pytest
 
 from penguin_model.pages import markup
 from pipelines.report import page as report_page
-from pipelines.report.data import gather
+from pipelines.report.data import Report, gather
+from pipelines.runs.manifest import from_json as manifest_of
 from tests.support import reports
 from tests.support.pages import Page
 from tests.support.reports import (
@@ -127,6 +129,16 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
         assert shown in page.text("th")
         assert f"{shown}: 1 of 1" in page.text("h3")
     assert "<script>alert(1)</script>.csv" in page.words
+
+
+def test_the_page_says_which_rows_the_card_was_measured_on() -> None:
+    found = manifest_of(reports.labelled(measured(manifest("night")), wrong=9))
+    card = reports.card()
+    seen = dataclasses.replace(card, metrics={**card.metrics, "held_out": False})
+    for known, rows in ((card, "held-out rows"), (seen, "rows perhaps seen before")):
+        text = report_page.render(Report(manifest=found, card=known))
+        for what in ("in the model card, on", "accuracy on", "log-loss on"):
+            assert f"{what} {rows}<" in text
 
 
 def test_older_manifests_have_a_page(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from penguin_model import engines, predict
-from penguin_model.card import card_path, onnx_path
+from penguin_model.card import RESTORE, card_path, onnx_path
 from pipelines import score
 from pipelines.job import run
 from tests.support.running import PLAIN, PROJECT, listing, manifest, run_here
@@ -64,7 +64,7 @@ def make_pipe(model: Path) -> None:
 
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "none": (forget, " has no ONNX file: its card names none; train or register it again\n"),
-    "missing": (remove, ".onnx: No such file or directory\n"),
+    "missing": (remove, f".onnx: No such file or directory; {RESTORE}\n"),
     "a pipe": (make_pipe, ".onnx: is not a file\n"),
     "another": (change, ".onnx does not fit its card: SHA-256 is "),
 }
