@@ -44,10 +44,16 @@ def lists_by_name(
     """Reads texts of NAME=LIST, such as ``a=one,two``; see `split` for the list.
 
     Raises:
-      UsageError: as by `by_name` and `split`.
+      UsageError: as by `by_name` and `split`, or a list goes on with another name's.
     """
     found = _collect(flag, texts, names)
-    return {name: split(f"{flag} {name}", value) for name, value in found.items()}
+    lists = {name: split(f"{flag} {name}", value) for name, value in found.items()}
+    for name, parts in lists.items():
+        others = {fold(each) for each in names if each != name}
+        for part in parts:
+            if "=" in part and fold(part.partition("=")[0]) in others:
+                raise UsageError(f"{flag} {name}: give {part} with another {flag}")
+    return lists
 
 
 def numbers(flag: str, values: Mapping[str, str]) -> dict[str, float]:

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MODEL_SUFFIXES = model_files.SUFFIXES
 NOTHING: Mapping[str, bytes] = {}
+_UNFINISHED = ".unfinished"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,30 +114,73 @@ def replace(files: Mapping[str, bytes | None]) -> None:
       files: their contents by path; None removes a file.
 
     Raises:
-      OutputError: one of them can't be written; then nothing has changed.
+      OutputError: one of them can't be written; then nothing has changed, as after any other
+        error or Ctrl-C.
     """
-    unfinished = {
-        path: f"{path}.unfinished" for path, content in files.items() if content is not None
-    }
-    for path in files:
-        if os.path.isdir(path):
-            raise OutputError(f"{path}: is a folder")
+    refuse_folders(files)
+    unfinished = {path: f"{path}{_UNFINISHED}" for path in files}
+    begun: list[str] = []
     try:
+        before = {path: _read(path) for path in files}
         for path, content in files.items():
             if content is not None:
-                with open(unfinished[path], "wb") as file:
-                    file.write(content)
-        for path in files:
-            if path in unfinished:
-                os.replace(unfinished[path], path)
-            elif os.path.lexists(path):
-                os.remove(path)
-    except OSError as error:
-        raise OutputError(f"{error.filename}: {error.strerror}") from error
+                _write(unfinished[path], content)
+        for path, content in files.items():
+            begun.append(path)
+            _install(path, None if content is None else unfinished[path])
+    except BaseException as error:
+        for path in begun:
+            _restore(path, before[path])
+        if isinstance(error, OSError):
+            name = str(error.filename).removesuffix(_UNFINISHED)
+            raise OutputError(f"{name}: {error.strerror}") from error
+        raise
     finally:
         for path in unfinished.values():
             with contextlib.suppress(OSError):
                 os.remove(path)
+
+
+def refuse_folders(paths: Iterable[str]) -> None:
+    """Refuses to write files where there are folders.
+
+    Raises:
+      OutputError: names the first.
+    """
+    for path in paths:
+        if os.path.isdir(path):
+            raise OutputError(f"{path}: is a folder")
+
+
+def _read(path: str) -> bytes | None:
+    """The content of a file; None if there is none."""
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _write(path: str, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+def _install(path: str, source: str | None) -> None:
+    """Moves a file to its place; None removes what is there."""
+    if source is not None:
+        os.replace(source, path)
+    elif os.path.lexists(path):
+        os.remove(path)
+
+
+def _restore(path: str, content: bytes | None) -> None:
+    """Puts back what was in a file, unless it still is."""
+    with contextlib.suppress(OSError):
+        if _read(path) == content:
+            return
+        if content is not None:
+            _write(f"{path}{_UNFINISHED}", content)
+        _install(path, None if content is None else f"{path}{_UNFINISHED}")
 
 
 def load(model_path: str) -> Classifier:

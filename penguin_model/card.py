@@ -381,14 +381,12 @@ class ModelCard:
 
         A feature may be passed through, and some readers ignore case.
         """
-        own = fold(self.prediction_column)
-        taken = {*_OUTPUT_COLUMNS, _PARTITION, *_ANSWERS}
-        if own in taken or own.startswith(_PROBABILITIES):
+        if is_taken(self.prediction_column):
             raise CardError(
                 f"prediction_column: {self.prediction_column!r} is the name of another column of "
                 "the predictions, or of a field that penguin-predict --json writes"
             )
-        taken = {*_OUTPUT_COLUMNS, own, fold(self.set_column)}
+        taken = {*_OUTPUT_COLUMNS, fold(self.prediction_column), fold(self.set_column)}
         for place, name in enumerate(self.feature_names):
             if fold(name) in taken:
                 raise CardError(
@@ -521,6 +519,12 @@ class ModelCard:
             )
         _check_sha256("sha256", card.sha256)
         return card
+
+
+def is_taken(name: str) -> bool:
+    """Whether another column of the predictions has this name, or a field of an answer in JSON."""
+    taken = {*_OUTPUT_COLUMNS, _PARTITION, *_ANSWERS}
+    return fold(name) in taken or fold(name).startswith(_PROBABILITIES)
 
 
 def set_column(prediction_column: str) -> str:

@@ -42,7 +42,7 @@ def to_codes(
     spelled = spellings(classes, aliases)
     if is_text(array.type) or is_bytes(array.type):
         return _text_to_codes(array, len(classes), spelled)
-    if pa.types.is_boolean(array.type):
+    if not validate.may_hold_numbers(array.type):
         return _text_to_codes(as_text(array), len(classes), spelled)
     return _numbers_to_codes(validate.to_numbers(array), len(classes), spelled)
 

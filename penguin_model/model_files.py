@@ -9,6 +9,7 @@ import stat
 import zipfile
 
 from penguin_model.errors import ModelError
+from penguin_model.names import find_control
 
 SUFFIXES = (".keras", ".h5")
 _SAVE_AS = "save it with model.save('NAME.keras') in Keras"
@@ -30,15 +31,23 @@ _OTHERS = {
     ".ckpt": f"is a checkpoint of weights; {_SAVE_AS}",
 }
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+# What Keras, HDF5, ZIP and JSON say of files that end early, or that have other contents than Keras
+# saves.
+_DAMAGED = re.compile(
+    r"config\.json'|synchronously|^Bad (CRC|magic|offset)|compression|Expected a model\.weights"
+    r"|^Expecting "
+)
 # What Keras says of layers and functions that aren't its own.
 _CODE = re.compile(
     r"Could not (?:locate|deserialize) \w+ '[^']*'|Unknown [\w ]+: '[^']*'"
+    r"|Cannot deserialize object of type `[^`]*`|Could not interpret [\w ]+ identifier"
     r"|Requested the deserialization of a (?:`Lambda` layer|Python lambda)"
 )
 _NO_CODE = (
     "code in a file isn't run, so build the network of Keras' own layers and keras.ops, without "
     "Lambda and classes of your own"
 )
+_OPS_IN_HDF5 = "; a .h5 file can't hold keras.ops, so save it as .keras"
 
 
 def check(path: str) -> None:
@@ -64,10 +73,26 @@ def check(path: str) -> None:
     for suffix, what in _OTHERS.items():
         if name.lower().endswith(suffix):
             raise ModelError(f"model {path}: {what}")
-    if not name.endswith(SUFFIXES):
+    if os.path.splitext(name)[1] not in SUFFIXES:
         raise ModelError(
-            f"model {path}: the name must end in {' or '.join(SUFFIXES)}; {_KERAS_ONLY}"
+            f"model {path}: the name must end in {' or '.join(SUFFIXES)}, as NAME.keras does; "
+            f"{_KERAS_ONLY}"
         )
+    if find_control(name):
+        raise ModelError(f"model {path}: the name has a control character; rename it")
+
+
+def read(path: str) -> bytes:
+    """The content of a model file.
+
+    Raises:
+      ModelError: it can't be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ModelError(f"model {path}: {error.strerror}") from error
 
 
 def explain(content: bytes, suffix: str, reason: str) -> str:
@@ -86,13 +111,13 @@ def explain(content: bytes, suffix: str, reason: str) -> str:
         (suffix == ".h5" and is_archive, "it is a .keras file; rename it to end in .keras"),
         (suffix == ".keras" and is_hdf5, "it is an HDF5 file; rename it to end in .h5"),
         (
-            not is_right_kind or "'config.json'" in reason,
+            not is_right_kind or _DAMAGED.search(reason),
             f"it isn't a {suffix} file, or a damaged one; {_SAVE_AS}",
         ),
         (
             "No model config" in reason,
             f"it has weights without their network; load them into it and {_SAVE_AS}",
         ),
-        (code, f"{code and code[0]}; {_NO_CODE}"),
+        (code, f"{code and code[0]}; {_NO_CODE}{_OPS_IN_HDF5 * (suffix == '.h5')}"),
     )
     return next((text for applies, text in explanations if applies), reason)

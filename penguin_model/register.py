@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from penguin_model import cli, command_line, describe, terminal
 from penguin_model.card import Category, ModelCard
+from penguin_model.formatting import listed
 from penguin_model.terminal import printable
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def feature_lines(card: ModelCard) -> Iterator[str]:
     yield from describe.table(
         ("name", "plausible", "network gets"),
         [
-            (each.name, ", ".join(each.categories), each.meaning)
+            (each.name, listed(each.categories), each.meaning)
             if isinstance(each, Category)
             else (each.name, each.plausible, each.meaning)
             for each in card.features

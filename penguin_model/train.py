@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import os
 import re
@@ -11,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from penguin_model import bundle, cli, command_line, describe, terminal
+from penguin_model import assignments, bundle, cli, command_line, describe, terminal
 from penguin_model.card import DEFAULT_MODEL, Category, Input, ModelCard, card_path, onnx_path
 from penguin_model.errors import CardError, GateError, OutputError, UsageError
 from penguin_model.formatting import listed
@@ -74,6 +73,8 @@ def train(
     features = config.set_scales(data.recipe, data.features, data.training)
     card = _begin_card(config, data, features)
     _make_folders([os.path.dirname(config.model), os.path.dirname(config.plot_paths[0])])
+    model_files = (config.model, onnx_path(config.model), card_path(config.model))
+    bundle.refuse_folders([*model_files, *config.plot_paths])
     for line in _introduce(config, data, card):
         say(line)
     fitted = train_on(
@@ -531,10 +532,7 @@ def build_parser() -> command_line.ArgumentParser:
 
 def _parse_names(text: str) -> tuple[str, ...]:
     """Names separated by commas; one that has a comma is in double quotes."""
-    names = tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True), []))
-    if not names or not all(names):
-        raise argparse.ArgumentTypeError(f"{text!r} must be names separated by commas")
-    return names
+    return assignments.split("--features", text)
 
 
 def _parse_layers(text: str) -> tuple[int, ...]:

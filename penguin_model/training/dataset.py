@@ -16,6 +16,7 @@ import pyarrow as pa
 from penguin_model.card import Category, Input
 from penguin_model.errors import UsageError
 from penguin_model.formatting import listed
+from penguin_model.labels import UNKNOWN, to_codes
 from penguin_model.names import fold
 from penguin_model.training import recipe as recipes
 from penguin_model.training import table
@@ -83,6 +84,8 @@ def load(path: str, *, label: str = "", features: Sequence[str] = ()) -> Dataset
 def choose_recipe(found: pa.Table, label: str = "", features: Sequence[str] = ()) -> Recipe:
     """The lab's recipe for a table of its penguins, otherwise the one for any table.
 
+    Without a label, the table must be the lab's; with one, penguins of other species may be in it.
+
     Raises:
       UsageError: no label is given, and the table isn't the penguins'; or a column can't be used.
     """
@@ -91,7 +94,7 @@ def choose_recipe(found: pa.Table, label: str = "", features: Sequence[str] = ()
         lacking = [
             name for name, aliases in LAB.columns.items() if not table.match(found, name, aliases)
         ]
-        if not lacking:
+        if not lacking and (not label or _has_lab_classes(found)):
             return LAB
         if not label:
             raise UsageError(
@@ -100,6 +103,13 @@ def choose_recipe(found: pa.Table, label: str = "", features: Sequence[str] = ()
                 f"{listed(found.column_names)}"
             )
     return recipes.of_table(found, label or LAB.label, features or None)
+
+
+def _has_lab_classes(found: pa.Table) -> bool:
+    """Whether the lab's network can answer every label: others may measure other penguins."""
+    column = found.column(table.find_column(found, LAB.label, LAB.label_aliases))
+    codes = (to_codes(chunk, LAB.classes, LAB.class_aliases) for chunk in column.chunks)
+    return not any((each == UNKNOWN).any() for each in codes)
 
 
 def prepare(found: pa.Table, recipe: Recipe) -> Dataset:

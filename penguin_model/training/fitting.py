@@ -92,7 +92,7 @@ class TrainConfig:
             )
         if self.features and not self.label:
             raise UsageError("--features needs --label, the column of the classes")
-        if self.model and not self.model.endswith(bundle.MODEL_SUFFIXES):
+        if self.model and os.path.splitext(self.model)[1] not in bundle.MODEL_SUFFIXES:
             raise UsageError(f"--model {self.model} must end in .keras or .h5")
 
     @property

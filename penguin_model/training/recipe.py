@@ -8,14 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
+from penguin_model.card import is_taken, set_column
 from penguin_model.names import fold
 from penguin_model.training import table
 from penguin_model.training.table import Scale
-
-# Columns of the predictions, and the beginning of others.
-_TAKEN = re.compile(
-    r"(source_file|source_row|probability|probability_.*|novelty|out_of_distribution|run_id)"
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,7 +95,6 @@ def of_table(found: pa.Table, label: str, features: Sequence[str] | None = None)
 def column_for(label: str, features: Sequence[str]) -> str:
     """The label's name made fit for a column of predictions: lower-case words with underscores."""
     name = re.sub(r"\W+", "_", fold(label)).strip("_") or "prediction"
-    taken = {fold(each) for each in features}
-    if _TAKEN.fullmatch(name) or {name, f"{name}_set"} & taken:
+    if is_taken(name) or {name, set_column(name)} & set(map(fold, features)):
         name = f"predicted_{name}"
     return name

@@ -128,15 +128,14 @@ def register(given: Registration) -> Registered:
         names = table.choose_features(data, label, _split("--features", given.features))
         classes = table.learn_classes(data, label, _split("--classes", given.classes))
         features = _describe(data, names, given)
-
-    with open(given.model, "rb") as file:
-        content = file.read()
+    one_hot = _one_hot(given.encoding, features)
+    content = model_files.read(given.model)
     with _naming(given.model):
         model = bundle.load_network(content, given.model)
         widths = model_checks.measure(model)
         if not given.logits:
             model_checks.check_last_layer(model)
-        features = encodings.fit(features, widths.inputs, _one_hot(given.encoding, features))
+        features = encodings.fit(features, widths.inputs, one_hot)
         _check_classes(widths.outputs, classes, label)
     with table.naming(f"data {given.data}"):
         rows, _ = table.complete(data, features, label, classes)
@@ -225,22 +224,29 @@ def _describe(data: Any, names: Sequence[str], given: Registration) -> tuple[Inp
     ranges = assignments.ranges("--ranges", assignments.by_name("--ranges", given.ranges, names))
     vocabularies = assignments.lists_by_name("--vocabulary", given.vocabulary, names)
     others = assignments.by_name("--out_of_vocabulary", given.out_of_vocabulary, names)
-    found = table.learn_inputs(data, names, units=units, scales=scales, vocabularies=vocabularies)
+    found = table.learn_inputs(
+        data, names, units=units, scales=scales, ranges=ranges, vocabularies=vocabularies
+    )
     return tuple(
-        _as_said(feature, offsets=offsets, ranges=ranges, others=others, units=units, scales=scales)
+        _as_said(feature, others, offsets=offsets, ranges=ranges, units=units, scales=scales)
         for feature in found
     )
 
 
 def _as_said(
     feature: Input,
+    others: Mapping[str, str],
     *,
     offsets: Mapping[str, float],
-    ranges: Mapping[str, tuple[float, float]],
-    others: Mapping[str, str],
     **numeric: Mapping[str, Any],
 ) -> Input:
-    """A feature with what the flags say about it.
+    """A feature with what the flags say about it, besides what it was learned with.
+
+    Args:
+      feature: as learned.
+      others: --out_of_vocabulary.
+      offsets: --offsets.
+      numeric: the other flags for numbers, by name.
 
     Raises:
       UsageError: a flag is for the other kind of feature, or its value can't be.
@@ -248,7 +254,7 @@ def _as_said(
     name = feature.name
     try:
         if isinstance(feature, Category):
-            numeric |= {"offsets": offsets, "ranges": ranges}
+            numeric |= {"offsets": offsets}
             if wrong := [flag for flag, values in numeric.items() if name in values]:
                 raise UsageError(f"--{wrong[0]}: {name} is a category, not a number")
             if name in others:
@@ -256,10 +262,7 @@ def _as_said(
             return feature
         if name in others:
             raise UsageError(f"--out_of_vocabulary: {name} is a number, not a category")
-        low, high = ranges.get(name, (feature.minimum, feature.maximum))
-        return dataclasses.replace(
-            feature, offset=offsets.get(name, 0.0), minimum=low, maximum=high
-        )
+        return dataclasses.replace(feature, offset=offsets.get(name, 0.0))
     except CardError as error:
         raise UsageError(f"{name}: {error}") from error
 
@@ -355,16 +358,17 @@ def _first_card(
             limits=(*given.limits, *([] if given.held_out else [SEEN])),
         )
     except CardError as error:
+        is_column = str(error).startswith(("prediction_column", "features"))
+        advice = "; rename it, or name another column of the predicted class, with "
         raise UsageError(
-            f"the card would have a bad {error}; --prediction_column names the column of the "
-            "predicted class"
+            f"the card would have a bad {error}{f'{advice}--prediction_column' * is_column}"
         ) from error
 
 
 def default_column(label: str, features: Sequence[str], classes: Sequence[str]) -> str:
     """The column of the predicted classes: the penguins' own, otherwise as for training."""
     if {fold(name) for name in classes} <= {fold(name) for name in LAB.classes}:
-        return LAB.prediction_column
+        label = LAB.prediction_column
     return column_for(label, features)
 
 

@@ -7,10 +7,12 @@ scoring does.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import dataclasses
 import gzip
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,8 +46,12 @@ _COARSEST = 0.2
 _MOST_EXACT = 2.0**53
 _DELIMITERS = ",;\t|"
 _QUOTED = re.compile(r'"[^"]*"')
+# A spreadsheet's first line that names the delimiter.
+_SEPARATOR = re.compile(r'"?sep=([^\r\n])"?\1*[\r\n]+', re.IGNORECASE)
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _NOTHING: Mapping[str, str] = {}
 _NO_SCALES: Mapping[str, float] = {}
+_NO_RANGES: Mapping[str, tuple[float, float]] = {}
 _NO_TEXTS: Mapping[str, Sequence[str]] = {}
 
 
@@ -74,22 +80,29 @@ class Rows:
 def read(path: str) -> pa.Table:
     """Reads a table: Parquet by its suffix, otherwise a CSV, which may be gzipped.
 
-    The columns of a CSV are text: what they mean is found out later, by all of their values. Fields
-    are separated by tabs in a ``.tsv``, otherwise by what the header has most of: commas,
-    semicolons, tabs or vertical bars.
+    The columns of a CSV are text: what they mean is found out later, by all of their values. It's
+    in UTF-8, or in UTF-16 with a byte-order mark. Fields are separated by tabs in a ``.tsv``,
+    otherwise by what a first line such as ``sep=;`` names, or by what the header has most of:
+    commas, semicolons, tabs or vertical bars.
 
     Raises:
       UsageError: the file is missing, is of another kind or has no rows; names it.
     """
     name = path.lower()
     kind = "Parquet file" if name.endswith(".parquet") else "CSV table"
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise UsageError(f"data {path}: is a pipe or a device; save its rows in a file")
     try:
         if kind == "Parquet file":
             with open(path, "rb") as file:
                 table = pq.ParquetFile(file).read()
         else:
             table = _read_csv(_content(path), name)
-    except (pa.ArrowInvalid, EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"data {path}: is not a CSV table in UTF-8; save it as one, or as .parquet"
+        ) from error
+    except (pa.ArrowInvalid, EOFError, gzip.BadGzipFile) as error:
         reason = (str(error).strip().splitlines() or [repr(error)])[0]
         raise UsageError(f"data {path}: is not a {kind}: {reason}") from error
     except OSError as error:
@@ -246,7 +259,7 @@ def learn_inputs(
     *,
     units: Mapping[str, str] = _NOTHING,
     scales: Mapping[str, float] = _NO_SCALES,
-    scale: Scale = "none",
+    ranges: Mapping[str, tuple[float, float]] = _NO_RANGES,
     vocabularies: Mapping[str, Sequence[str]] = _NO_TEXTS,
     one_hot: bool = True,
 ) -> tuple[Input, ...]:
@@ -262,8 +275,7 @@ def learn_inputs(
       names: of the features.
       units: of numbers, by feature; others have none.
       scales: raw units per network unit, by feature; 1 for others.
-      scale: "standard" learns offset and scale of the features that aren't in `scales`: their mean
-        and standard deviation.
+      ranges: plausible ranges of numbers, by feature.
       vocabularies: the texts of a category in the network's order, by feature; otherwise its
         different texts, sorted.
       one_hot: whether the network gets a number for each text of a category, or its code.
@@ -283,13 +295,11 @@ def learn_inputs(
                 found: Input = Category(name=name, categories=tuple(texts), one_hot=one_hot)
             else:
                 numbers = _numbers(column, name)
-                minimum, maximum = _plausible(numbers, name)
+                minimum, maximum = ranges.get(name) or _plausible(numbers, name)
                 found = Feature(
                     name=name, unit=units.get(name, ""), scale=scales.get(name, 1.0),
                     minimum=minimum, maximum=maximum,
                 )  # fmt: skip
-                if scale == "standard" and name not in scales:
-                    found = _standard(found, numbers)
         except CardError as error:
             raise UsageError(f"column {name} can't be a feature: {error}") from error
         inputs.append(found)
@@ -357,17 +367,23 @@ def _content(path: str) -> bytes:
 
 def _read_csv(content: bytes, name: str) -> pa.Table:
     """Reads the text of all columns."""
-    header = content.partition(b"\n")[0].decode()
-    if "\0" in header:
-        raise pa.ArrowInvalid("it has NUL characters")
-    bare = _QUOTED.sub("", header)
-    tabs = name.removesuffix(".gz").endswith(".tsv")
-    parse = pa_csv.ParseOptions(
-        delimiter="\t" if tabs else max(_DELIMITERS, key=bare.count), newlines_in_values=True
-    )
-    names = pa_csv.open_csv(pa.BufferReader(content), parse_options=parse).schema.names
+    text = content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig").lstrip("\r\n")
+    if "\0" in text:
+        raise pa.ArrowInvalid("it has NUL characters; save it in UTF-8")
+    separator = _SEPARATOR.match(text)
+    if separator:
+        text = text[separator.end() :]
+        delimiter = separator[1]
+    elif name.removesuffix(".gz").endswith(".tsv"):
+        delimiter = "\t"
+    else:
+        header = _QUOTED.sub("", text.partition("\n")[0])
+        delimiter = max(_DELIMITERS, key=header.count)
+    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    encoded = pa.py_buffer(text.encode())
+    names = pa_csv.open_csv(pa.BufferReader(encoded), parse_options=parse).schema.names
     return pa_csv.read_csv(
-        pa.BufferReader(content),
+        pa.BufferReader(encoded),
         parse_options=parse,
         convert_options=pa_csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
@@ -407,7 +423,8 @@ def _means_numbers(column: pa.Array, name: str) -> bool:
     """Whether a column is one of numbers.
 
     Raises:
-      UsageError: most of its different values are numbers, so that the others are likely mistakes.
+      UsageError: most of its different values are numbers, so that the others are likely mistakes;
+        or all are, with decimal commas.
     """
     if not validate.may_hold_numbers(column.type):
         return False
@@ -415,6 +432,9 @@ def _means_numbers(column: pa.Array, name: str) -> bool:
     if _is_numeric(found):
         return True
     if found.unparsed is not None and _has_unparsed(found):
+        if _is_numeric(validate.to_numbers(column, ",")):
+            reason = "which is a number with a comma instead of a decimal point; "
+            _refuse_unparsed(found, column, f"{name} is {{}} in data row {{}}, {reason}")
         numbers = len(np.unique(found.values[~np.isnan(found.values)]))
         if numbers > len(_spellings(column.filter(pa.array(found.unparsed)))):
             _numbers(column, name)
@@ -505,7 +525,9 @@ def _plausible(values: Floats, name: str) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     width = high - low
     if not width:
-        raise UsageError(f"column {name} can't be a feature: all its values are {low:g}")
+        raise UsageError(
+            f"column {name} can't be a feature: all its values are {low:g}, so they show no range"
+        )
     margin = MARGIN * width
     place = math.log10(width) + math.log10(_COARSEST) if math.isfinite(width) else 0
     decimals = max(0, -math.floor(place))

@@ -104,10 +104,14 @@ def place(path: str) -> tuple[str, str]:
 
 def is_dead(found: Attempt, store: Objects, now: float) -> bool:
     """Whether an attempt is dead; `now` is the store's time, 0 if unknown."""
-    lease = read_lease(found.paths, store)
-    if lease is None and found.has(VERDICT):
-        # Its cleanup was interrupted: the lease is deleted just before the verdict.
-        return True
+    try:
+        lease = read_lease(found.paths, store)
+        if lease is None and found.has(VERDICT):
+            # Its cleanup was interrupted: the lease is deleted just before the verdict.
+            return True
+    except ValueError:
+        # Half-written, on a store that shows partial objects: only its age tells.
+        lease = None
     return bool(now) and leases.is_dead(
         lease, renewed=found.modified(LEASE), newest=found.newest, now=now
     )

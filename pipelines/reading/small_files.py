@@ -176,40 +176,38 @@ def _combine(files: Sequence[_File], wanted: InputColumns) -> ReadTogether:
     )
 
 
-def _fetch(files: Sequence[InputFile]) -> Iterable[bytes | None]:
-    """Fetches remote files in parallel; None for local files and those that can't be read."""
+def _fetch(files: Sequence[InputFile]) -> Iterable[pa.Buffer | None]:
+    """Fetches files; remote ones all at once, in parallel. None for those that can't be read."""
+    store = storage.of(files[0].path)
 
-    def fetch(file: InputFile) -> bytes | None:
+    def fetch(file: InputFile) -> pa.Buffer | None:
         try:
-            return storage.read_bytes(file.path)
+            # In one piece, and no more than was matched: the file may have grown.
+            with store.open_input(file.path) as source:
+                return source.read_buffer(file.size)
         except Exception:
             return None
 
-    if not storage.of(files[0].path).has_slow_calls:
-        return [None] * len(files)
-    return storage.for_each(files[0].path, fetch, files)
+    return store.for_each(fetch, files) if store.has_slow_calls else map(fetch, files)
 
 
 def _load(
     file: InputFile,
-    data: bytes | None,
+    data: pa.Buffer | None,
     wanted: InputColumns,
     most_bytes: int,
     loaders: dict[_Kind, Callable[[pa.NativeFile], Loaded]],
 ) -> _File | None:
     """Loads a file; returns None if it must be read alone."""
     together = _together(file)
-    if together is None or (data is None and storage.of(file.path).has_slow_calls):
+    if together is None or data is None:
         return None
     mine = wanted.of_file(file.path)
     kind = _Kind(file.format, mine.in_path)
-    load = loaders.setdefault(kind, together.loader(mine, most_bytes))
+    if kind not in loaders:
+        loaders[kind] = together.loader(mine, most_bytes)
     try:
-        if data is None:
-            # In one piece, and no more than was matched: the file may have grown.
-            with storage.open_input(file.path) as source:
-                data = source.read_buffer(file.size)
-        return _File(file, kind, together, load(pa.BufferReader(data)))
+        return _File(file, kind, together, loaders[kind](pa.BufferReader(data)))
     except PenguinError:
         raise
     except Exception:  # which the file's own reader tells

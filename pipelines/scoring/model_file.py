@@ -37,7 +37,7 @@ class Network:
     def of_model(cls, model_path: str, engine: str = DEFAULT_ENGINE) -> Network:
         """The file that an engine loads for a model."""
         path = ENGINES[engine].file_of(model_path)
-        return cls(engine=engine, path=path, shown=path)
+        return cls(engine=engine, path=storage.absolute(path), shown=path)
 
     def copied(self, folder: str) -> Network:
         """The same network, copied to a folder."""
@@ -59,7 +59,7 @@ def find_network(model_path: str, card: ModelCard, engine: str = DEFAULT_ENGINE)
     network = Network.of_model(model_path, engine)
     sha256 = engines.find_sha256(ENGINES[engine], card, model_path)
     # The card was read with the model itself.
-    if network.path != model_path:
+    if network.shown != model_path:
         try:
             with storage.local_copy(network.path) as path:
                 read_verified_file(path, sha256, network.shown)

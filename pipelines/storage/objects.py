@@ -19,10 +19,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 from apache_beam.io.aws.clients.s3.messages import S3ClientError
-from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes, FileSystem
 from apache_beam.io.filesystems import FileSystems
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, UsageError
 from pipelines.storage import patterns, s3, walk
 from pipelines.storage.errors import ERRORS, reason_of
 from pipelines.storage.store import EVERYTHING, Exclusions, FoundFile, Matches, Store, Version
@@ -96,7 +96,7 @@ class Objects(Store):
                 listed = [_found_file(path, self.read_version(path))]
             else:
                 listed = self._list_prefix(f"{path}/")
-        except (*ERRORS, ValueError) as error:
+        except ERRORS as error:
             raise InputError(f"cannot list {pattern}: {reason_of(error)}") from error
         # No store has empty folders, so a path that ends in a slash is taken for one.
         empty = [root, *([path] if name.endswith("/") else [])]
@@ -278,7 +278,17 @@ class S3Objects(Objects):
 
 
 def of(path: str) -> Objects:
-    """Picks the class for a path's store."""
+    """Picks the class for a path's store.
+
+    Raises:
+      UsageError: Beam has no filesystem for it here.
+    """
+    scheme = path.partition("://")[0]
+    if not any(kind.scheme() == scheme for kind in FileSystem.get_all_subclasses()):
+        raise UsageError(
+            f"{path}: there is no filesystem for {scheme}:// here; gs:// needs "
+            "`pip install 'penguin-scoring[gcp]'`"
+        )
     return S3Objects() if path.startswith("s3://") else Objects()
 
 

@@ -213,3 +213,18 @@ def test_help_and_version_are_quick(module: str, flag: str, absent: set[str]) ->
 def test_nothing_is_suggested_for_what_is_like_nothing() -> None:
     for given, known in itertools.product(["", "x", "--zzzz"], [[], ["--input", "--output"]]):
         assert command_line.did_you_mean(given, known) == ""
+
+
+@pytest.mark.parametrize("flag", ["--input", "--output", "--model"])
+def test_a_path_of_no_filesystem_is_refused(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As gs:// is where Beam's extra gcp isn't installed."""
+    output = tmp_path / "out"
+    given = ("--input", PROJECT / "data/observations", flag, "moon://bucket/night.csv")
+    assert run_here(output, *given) == 2
+    assert capsys.readouterr().err.startswith(
+        "penguin-score: error: moon://bucket/night.csv: there is no filesystem for moon:// here; "
+        "gs:// needs `pip install "
+    )
+    assert not output.exists()

@@ -69,6 +69,13 @@ def test_bad_assignments_are_named(text: str, message: str) -> None:
         assignments.by_name("--units", [text], NAMES)
 
 
+def test_a_list_that_goes_on_with_another_name_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"--vocabulary Girth: give Leaf Length=c with another --"):
+        assignments.lists_by_name("--vocabulary", ["Girth=a,b,Leaf Length=c,d"], NAMES)
+    found = assignments.lists_by_name("--vocabulary", ["Girth=a,Girth=b,x=c"], NAMES)
+    assert found == {"Girth": ("a", "Girth=b", "x=c")}
+
+
 @pytest.mark.parametrize("text", ["", "x", "nan", "inf", "1,5", "0x10"])
 def test_bad_numbers_are_named(text: str) -> None:
     with pytest.raises(UsageError, match=f"--scales a={text}: .* is not a number"):

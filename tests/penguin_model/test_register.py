@@ -476,8 +476,36 @@ REFUSED = {
     ),
     "the same rows": ([*FEATURES, "--held_out", "{table}"], "has the same content as --data"),
     "no held-out file": ([*FEATURES, "--held_out", "none.csv"], "data none.csv: No such file"),
-    "a blank": ([*FEATURES, "--limit", "a\vb"], "control character"),
+    "a blank": ([*FEATURES, "--limit", "a\vb"], "has the control character '\\x0b'"),
+    "an encoding of no category": (
+        ["--features", "flipper", "--encoding", "island=integer"],
+        "--encoding: none of the features is a category",
+    ),
+    "two vocabularies in one": (
+        [*FEATURES, "--vocabulary", "island=Biscoe,Dream,Torgersen,sex=female,male"],
+        "--vocabulary island: give sex=female with another --vocabulary",
+    ),
 }  # fmt: skip
+
+
+def test_advice_is_only_given_where_it_helps(tmp_path: Path, capfd: Fd) -> None:
+    path = save(birds(one_hot_island=True), tmp_path / "model.keras")
+    table = write_birds(tmp_path / "birds.csv")
+    flags = (path, "--data", table, "--label", "species", *FEATURES)
+    for flag, helps in (("--limit", False), ("--name", False), ("--prediction_column", True)):
+        line = refused(capfd, tmp_path, *flags, flag, "a\nb")
+        assert ("--prediction_column" in line) == helps
+        assert not line.startswith("model ")
+
+
+def test_a_long_vocabulary_is_not_printed_in_full() -> None:
+    category = Category(name="place", categories=tuple(f"p{n}" for n in range(300)))
+    card = ModelCard(
+        name="a", model_file="", sha256="", features=(category,), classes=("a", "b")
+    )  # fmt: skip
+    lines = list(register.feature_lines(card))
+    assert max(map(len, lines)) < 120
+    assert "p10, p11 and 288 more" in lines[1]
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -519,6 +547,18 @@ def test_tables_that_cannot_be_used_are_named(
     line = refused(capfd, tmp_path, model, "--data", table, "--label", "kind")
     assert message in line
     assert str(table) in line or str(model) in line
+
+
+def test_a_range_makes_up_for_a_column_that_does_not_vary(
+    model: Path, tmp_path: Path, capfd: Fd
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("x,y,kind\n0,1,a\n4,1,b\n1,1,c\n")
+    flags = (model, "--data", table, "--label", "kind", "--features", "x,y")
+    assert "so they show no range" in refused(capfd, tmp_path, *flags)
+    card = registered(*flags, "--ranges", "y=-3:7")
+    assert (card.features[1].minimum, card.features[1].maximum) == (-3, 7)
+    assert card.trust is not None
 
 
 def test_a_row_of_each_class_is_enough(model: Path, tmp_path: Path) -> None:

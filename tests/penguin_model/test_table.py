@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from penguin_model.card import Category, Feature, read_card
 from penguin_model.errors import UsageError
 from penguin_model.features import normalize
 from penguin_model.training import table
+from tests.support.arrow_types import ARRAYS
 from tests.support.running import PROJECT
 
 CSV = "width,height,colour,kind\n1,2.5,red,a\n2,3.5,blue,b\n3,4.5, red ,a\n"
@@ -36,6 +38,24 @@ def test_a_csv_with_any_usual_delimiter(delimiter: str, tmp_path: Path) -> None:
     found = read(tmp_path, CSV.replace(",", delimiter))
     assert found.column_names == ["width", "height", "colour", "kind"]
     assert table.choose_features(found, "kind") == ("width", "height")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        CSV.encode("utf-16"),
+        CSV.replace(",", ";").encode("utf-16"),
+        b"\xfe\xff" + CSV.encode("utf-16-be"),
+        ("\ufeff" + CSV).encode(),
+        b"sep=;\r\n" + CSV.replace(",", ";").encode(),
+        "\ufeffSEP=\t\n\n".encode() + CSV.replace(",", "\t").encode(),
+        b"\n\r\n" + CSV.replace(",", ";").encode(),
+        CSV.replace(",", ";").replace("\n", "\r").encode(),
+    ],
+)
+def test_a_csv_as_spreadsheets_save_it(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_bytes(content)
+    assert table.read(str(tmp_path / "data.csv")).equals(read(tmp_path, CSV, "plain.csv"))
 
 
 def test_the_same_table_in_every_kind_of_file(tmp_path: Path) -> None:
@@ -71,8 +91,11 @@ def test_the_same_table_in_every_kind_of_file(tmp_path: Path) -> None:
         ("data.csv", b"a,b\n", "has no rows"),
         ("data.csv", b"a,b\n1\n", "is not a CSV table: "),
         ("data.csv", b'a,b\n"1,2\n', "is not a CSV table: "),
-        ("data.csv", b"\xff\xfea\x00", "is not a CSV table: "),
-        ("data.csv", b"a,b\n1,\xff\n", "is not a CSV table: "),
+        ("data.csv", b"\xff\xfea", "is not a CSV table in UTF-8; save it as one, or as .parquet"),
+        ("data.csv", "a,b\n1,2\n".encode("utf-32"), "is not a CSV table: it has NUL characters; "),
+        ("data.csv", "a,b\n1,2\n".encode("utf-16-le"), "is not a CSV table: it has NUL char"),
+        ("data.csv", b"a,b\n1,\xff\n", "is not a CSV table in UTF-8"),
+        ("data.csv", gzip.compress(b"a,b\n1,2\n"), "is not a CSV table in UTF-8"),
         ("data.csv", b"PK\x03\x04\x00\x00", "is not a CSV table: "),
         ("data.csv.gz", b"a,b\n1,2\n", "is not a CSV table: "),
         ("data.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-9], "is not a CSV table: "),
@@ -94,6 +117,15 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         table.read("nowhere.csv")
     with pytest.raises(UsageError, match="Is a directory"):
         table.read(str(tmp_path))
+
+
+def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
+    """The card records the SHA-256 of the same file."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(UsageError, match=r"pipe\.csv: is a pipe or a device; save its rows in a f"):
+        table.read(str(tmp_path / "pipe.csv"))
+    with pytest.raises(UsageError, match="/dev/null: is a pipe or a device"):
+        table.read(os.devnull)
 
 
 def test_find_column() -> None:
@@ -167,6 +199,18 @@ def test_a_likely_mistake_among_numbers_is_not_taken_for_text() -> None:
     assert table.choose_features(found, "label", ["b"]) == ("b",)
 
 
+def test_numbers_with_decimal_commas_are_not_taken_for_text() -> None:
+    found = of(a=["39", None, "39,5", "40,1"], b=["39.5", "1", "2", "2"], label=["x", "y"] * 2)
+    message = "a is '39,5' in data row 2, which is a number with a comma instead of a decimal point"
+    with pytest.raises(UsageError, match=message):
+        table.choose_features(found, "label")
+    with pytest.raises(UsageError, match=message):
+        table.learn_inputs(found, ["b", "a"])
+    texts = ("39", "39,5", "40,1")
+    (feature,) = table.learn_inputs(found, ["a"], vocabularies={"a": texts})
+    assert feature == Category(name="a", categories=texts)
+
+
 @pytest.mark.parametrize(
     ("values", "classes"),
     [
@@ -190,6 +234,22 @@ def test_classes_are_learned_and_read_again(values: Any, classes: tuple[str, ...
     rows, dropped = table.complete(found, features, "label", classes)
     assert len(rows) + dropped == len(values)
     assert set(rows.labels.tolist()) == set(range(len(classes)))
+
+
+# Bytes that aren't UTF-8 aren't names.
+@pytest.mark.parametrize("kind", [kind for kind in ARRAYS if not kind.endswith("_bad")])
+def test_labels_of_any_type_are_read_as_they_were_learned(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    try:
+        pq.write_table(of(x=[1, 2, 3], label=ARRAYS[kind][0]), path)
+        found = table.read(str(path))
+        classes = table.learn_classes(found, "label")
+    except (pa.ArrowException, OSError, UsageError):
+        # Parquet has no such type, or all labels are the same.
+        return
+    rows, dropped = table.complete(found, table.learn_inputs(found, ["x"]), "label", classes)
+    assert set(rows.labels.tolist()) == set(range(len(classes)))
+    assert dropped == ARRAYS[kind][1].count(None)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +317,12 @@ def test_a_vocabulary_may_be_given() -> None:
         table.complete(found, [other], "label", ("0", "1"))
 
 
+def test_a_range_may_be_given_to_what_does_not_vary() -> None:
+    found = of(x=[3, 3, None])
+    (feature,) = table.learn_inputs(found, ["x"], ranges={"x": (0.0, 10.0)})
+    assert feature == Feature(name="x", unit="", scale=1, minimum=0, maximum=10)
+
+
 def test_incomplete_rows_are_dropped_and_counted() -> None:
     found = of(
         x=[1.0, 2.0, math.nan, math.inf, 5.0, None], y=["a", "", "b", "a", "b", "b"],
@@ -269,11 +335,8 @@ def test_incomplete_rows_are_dropped_and_counted() -> None:
 
 def test_standard_scale() -> None:
     found = of(x=[1, 2, 3, 4], y=["1", "1", "1.5", None], z=["a", "b", "a", "b"])
-    x, y, z = table.learn_inputs(found, ["x", "y", "z"], scale="standard", scales={"y": 10})
-    assert isinstance(x, Feature)
-    assert x.offset == 2.5
-    assert x.scale == pytest.approx(np.std([1, 2, 3, 4]))
-    assert (y.offset, y.scale, z.offset) == (0, 10, 0)
+    x, y, z = table.learn_inputs(found, ["x", "y", "z"], scales={"y": 10})
+    assert [(each.offset, each.scale) for each in (x, y, z)] == [(0, 1), (0, 10), (0, 1)]
     rows = table.Rows(
         raw=np.array([[0.1, 5, 0], [0.1, 7, 1]]), labels=np.array([0, 1]), numbers=np.arange(2)
     )

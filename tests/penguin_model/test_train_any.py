@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn import datasets
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -242,6 +244,31 @@ def test_the_penguins_by_other_names(project: Path, tmp_path: Path) -> None:
     assert other.recipe.classes == ("Adelie Penguin", "Chinstrap", "gentoo")
 
 
+def test_other_penguins_of_the_same_columns(project: Path, tmp_path: Path) -> None:
+    """The lab's recipe knows three species only."""
+    data = pd.read_csv(project / "data/penguins.csv")
+    data["Species"] = data["Species"].map({0: "Adelie", 1: "Emperor", 2: "King"})
+    data.to_csv(tmp_path / "others.csv", index=False)
+    found = dataset.load(str(tmp_path / "others.csv"), label="Species").recipe
+    assert found.classes == ("Adelie", "Emperor", "King")
+    assert found.features == LAB.features
+    with pytest.raises(UsageError, match="Species is Emperor in data row 152; it must be one of"):
+        dataset.load(str(tmp_path / "others.csv"))
+
+
+@pytest.mark.parametrize("name", ["a.keras", "a.keras.onnx", "a.keras.card.json", "a.loss.png"])
+def test_a_folder_in_the_way_is_found_before_training(
+    name: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).mkdir()
+    flags = ["--data", str(folder / "iris.csv"), "--label", "class"]
+    assert train.main([*flags, "--model", str(tmp_path / "a.keras")]) == 1
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == (
+        "", f"penguin-train: error: {tmp_path / name}: is a folder\n",
+    )  # fmt: skip
+
+
 def test_categories_are_inputs_too(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     island, mass = random.choice(["Biscoe", "Dream"], 60), random.normal(4000, 500, 60)
@@ -321,12 +348,35 @@ def test_bad_tables_are_one_line(
         ("probability", ["x"], "predicted_probability"),
         ("Source File", ["x"], "predicted_source_file"),
         ("kind", ["Kind Set", "kind_set"], "predicted_kind"),
+        ("Coverage", ["x"], "predicted_coverage"),
+        ("model SHA256", ["x"], "predicted_model_sha256"),
     ],
 )
 def test_the_prediction_column_is_named_like_the_label(
     label: str, features: list[str], column: str
 ) -> None:
     assert recipe.column_for(label, features) == column
+
+
+@given(
+    st.one_of(
+        st.sampled_from([
+            "source_file", "Run ID", "Probabilities", "observation", "novelty limit", "coverage",
+            "out of distribution", "probability of a", "x", "x_set", "y",
+        ]),
+        st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1),
+    )
+)  # fmt: skip
+def test_a_card_takes_every_column_that_is_named_like_a_label(label: str) -> None:
+    features = tuple(
+        Feature(name=name, unit="", scale=1, minimum=0, maximum=1) for name in ("x", "Y_set")
+    )
+    for names in ((), ("x", "Y_set")):
+        ModelCard(
+            name="a", model_file="", sha256="", classes=("a", "b"), label=label,
+            features=features if names else (dataclasses.replace(features[0], name="zzz"),),
+            prediction_column=recipe.column_for(label, names),
+        )  # fmt: skip
 
 
 def many(classes: int, features: int) -> dataset.Dataset:

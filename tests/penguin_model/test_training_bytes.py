@@ -116,6 +116,35 @@ def test_a_canonical_file_answers_as_before(shipped_model: Path, tmp_path: Path)
         assert json.loads(archived.read("metadata.json"))["date_saved"] == "1980-01-01@00:00:00"
 
 
+@pytest.mark.parametrize("failure", [PermissionError(1, "No", "b"), KeyboardInterrupt()])
+@pytest.mark.parametrize("calls", range(4))
+def test_files_are_replaced_together_or_not_at_all(
+    failure: BaseException, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a folder lets some files be replaced only, and after Ctrl-C."""
+    monkeypatch.chdir(tmp_path)
+    old = {"a": b"1", "b": b"2", "gone": b"3"}
+    for name, content in old.items():
+        Path(name).write_bytes(content)
+    left, move = [calls], os.replace
+
+    def fail_once(source: str, target: str) -> None:
+        left[0] -= 1
+        if left[0] == -1:
+            raise failure
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_once)
+    files = {"new": b"4", "a": b"5", "gone": None, "b": b"6"}
+    if calls < 3:
+        with pytest.raises(OutputError if isinstance(failure, OSError) else KeyboardInterrupt):
+            bundle.replace(files)
+    else:
+        bundle.replace(files)
+        old = {name: content for name, content in files.items() if content is not None}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == old
+
+
 def test_a_failed_write_changes_nothing(shipped_model: Path, tmp_path: Path) -> None:
     loaded = bundle.load(str(shipped_model))
     path = tmp_path / "birds.keras"

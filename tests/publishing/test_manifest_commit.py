@@ -338,6 +338,20 @@ def test_an_attempt_elsewhere_is_dead_when_its_lease_is_old(
     assert (seen(store) is None) == swept
 
 
+@pytest.mark.parametrize("written", [b"", b'{"process": {'])
+def test_an_attempt_with_half_a_lease_is_dead_when_it_is_old(store: Memory, written: bytes) -> None:
+    with doomed():
+        dead = Run(store)
+        dead.begin()
+    (lease,) = [path for path in store.content if path.endswith("/lease.json")]
+    store.put(lease, written)
+    Run(store, run_id="s").run()
+    assert lease in store.content
+    store.now += leases.DEAD_SECONDS + 1
+    Run(store, run_id="t").run()
+    assert_clean(store)
+
+
 def test_a_lease_is_renewed_while_it_is_there(
     store: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from deploy.flink.cluster import Cluster, ClusterError
 from penguin_model.card import card_path, read_card
 from pipelines.runners import flink as runner
 from tests.support import flink, ports, samples, strangers, terminal
-from tests.support.running import find_processes, listing, run_command
+from tests.support.running import find_processes, listing, manifest, run_command
 
 pytestmark = [
     pytest.mark.flink,
@@ -190,20 +190,33 @@ def test_a_killed_taskmanager_costs_no_row(
     assert_recovered(cluster, tmp_path)
 
 
+@ports.LINUX
 def test_a_killed_worker_pool_costs_no_row(
     tmp_path: Path, cluster: Cluster, observations: Path
 ) -> None:
-    running = flink.Running(tmp_path, "--input", observations, *staged(cluster))
+    """With the other engine: what the workers have loaded can be seen when they are killed."""
+    running = flink.Running(tmp_path, "--input", observations, "--engine=onnx", *staged(cluster))
+    loaded: list[str] = []
 
     def kill_and_start() -> None:
+        pool = cluster.processes()["pool"]
+        loaded.extend(Path(f"/proc/{pid}/maps").read_text() for pid in ports.descendants(pool))
+        (network,) = tmp_path.glob("_staging/*/*/model/*")
+        assert network.name == f"{samples.MODEL.name}.onnx"
         # The workers belong to the pool's process group.
-        os.killpg(cluster.processes()["pool"], signal.SIGKILL)
+        os.killpg(pool, signal.SIGKILL)
         cluster.start_pool()
 
     running.once_staged(kill_and_start)
     code, _, err = running.end()
     assert code == 0, err
     assert_recovered(cluster, tmp_path)
+    assert any("/onnxruntime/" in each for each in loaded)
+    assert not any("/tensorflow/" in each for each in loaded)
+    found = manifest(tmp_path)
+    assert found["model"]["engine"] == "onnx"
+    assert "onnxruntime" in found["versions"]
+    assert "keras" not in found["versions"]
 
 
 def assert_recovered(cluster: Cluster, output: Path) -> None:

@@ -52,10 +52,13 @@ def test_ranges_of_large_files_give_the_same(tmp_path: Path) -> None:
     rows = (f"39.{n % 10},18.7,{180 + n % 50},3750\n" for n in range(900))
     birds.write_text(HEADER + "".join(rows))
     local, here = tmp_path / "local", tmp_path / "prism"
-    expected = run_small_pieces(local, "--input", birds, "--run_id=test")
+    flags = ("--input", birds, "--run_id=test", "--engine=onnx")
+    expected = run_small_pieces(local, *flags)
     # As in the command: the workers' threads lose their connection when the server ends.
     with beam_private.quiet_workers():
-        found = run_small_pieces(here, "--input", birds, "--run_id=test", *prism.FLAGS)
+        found = run_small_pieces(here, *flags, *prism.FLAGS)
+    assert found["model"] == expected["model"]
+    assert found["model"]["engine"] == "onnx"
     assert found["totals"] == expected["totals"]
     assert found["totals"]["rows_scored"] == 900
     assert found["shards"]["predictions"]["files"] > 1

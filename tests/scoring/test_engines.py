@@ -95,6 +95,18 @@ def test_a_model_without_its_file_is_refused_before_the_run(
     assert run_here(output, "--input", night, "--model", model, *PLAIN) == 0
 
 
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_a_model_may_be_named_by_its_url(
+    engine: str, tmp_path: Path, night: Path, model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--input", night, "--model", f"file://{model}", "--engine", engine, *PLAIN)
+    assert run_here(tmp_path / "out", *given) == 0
+    os.truncate(engines.ENGINES[engine].file_of(str(model)), 100)
+    capfd.readouterr()
+    assert run_here(tmp_path / "out", *given, "--replace") == 2
+    assert f"{model.name}" in capfd.readouterr().err
+
+
 def ends(**kinds: tuple[Any, list[Any]]) -> list[Any]:
     from onnx import helper
 

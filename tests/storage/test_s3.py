@@ -19,7 +19,7 @@ from apache_beam.io.aws import s3io
 from apache_beam.options.pipeline_options import PipelineOptions, S3Options
 from pyarrow import fs
 
-from penguin_model.card import card_path
+from penguin_model.card import card_path, onnx_path
 from pipelines import score, storage
 from pipelines.publishing import review
 from pipelines.report import __main__ as report
@@ -223,14 +223,19 @@ def test_what_is_not_there(
 def test_the_model_may_lie_there_too(
     client: Any, flags: list[str], shipped_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    model = ("--model", "s3://station/m.keras")
     client.upload_file(str(shipped_model), "station", "m.keras")
-    assert run(flags, *INPUT, "--model", "s3://station/m.keras") == 2
+    assert run(flags, *INPUT, *model) == 2
     assert "m.keras.card.json" in capsys.readouterr().err
     client.upload_file(card_path(str(shipped_model)), "station", "m.keras.card.json")
-    assert run(flags, *INPUT, "--model", "s3://station/m.keras") == 0
-    client.put_object(Bucket="station", Key="m.keras", Body=b"other")
-    assert run(flags, *INPUT, "--model", "s3://station/m.keras", run_id="other") == 2
-    assert "SHA-256" in capsys.readouterr().err
+    assert run(flags, *INPUT, *model, "--engine=onnx") == 2
+    assert "model s3://station/m.keras.onnx: Not found: s3:" in capsys.readouterr().err
+    client.upload_file(onnx_path(str(shipped_model)), "station", "m.keras.onnx")
+    assert run(flags, *INPUT, *model, "--engine=onnx") == 0
+    for name in ("m.keras.onnx", "m.keras"):
+        client.put_object(Bucket="station", Key=name, Body=b"other")
+        assert run(flags, *INPUT, *model, "--engine=onnx", run_id="other") == 2
+        assert f"model s3://station/{name} does not fit its card: " in capsys.readouterr().err
     assert_published(client, *DATASETS)
 
 
