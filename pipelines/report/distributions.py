@@ -131,7 +131,7 @@ def _classes(report: Report) -> Markup:
         series.insert(0, Series(label=CARD, look="then", counts=theirs))
     title = "Predicted classes" + (f": {NOW} vs. {CARD}" if report.training else "")
     finding = _finding(report, report.manifest.model.prediction_column)
-    chart = charts.bars(f"{title}. {finding}", names, series)
+    chart = charts.bars(f"{title}. {finding}", *charts.most_frequent(names, series))
     numbers = _share_table(title, "class", names, series)
     return figure(title, finding, chart, numbers=numbers)
 

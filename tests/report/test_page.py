@@ -141,6 +141,15 @@ def test_the_page_says_which_rows_the_card_was_measured_on() -> None:
             assert f"{what} {rows}<" in text
 
 
+def test_many_classes_have_a_short_chart_and_all_their_numbers() -> None:
+    species = {f"tree {n}": 10 * n for n in range(50)}
+    found = manifest_of(measured(manifest("night")) | {"species": species})
+    text = report_page.render(Report(manifest=found))
+    assert ">39 others<" in text
+    # Once in the chart, and in the table of numbers.
+    assert [text.count(f">tree {n}<") for n in (0, 49)] == [1, 2]
+
+
 def test_older_manifests_have_a_page(tmp_path: Path) -> None:
     old = manifest("old")
     for key in ("versions", "runner", "input", "start", "unsettled", "max_reject_fraction"):
