@@ -8,6 +8,7 @@ from collections.abc import Sequence
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
+MOST_LISTED = 12
 
 
 def count(number: int) -> str:
@@ -20,7 +21,7 @@ def counted(number: int, noun: str, space: str = NO_BREAK) -> str:
     return f"{count(number)}{space}{noun}{'' if number == 1 else 's'}"
 
 
-def listed(texts: Sequence[str], most: int = 12) -> str:
+def listed(texts: Sequence[str], most: int = MOST_LISTED) -> str:
     """``a, b, c``; of more than so many, the first ones and how many more there are."""
     if len(texts) <= most:
         return ", ".join(texts)

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from penguin_model.formatting import (
     DASH,
     MINUS,
+    MOST_LISTED,
     NO_BREAK,
     count,
     counted,
+    listed,
     number,
     percent,
     psi,
@@ -19,7 +21,7 @@ from penguin_model.formatting import (
 
 __all__ = [
     "DASH", "MINUS", "MOST_TEXT", "NO_BREAK", "count", "counted", "cut", "duration", "escape_bytes",
-    "listed_counts", "moment", "number", "percent", "psi", "size",
+    "listed", "listed_counts", "moment", "number", "percent", "psi", "size",
 ]  # fmt: skip
 
 # A raw row may be megabytes long.
@@ -44,8 +46,14 @@ def size(number_of_bytes: int) -> str:
 
 
 def listed_counts(counts: Mapping[str, int]) -> str:
-    """Counts by name, to be read after their sum: ``  (Adelie 150, Gentoo 123)``; may be empty."""
-    shown = ", ".join(f"{name} {count(rows)}" for name, rows in counts.items())
+    """Counts by name, to be read after their sum: ``  (Adelie 150, Gentoo 123)``; may be empty.
+
+    Of many names, those with the largest counts come first, and the others are only counted.
+    """
+    names = list(counts)
+    if len(names) > MOST_LISTED:
+        names.sort(key=lambda name: -counts[name])
+    shown = listed([f"{name} {count(counts[name])}" for name in names])
     return f"  ({shown})" if shown else ""
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from penguin_model import terminal
 from pipelines import formatting, storage
-from pipelines.formatting import count, counted, cut, listed_counts, number, percent, psi
+from pipelines.formatting import count, counted, cut, listed, listed_counts, number, percent, psi
 from pipelines.job import worst_rejects
 from pipelines.report import examples
 from pipelines.review import table
@@ -211,7 +211,7 @@ def accuracy_lines(manifest: Manifest) -> Iterator[str]:
             name: percent(table.number_in(recall, name), 0)
             for name in (recall if isinstance(recall, dict) else {})
         }
-        recalls = f", recall {', '.join(f'{n} {each}' for n, each in by_class.items())}"
+        recalls = f", recall {listed([f'{n} {each}' for n, each in by_class.items()])}"
         loss = number(table.number_in(labels, "log_loss"))
         yield f"{percent(measured)} measured, log-loss {loss}{recalls if by_class else ''}"
     if estimate:

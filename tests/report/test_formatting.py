@@ -15,6 +15,13 @@ def test_a_share_looks_like_none_or_all_only_if_it_is(share: float, shown: str) 
     assert formatting.percent(share) == shown
 
 
+def test_the_largest_of_many_counts_are_listed() -> None:
+    assert formatting.listed_counts({"b": 2, "a": 10}) == "  (b 2, a 10)"
+    many = formatting.listed_counts({f"c{n}": 1000 + n for n in range(40)})
+    assert many.startswith("  (c39 1,039, c38 1,038, ")
+    assert many.endswith("c28 1,028 and 28 more)")
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
