@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 PROGRAM = "penguin-describe"
 
+# Of a confusion matrix on a terminal.
+_MOST_COLUMNS = 12
+
 
 def layers(model: keras.Model, *, values: bool) -> list[dict[str, Any]]:
     """The model's layers as JSON values.
@@ -61,6 +64,31 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, left: int 
         ).rstrip()
         for row in texts
     ]
+
+
+def confusion_lines(metrics: Mapping[str, Any], kind: str) -> list[str]:
+    """Formats a confusion matrix as text.
+
+    Of a matrix that is too wide, it shows how many rows of each class are right, and which class
+    the others are taken for most often.
+
+    Args:
+      metrics: of `evaluation.metrics`.
+      kind: what a class is called.
+    """
+    names = list(metrics["recall"])
+    recalls = map(_percent, metrics["recall"].values())
+    rows = zip(names, metrics["confusion"], recalls, strict=True)
+    if len(names) <= _MOST_COLUMNS:
+        header = (f"true {kind}", *(f"as {name}" for name in names), "recall")
+        return table(header, [(name, *counts, recall) for name, counts, recall in rows])
+    short = []
+    for place, (name, counts, recall) in enumerate(rows):
+        wrong = [0 if other == place else count for other, count in enumerate(counts)]
+        most = max(wrong)
+        taken = f"{names[wrong.index(most)]} ({most})" if most else "-"
+        short.append((name, sum(counts), counts[place], recall, taken))
+    return table((f"true {kind}", "rows", "right", "recall", "most often taken for"), short)
 
 
 def card_lines(card: ModelCard) -> Iterator[str]:

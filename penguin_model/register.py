@@ -72,13 +72,7 @@ def _measured(given: Registration, found: Registered) -> Iterator[str]:
         f"Measured on {printable(given.held_out or given.data)}: {100 * accuracy:.2f} % of {rows} "
         f"rows right, log-loss {card.metrics['log_loss']:.4f} nats"
     )
-    yield from describe.table(
-        ("true class", *(f"as {name}" for name in card.classes)),
-        [
-            (name, *counts)
-            for name, counts in zip(card.classes, card.metrics["confusion"], strict=True)
-        ],
-    )
+    yield from describe.confusion_lines(card.metrics, "class")
     if given.held_out is None:
         yield (
             "Note: if the network was trained on these rows, it looks better than it is; give rows "

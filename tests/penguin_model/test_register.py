@@ -98,6 +98,26 @@ def test_a_network_of_any_kind_is_registered_and_scored_as_keras_scores_it(
         np.testing.assert_allclose(found[name].to_numpy(), column, atol=1e-6)
 
 
+def test_a_network_of_many_classes_scores_a_night(tmp_path: Path, capfd: Fd) -> None:
+    classes = tuple(f"Tree {n}" for n in range(60))
+    keras.utils.set_random_seed(1)
+    network = keras.Sequential([keras.Input((4,)), L.Dense(60, "softmax")])
+    path = save(network, tmp_path / "model.keras")
+    # So few rows can't rule out a class.
+    table = write_trees(tmp_path / "trees.csv", classes, rows=60)
+    named = ("--classes", ",".join(classes))
+    card = registered(path, "--data", table, "--label", "Tree", *named)
+    assert max(map(len, capfd.readouterr().out.splitlines())) < 700
+    output = tmp_path / "out"
+    sure = ("--coverage", 0.999)
+    assert run_here(output, "--input", table, "--model", path, *sure, *PLAIN) == 0
+    assert max(map(len, capfd.readouterr().out.splitlines())) < 300
+    for row in published(output, "predictions").to_pylist():
+        by_class = [row[name] for name in card.probability_columns]
+        order = sorted(range(60), key=lambda place: -by_class[place])
+        assert json.loads(row["tree_set"]) == [classes[place] for place in order]
+
+
 @pytest.mark.parametrize("kind", BAD)
 def test_networks_that_cannot_be_scored_are_not_registered(
     kind: str, tmp_path: Path, capfd: Fd
