@@ -474,6 +474,17 @@ class ModelCard:
         return sum(feature.width for feature in self.features)
 
     @property
+    def meaning_sha256(self) -> str:
+        """Identifies what the network's numbers mean, since a corrected card has the same file."""
+        numbers = [
+            (each.name, each.categories, each.one_hot, each.out_of_vocabulary)
+            if isinstance(each, Category)
+            else (each.name, each.scale, each.offset)
+            for each in self.features
+        ]
+        return hashlib.sha256(json.dumps([numbers, self.classes]).encode()).hexdigest()
+
+    @property
     def measured_on(self) -> str:
         """What the metrics are from, for people: registered networks may have seen those rows."""
         return "rows perhaps seen before" if self.metrics.get("held_out") is False else HELD_OUT

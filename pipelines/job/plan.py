@@ -117,6 +117,7 @@ def prepare(values: argparse.Namespace, arguments: Sequence[str]) -> Plan:
             sha256=card.sha256,
             prediction_column=card.prediction_column,
             engine=values.engine,
+            meaning_sha256=card.meaning_sha256,
         ),
         input=tuple(map(escape_bytes, values.input)),
         new_only=values.new_only,

@@ -88,7 +88,8 @@ def _find_comparison(publication: Publication, figures: Figures) -> Comparison |
     if this_run is None or card.reference is None:
         return None
     damaged: list[DamagedError] = []
-    runs = ledger.published_runs(paths.output, damaged.append)
+    published = ledger.published_runs(paths.output, damaged.append)
+    runs = (run for run in published if run.model.is_of(card))
     chosen = baseline.choose(
         runs,
         nights=publication.baseline_nights,

@@ -197,7 +197,7 @@ def card_of(about: Model, model: str | None) -> ModelCard:
       model: the path of a model; None means the one that `about` names.
 
     Raises:
-      CardError: there is none, or it belongs to another model.
+      CardError: there is none, or it belongs to another model or has changed.
     """
     path = model or about.path
     if not path:
@@ -214,4 +214,9 @@ def card_of(about: Model, model: str | None) -> ModelCard:
             raise CardError(f"model card {card_path(path)}: {error}") from error
     if card.sha256 != about.sha256:
         raise CardError(f"model card {card_path(path)}: belongs to a different model than this run")
+    if not about.is_of(card):
+        raise CardError(
+            f"model card {card_path(path)}: has other features or classes than when this run was "
+            "scored"
+        )
     return card

@@ -249,13 +249,16 @@ def _find_model(manifest: Manifest, model: str | None) -> tuple[str, str]:
     reasons = []
     for path in paths:
         try:
-            found = model_file.read_card(path).sha256
+            card = model_file.read_card(path)
         except PenguinError as error:
             reasons.append(str(error))
             continue
-        if found == manifest.model.sha256:
+        if manifest.model.is_of(card):
             return path, ""
-        reasons.append(f"the SHA-256 of {path} begins with {found[:12]}")
+        if card.sha256 == manifest.model.sha256:
+            reasons.append(f"the card of {path} has other features or classes than the run")
+        else:
+            reasons.append(f"the SHA-256 of {path} begins with {card.sha256[:12]}")
     wanted = str(manifest.model.sha256)[:12]
     return paths[0], (
         f"needs the run's model, whose SHA-256 begins with {wanted}: name it with --model "

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from penguin_model.card import PREDICTION_COLUMN, Reference, set_column
+from penguin_model.card import PREDICTION_COLUMN, ModelCard, Reference, set_column
 from pipelines import storage
 from pipelines.errors import DamagedError
 from pipelines.monitoring import drift
@@ -93,6 +93,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
       sha256: the model file's.
       prediction_column: the predictions' column of the predicted classes.
       engine: what ran the network; early releases had Keras alone, and didn't record it.
+      meaning_sha256: the card's, see `ModelCard.meaning_sha256`; early releases didn't record it.
     """
 
     path: str | None = None
@@ -100,6 +101,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None = None
     prediction_column: str = PREDICTION_COLUMN
     engine: str = "keras"
+    meaning_sha256: str | None = None
+
+    def is_of(self, card: ModelCard) -> bool:
+        """Whether it's the model of a card, and the card still says the same of its numbers."""
+        same = self.meaning_sha256 in {None, card.meaning_sha256}
+        return self.sha256 == card.sha256 and same
 
     @property
     def set_column(self) -> str:

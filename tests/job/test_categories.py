@@ -23,6 +23,7 @@ from pipelines.report import __main__ as report_command
 from pipelines.scoring import transforms
 from tests.support import mixed
 from tests.support.running import PLAIN, manifest, published, run_here, run_small_pieces
+from tests.support.runs import act
 
 Captured = pytest.CaptureFixture[str]
 ISLANDS = ("Torgersen", "Biscoe", "Dream")
@@ -194,6 +195,34 @@ def test_drift_is_told_by_category(model: Path, tmp_path: Path, capsys: Captured
     assert "Island" not in text
     for name in ISLANDS:
         assert f">{name}<" in text
+
+
+def test_a_night_isnt_judged_by_a_card_that_was_corrected_since(
+    model: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    other = tmp_path / "mixed.keras"
+    other.write_bytes(model.read_bytes())
+    content = Path(card_path(str(model))).read_text()
+    card = Path(card_path(str(other)))
+    card.write_text(content)
+    out = tmp_path / "out"
+    pd.DataFrame(mixed.texts(mixed.birds(300, seed=3)[0])).to_csv(tmp_path / "in.csv")
+    flags = ("--input", tmp_path / "in.csv", "--model", other)
+    assert run_here(out, *flags, "--run_id", "test") == 0
+    assert run_here(out, *flags, "--run_id", "same") == 0
+    fields = json.loads(content)
+    fields["features"][0]["categories"].reverse()
+    card.write_text(json.dumps(fields))
+    assert run_here(out, *flags, "--run_id", "corrected") == 0
+    found = [manifest(out, name)["drift"]["baseline_runs"] for name in ("same", "corrected")]
+    assert found == [["test"], []]
+    capsys.readouterr()
+    assert act(out, "verify", "test", "--replay", 5) == 1
+    said = capsys.readouterr().out
+    assert f"the card of {other} has other features or classes than the run" in said
+    text = page_of(out, tmp_path)
+    assert "has other features or classes than when this run was scored" in text
+    assert ">Torgersen<" not in text
 
 
 def page_of(out: Path, folder: Path) -> str:
