@@ -130,7 +130,7 @@ def replace(files: Mapping[str, bytes | None]) -> None:
             _install(path, None if content is None else unfinished[path])
     except BaseException as error:
         for path in begun:
-            _restore(path, before[path])
+            _restore(path, files[path], before[path])
         if isinstance(error, OSError):
             name = str(error.filename).removesuffix(_UNFINISHED)
             raise OutputError(f"{name}: {error.strerror}") from error
@@ -173,10 +173,10 @@ def _install(path: str, source: str | None) -> None:
         os.remove(path)
 
 
-def _restore(path: str, content: bytes | None) -> None:
-    """Puts back what was in a file, unless it still is."""
+def _restore(path: str, replaced: bytes | None, content: bytes | None) -> None:
+    """Puts back what was in a file, unless it still is, or someone else has written it since."""
     with contextlib.suppress(OSError):
-        if _read(path) == content:
+        if _read(path) != replaced:
             return
         if content is not None:
             _write(f"{path}{_UNFINISHED}", content)
