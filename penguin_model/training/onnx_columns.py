@@ -189,6 +189,11 @@ def _exp_less_one(writer: _Writer, node: Any) -> str:
     return writer.write("Sub", writer.write("Exp", writer.by_column(node.input[0])), _one(writer))
 
 
+def _log_of_one_more(writer: _Writer, node: Any) -> str:
+    """TensorFlow's Log1p, which tf2onnx passes on."""
+    return writer.write("Log", writer.write("Add", writer.by_column(node.input[0]), _one(writer)))
+
+
 def _one(writer: _Writer) -> str:
     return writer.constant(np.array(1, np.float32))
 
@@ -251,6 +256,7 @@ _RULES: Mapping[str, _Rule] = {
     "Erfc": _complement_of_erf,
     "Expm1": _exp_less_one,
     "Gemm": _multiply_and_add,
+    "Log1p": _log_of_one_more,
     "MatMul": _multiply,
     "Softmax": _softmax,
 }
