@@ -209,6 +209,11 @@ def _exp_less_one(writer: _Writer, value: str) -> str:
     return writer.write("Sub", writer.write("Exp", value), _one(writer))
 
 
+def _log_of_one_more(writer: _Writer, node: Any) -> str:
+    """TensorFlow's Log1p, which tf2onnx passes on."""
+    return writer.write("Log", writer.write("Add", writer.by_column(node.input[0]), _one(writer)))
+
+
 def _one(writer: _Writer) -> str:
     return writer.constant(np.array(1, np.float32))
 
@@ -280,6 +285,7 @@ _RULES: Mapping[str, _Rule] = {
     **dict.fromkeys(_WRITTEN_OUT, _write_out),
     "Concat": _join,
     "Gemm": _multiply_and_add,
+    "Log1p": _log_of_one_more,
     "MatMul": _multiply,
     "Softmax": _softmax,
 }

@@ -75,6 +75,9 @@ KINDS: dict[str, Callable[[], keras.Model]] = {
         [keras.Input((4,)), L.Dense(300), L.Normalization(mean=[1.0] * 300, variance=[2.0] * 300),
          softmax()]
     ),
+    "logarithms of features": lambda: graph(
+        lambda start: softmax()(keras.ops.log1p(keras.ops.abs(start)))
+    ),
     "means of rows": lambda: graph(
         lambda start: softmax()(start - keras.ops.mean(start, axis=1, keepdims=True))
     ),
