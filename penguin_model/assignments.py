@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -27,6 +28,13 @@ def split(flag: str, text: str) -> tuple[str, ...]:
     if not all(trimmed):
         raise UsageError(f"{flag} {text}: a name in the list is blank")
     return trimmed
+
+
+def join(parts: Iterable[str]) -> str:
+    """Writes a list that `split` reads."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(parts)
+    return out.getvalue()
 
 
 def by_name(flag: str, texts: Sequence[str], names: Sequence[str]) -> dict[str, str]:

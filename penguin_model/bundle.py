@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,12 +95,12 @@ def serialize(model: keras.Model, path: str) -> bytes:
 
     Raises:
       ModelError: an unknown suffix.
+      OutputError: no temporary file can be written.
     """
     suffix = os.path.splitext(path)[1]
     if suffix not in MODEL_SUFFIXES:
         raise ModelError(f"model {path}: the name must end in {' or '.join(MODEL_SUFFIXES)}")
-    with tempfile.TemporaryDirectory(prefix="penguin-") as folder:
-        saved = os.path.join(folder, f"model{suffix}")  # Keras picks the format by suffix
+    with _temporary_file(suffix) as saved:
         model.save(saved)
         with open(saved, "rb") as file:
             content = file.read()
@@ -119,9 +119,11 @@ def replace(files: Mapping[str, bytes | None]) -> None:
     """
     refuse_folders(files)
     unfinished = {path: f"{path}{_UNFINISHED}" for path in files}
+    before: dict[str, bytes | None] = {}
     begun: list[str] = []
     try:
-        before = {path: _read(path) for path in files}
+        for path in files:
+            before[path] = _read(path)
         for path, content in files.items():
             if content is not None:
                 _write(unfinished[path], content)
@@ -129,11 +131,11 @@ def replace(files: Mapping[str, bytes | None]) -> None:
             begun.append(path)
             _install(path, None if content is None else unfinished[path])
     except BaseException as error:
-        for path in begun:
-            _restore(path, before[path])
+        for each in begun:
+            _restore(each, files[each], before[each])
         if isinstance(error, OSError):
-            name = str(error.filename).removesuffix(_UNFINISHED)
-            raise OutputError(f"{name}: {error.strerror}") from error
+            # A full disk's error has no file name.
+            raise OutputError(f"{path}: {error.strerror}") from error
         raise
     finally:
         for path in unfinished.values():
@@ -173,10 +175,10 @@ def _install(path: str, source: str | None) -> None:
         os.remove(path)
 
 
-def _restore(path: str, content: bytes | None) -> None:
-    """Puts back what was in a file, unless it still is."""
+def _restore(path: str, replaced: bytes | None, content: bytes | None) -> None:
+    """Puts back what was in a file, unless it still is, or someone else has written it since."""
     with contextlib.suppress(OSError):
-        if _read(path) == content:
+        if _read(path) != replaced:
             return
         if content is not None:
             _write(f"{path}{_UNFINISHED}", content)
@@ -227,17 +229,15 @@ def load_network(content: bytes, shown: str) -> keras.Model:
 
     Raises:
       ModelError: Keras refuses it; says so without naming the file.
+      OutputError: no temporary file can be written.
     """
     import_keras()
     import keras
 
     _use_one_thread()
-    # Keras reads only files, and goes by their suffix.
-    with tempfile.TemporaryDirectory(prefix="penguin-") as folder:
-        suffix = os.path.splitext(shown)[1]
-        path = os.path.join(folder, f"model{suffix}")
-        with open(path, "wb") as file:
-            file.write(content)
+    suffix = os.path.splitext(shown)[1]
+    with _temporary_file(suffix) as path:
+        _write(path, content)
         try:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
         # Layers' deserializers may raise anything; to a user it all means the same.
@@ -245,6 +245,23 @@ def load_network(content: bytes, shown: str) -> keras.Model:
             reason = model_checks.shorten(error).replace(path, shown)
             reason = model_files.explain(content, suffix, reason)
             raise ModelError(f"is refused: Keras cannot load it: {reason}") from error
+
+
+@contextlib.contextmanager
+def _temporary_file(suffix: str) -> Iterator[str]:
+    """A path in a folder of its own: Keras reads and writes only files, and goes by their suffix.
+
+    Raises:
+      OutputError: it can't be written to.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="penguin-") as folder:
+            yield os.path.join(folder, f"model{suffix}")
+    except OSError as error:
+        raise OutputError(
+            f"no temporary file can be written: {error.strerror or error}; TMPDIR names another "
+            "folder"
+        ) from error
 
 
 def compile_checked(model: keras.Model, card: ModelCard) -> model_checks.Predict:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from penguin_model import cli, command_line, describe, terminal
+from penguin_model import assignments, cli, command_line, describe, terminal
 from penguin_model.card import Category, ModelCard
 from penguin_model.formatting import listed
 from penguin_model.terminal import printable
@@ -91,7 +91,7 @@ def _measured(given: Registration, found: Registered) -> Iterator[str]:
         )
     if found.order:
         order, share = found.order
-        quoted = shlex.quote(",".join(map(printable, order)))
+        quoted = shlex.quote(printable(assignments.join(order)))
         yield f"Note: with --classes {quoted}, {100 * share:.2f} % would be right"
 
 

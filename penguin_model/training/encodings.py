@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from penguin_model import assignments
 from penguin_model.card import Category, Input
 from penguin_model.errors import UsageError
 
@@ -45,7 +47,7 @@ def fit(features: Sequence[Input], width: int, given: Mapping[str, bool]) -> tup
     categories = [each.name for each in features if isinstance(each, Category)]
     if fits:
         undecided = [name for name in categories if name not in given]
-        example = ",".join(f"{name}={ONE_HOT}" for name in undecided)
+        example = shlex.quote(assignments.join(f"{name}={ONE_HOT}" for name in undecided))
         raise UsageError(
             f"takes {width} numbers, which several encodings of {', '.join(undecided)} would make; "
             f"say which are {ONE_HOT} and which {INTEGER}, such as {FLAG} {example}"

@@ -88,6 +88,10 @@ class _Writer:
             if found:
                 self._columns[node.output[0]] = found
                 return
+        written = _WRITTEN_OUT.get(node.op_type)
+        if written:
+            self._rows[node.output[0]] = written(self, self._by_row(node.input[0]))
+            return
         made = onnx.NodeProto()
         made.CopyFrom(node)
         made.input[:] = [name and self._by_row(name) for name in node.input]
@@ -197,18 +201,25 @@ def _elementwise(writer: _Writer, node: Any) -> str | None:
     return writer.write(node.op_type, *inputs, **_attributes(node))
 
 
-def _complement_of_erf(writer: _Writer, node: Any) -> str:
-    """TensorFlow's Erfc, which tf2onnx passes on."""
-    return writer.write("Sub", _one(writer), writer.write("Erf", writer.by_column(node.input[0])))
+def _complement_of_erf(writer: _Writer, value: str) -> str:
+    return writer.write("Sub", _one(writer), writer.write("Erf", value))
 
 
-def _exp_less_one(writer: _Writer, node: Any) -> str:
-    """TensorFlow's Expm1, which tf2onnx passes on."""
-    return writer.write("Sub", writer.write("Exp", writer.by_column(node.input[0])), _one(writer))
+def _exp_less_one(writer: _Writer, value: str) -> str:
+    return writer.write("Sub", writer.write("Exp", value), _one(writer))
+
+
+def _log_of_one_more(writer: _Writer, node: Any) -> str:
+    """TensorFlow's Log1p, which tf2onnx passes on."""
+    return writer.write("Log", writer.write("Add", writer.by_column(node.input[0]), _one(writer)))
 
 
 def _one(writer: _Writer) -> str:
     return writer.constant(np.array(1, np.float32))
+
+
+def _write_out(writer: _Writer, node: Any) -> str:
+    return _WRITTEN_OUT[node.op_type](writer, writer.by_column(node.input[0]))
 
 
 def _multiply(writer: _Writer, node: Any) -> str | None:
@@ -262,14 +273,19 @@ def _join(writer: _Writer, node: Any) -> str | None:
     return writer.write("Concat", *map(writer.by_column, node.input), axis=axis)
 
 
+# Operators of TensorFlow's that ONNX doesn't have, which tf2onnx passes on.
+_WRITTEN_OUT: Mapping[str, Callable[[_Writer, str], str]] = {
+    "Erfc": _complement_of_erf,
+    "Expm1": _exp_less_one,
+}
 _Rule = Callable[[_Writer, Any], str | None]
 _RULES: Mapping[str, _Rule] = {
     **dict.fromkeys(_ELEMENTWISE, _elementwise),
     **dict.fromkeys(_REDUCTIONS, _reduce),
+    **dict.fromkeys(_WRITTEN_OUT, _write_out),
     "Concat": _join,
-    "Erfc": _complement_of_erf,
-    "Expm1": _exp_less_one,
     "Gemm": _multiply_and_add,
+    "Log1p": _log_of_one_more,
     "MatMul": _multiply,
     "Softmax": _softmax,
 }

@@ -1,25 +1,16 @@
 """Lists and assignments in the values of flags."""
 
-import csv
-import io
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penguin_model import assignments
+from penguin_model.assignments import join as record
 from penguin_model.errors import UsageError
 from penguin_model.names import fold
 
 NAMES = ("Girth", "leaf length", "a=b", "c, d")
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)
-
-
-def record(parts: list[str]) -> str:
-    """As a spreadsheet writes them."""
-    out = io.StringIO()
-    csv.writer(out).writerow(parts)
-    return out.getvalue().removesuffix("\r\n")
 
 
 @given(st.lists(TEXTS, min_size=1))

@@ -59,12 +59,24 @@ KINDS: dict[str, Callable[[], keras.Model]] = {
     "layer normalization": lambda: sequence(dense("relu"), L.LayerNormalization(), softmax()),
     "PReLU": lambda: sequence(dense(None), L.PReLU("glorot_uniform"), softmax()),
     "a reshape": lambda: sequence(L.Reshape((2, 2)), L.Permute((2, 1)), L.Flatten(), softmax()),
+    # TensorFlow has operators for these, and ONNX hasn't.
+    **{
+        f"{name} of rows": (
+            lambda name=name: sequence(  # type: ignore[misc]
+                L.Reshape((2, 2)), L.Activation(name), L.Flatten(), softmax()
+            )
+        )
+        for name in ("gelu", "selu", "elu", "celu")
+    },
     "joined branches": lambda: graph(
         lambda start: softmax()(L.Concatenate()([dense("tanh")(start), start]))
     ),
     "a wide normalization": lambda: keras.Sequential(
         [keras.Input((4,)), L.Dense(300), L.Normalization(mean=[1.0] * 300, variance=[2.0] * 300),
          softmax()]
+    ),
+    "logarithms of features": lambda: graph(
+        lambda start: softmax()(keras.ops.log1p(keras.ops.abs(start)))
     ),
     "means of rows": lambda: graph(
         lambda start: softmax()(start - keras.ops.mean(start, axis=1, keepdims=True))

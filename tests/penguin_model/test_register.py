@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -334,6 +336,20 @@ def test_the_order_of_the_classes(tmp_path: Path, data: Path, capfd: Fd) -> None
     assert "Classes: in the order given" in out
     assert "--classes" not in out
     assert "commonest" not in out
+
+
+def test_the_order_that_is_named_can_be_pasted(tmp_path: Path, data: Path, capfd: Fd) -> None:
+    table = tmp_path / "quoted.csv"
+    table.write_text(data.read_text().replace(",a\n", ',"it\'s ""a"", first"\n'))
+    path = save(blobs(order=(2, 0, 1)), tmp_path / "model.keras")
+    flags = (path, "--data", table, "--label", "kind", "--replace")
+    registered(*flags)
+    found = re.search(
+        r"Note: with (--classes .*), 100\.00 % would be right", capfd.readouterr().out
+    )
+    assert found
+    card = registered(*flags, *shlex.split(found[1]))
+    assert (card.classes, card.metrics["accuracy"]) == (("c", 'it\'s "a", first', "b"), 1.0)
 
 
 def test_codes_of_classes(tmp_path: Path, model: Path, data: Path) -> None:

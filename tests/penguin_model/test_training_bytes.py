@@ -145,6 +145,30 @@ def test_files_are_replaced_together_or_not_at_all(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == old
 
 
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    """By a limit on the size of files, which gives an error without a name, too."""
+    code = (
+        "import resource, sys\n"
+        "from penguin_model import bundle\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+        "try:\n"
+        "    bundle.replace({sys.argv[1]: b'1' * 3000})\n"
+        "except bundle.OutputError as error:\n"
+        "    print(error)\n"
+        "try:\n"
+        "    bundle.load_network(b'1' * 3000, 'a.keras')\n"
+        "except bundle.OutputError as error:\n"
+        "    print(error)\n"
+    )
+    path = tmp_path / "a.keras"
+    ran = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert ran.stdout == (
+        f"{path}: File too large\n"
+        "no temporary file can be written: File too large; TMPDIR names another folder\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failed_write_changes_nothing(shipped_model: Path, tmp_path: Path) -> None:
     loaded = bundle.load(str(shipped_model))
     path = tmp_path / "birds.keras"
