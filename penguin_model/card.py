@@ -578,10 +578,11 @@ def read_card(model_path: str) -> ModelCard:
         with open(path, "rb") as file:
             return ModelCard.from_json(file.read(MOST_CARD_BYTES + 1))
     except OSError as error:
-        raise CardError(
-            f"model card {path}: {error.strerror}; make one with penguin-register, or train the "
-            "model again"
-        ) from error
+        advice = "make one with penguin-register, or train the model again"
+        if model_path.endswith(ONNX_SUFFIX):
+            # The card is beside the model itself.
+            advice = f"give --engine onnx and --model {model_path.removesuffix(ONNX_SUFFIX)}"
+        raise CardError(f"model card {path}: {error.strerror}; {advice}") from error
     except CardError as error:
         raise CardError(f"model card {path}: {error}") from error
 

@@ -95,6 +95,14 @@ def test_a_model_without_its_file_is_refused_before_the_run(
     assert run_here(output, "--input", night, "--model", model, *PLAIN) == 0
 
 
+def test_the_file_is_not_the_model(
+    tmp_path: Path, night: Path, model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--input", night, "--model", onnx_path(str(model)), *ONNX, *PLAIN)
+    assert run_here(tmp_path / "out", *flags) == 2
+    assert f"; give --engine onnx and --model {model}\n" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("engine", engines.ENGINES)
 def test_a_model_may_be_named_by_its_url(
     engine: str, tmp_path: Path, night: Path, model: Path, capfd: pytest.CaptureFixture[str]
