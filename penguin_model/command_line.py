@@ -164,7 +164,7 @@ def versions(program: str) -> str:
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """The end of a message that names what is most like the text given; empty if nothing is."""
-    spelt = {name.lower(): name for name in known}
+    spelt = {name.lower(): name for name in known if name != given}
     nearest = difflib.get_close_matches(given.lower(), spelt, n=1, cutoff=0.7)
     return f"; did you mean {spelt[nearest[0]]}?" if nearest else ""
 

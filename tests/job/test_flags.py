@@ -213,6 +213,8 @@ def test_help_and_version_are_quick(module: str, flag: str, absent: set[str]) ->
 def test_nothing_is_suggested_for_what_is_like_nothing() -> None:
     for given, known in itertools.product(["", "x", "--zzzz"], [[], ["--input", "--output"]]):
         assert command_line.did_you_mean(given, known) == ""
+    # Known, and wrong for another reason.
+    assert command_line.did_you_mean("--input", ["--input"]) == ""
 
 
 @pytest.mark.parametrize("flag", ["--input", "--output", "--model"])
