@@ -172,14 +172,12 @@ def register(given: Registration) -> Registered:
         calibration=calibration.fit_curve(probabilities.max(axis=1), right, rows=len(held_out)),
     )
     card = add_trust(card, rows, held_out, probabilities)
-    # The card is read by its own rules before it is written.
-    ModelCard.from_json(card.to_json())
     notes: list[str] = []
     known = _matrix(rows, features)
     exported = onnx_export.try_export(model, card, known, say=notes.append)
     network, card_record = exported or (None, None)
     card = dataclasses.replace(card, onnx=card_record)
-    files = {onnx_path(target): network, card_path(target): card.to_json().encode()}
+    files = {onnx_path(target): network, card_path(target): bundle.write_card(card, target)}
     if given.logits:
         files = {target: content, **files}
     bundle.replace(files)
