@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 PROGRAM = "penguin-describe"
 
+# Of a confusion matrix.
+_MOST_COLUMNS = 12
+
 
 def layers(model: keras.Model, *, values: bool) -> list[dict[str, Any]]:
     """The model's layers as JSON values.
@@ -106,6 +109,45 @@ def card_lines(card: ModelCard) -> Iterator[str]:
             yield ""
             yield title
             yield from pairs(values)
+
+
+def confusion_lines(metrics: Mapping[str, Any], kind: str, *, recall: bool = True) -> Iterator[str]:
+    """Formats the confusion matrix as text.
+
+    Of a matrix that is too wide, it shows how many rows of each class are right, and which class
+    the others are taken for most often.
+
+    Args:
+      metrics: of `training.evaluation.metrics`.
+      kind: what a class is called.
+      recall: whether the matrix has a column of the recall.
+    """
+    names, counts = list(metrics["recall"]), metrics["confusion"]
+    shares = [_percent(share) for share in metrics["recall"].values()]
+    if len(names) > _MOST_COLUMNS:
+        yield from table(
+            (f"true {kind}", "rows", "right", "recall", "most often taken for"),
+            [
+                (name, sum(mine), mine[place], shares[place], _most_often(names, mine, place))
+                for place, (name, mine) in enumerate(zip(names, counts, strict=True))
+            ],
+        )
+        return
+    last = ("recall",) if recall else ()
+    yield from table(
+        (f"true {kind}", *(f"as {name}" for name in names), *last),
+        [
+            (name, *mine, *((share,) if recall else ()))
+            for name, mine, share in zip(names, counts, shares, strict=True)
+        ],
+    )
+
+
+def _most_often(names: Sequence[str], counts: Sequence[int], place: int) -> str:
+    """The class that the rows of another are taken for most often, and how many are."""
+    wrong = [0 if other == place else count for other, count in enumerate(counts)]
+    most = max(wrong)
+    return f"{names[wrong.index(most)]} ({most})" if most else "-"
 
 
 def layer_lines(described: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -36,7 +36,7 @@ def report(given: Registration, found: Registered) -> Iterator[str]:
     )
     how = "in the order given" if given.classes else "sorted, which must be the network's order"
     yield f"Classes: {how}"
-    yield f"  {', '.join(map(printable, card.classes))}"
+    yield f"  {printable(listed(card.classes))}"
     yield ""
     yield from _measured(given, found)
     yield from found.notes
@@ -83,13 +83,7 @@ def _measured(given: Registration, found: Registered) -> Iterator[str]:
         f"Measured on {printable(given.held_out or given.data)}: {100 * accuracy:.2f} % of {rows} "
         f"rows right, log-loss {card.metrics['log_loss']:.4f} nats"
     )
-    yield from describe.table(
-        ("true class", *(f"as {name}" for name in card.classes)),
-        [
-            (name, *counts)
-            for name, counts in zip(card.classes, card.metrics["confusion"], strict=True)
-        ],
-    )
+    yield from describe.confusion_lines(card.metrics, "class", recall=False)
     if given.held_out is None:
         yield (
             "Note: if the network was trained on these rows, it looks better than it is; give rows "

@@ -42,9 +42,8 @@ from penguin_model.training.trusting import add_trust
 
 PROGRAM = "penguin-train"
 
-# How many of a row's values are shown, and columns of a confusion matrix.
+# How many of a row's values are shown.
 _SHOWN = 6
-_MOST_COLUMNS = 12
 # The card's names of the cross-validated network and baseline.
 _CROSS_VALIDATED = ("cross_validation", "baseline_cross_validation")
 
@@ -299,9 +298,6 @@ def metric_lines(
 ) -> Iterator[str]:
     """Formats the held-out metrics as text, including the confusion matrix.
 
-    Of a matrix that is too wide, it shows how many rows of each class are right, and which class
-    the others are taken for most often.
-
     Args:
       metrics: of `evaluation.metrics`.
       rows: how many are held out.
@@ -312,33 +308,7 @@ def metric_lines(
         f"Held out: {100 * metrics['accuracy']:.2f} % of {rows} {things} right, "
         f"log-loss {metrics['log_loss']:.4f} nats"
     )
-    if len(metrics["recall"]) > _MOST_COLUMNS:
-        yield from describe.table(
-            (f"true {kind}", "rows", "right", "recall", "most often taken for"),
-            list(_short_rows(metrics)),
-        )  # fmt: skip
-        return
-    yield from describe.table(
-        (f"true {kind}", *(f"as {name}" for name in metrics["recall"]), "recall"),
-        [
-            (name, *counts, "-" if recall is None else f"{100 * recall:.1f} %")
-            for (name, recall), counts in zip(
-                metrics["recall"].items(), metrics["confusion"], strict=True
-            )
-        ],
-    )
-
-
-def _short_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
-    names = list(metrics["recall"])
-    for place, (name, counts) in enumerate(zip(names, metrics["confusion"], strict=True)):
-        wrong = [0 if other == place else count for other, count in enumerate(counts)]
-        most = max(wrong)
-        recall = metrics["recall"][name]
-        yield (
-            name, sum(counts), counts[place], "-" if recall is None else f"{100 * recall:.1f} %",
-            f"{names[wrong.index(most)]} ({most})" if most else "-",
-        )  # fmt: skip
+    yield from describe.confusion_lines(metrics, kind)
 
 
 def _complete_card(
