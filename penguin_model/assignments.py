@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from penguin_model.command_line import did_you_mean
 from penguin_model.errors import UsageError
+from penguin_model.formatting import listed
 from penguin_model.names import fold
 
 
@@ -123,5 +124,5 @@ def _divide(flag: str, part: str, names: Sequence[str]) -> tuple[str, str]:
         if name is not None:
             return name, "=".join(pieces[place:]).strip()
     given = pieces[0].strip()
-    advice = did_you_mean(given, names) or f"; they are {', '.join(names)}"
+    advice = did_you_mean(given, names) or f"; they are {listed(names)}"
     raise UsageError(f"{flag} {part}: {given} isn't among the features{advice}")

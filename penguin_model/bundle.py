@@ -22,7 +22,7 @@ from penguin_model.card import (
     read_verified,
     read_verified_file,
 )
-from penguin_model.errors import ModelError, OutputError
+from penguin_model.errors import CardError, ModelError, OutputError
 from penguin_model.keras_settings import import_keras
 
 if TYPE_CHECKING:
@@ -75,15 +75,34 @@ def save(
 
     Raises:
       ModelError: an unknown suffix.
+      CardError: see `write_card`; then nothing has changed, either.
       OutputError: a file can't be written; then nothing has changed.
     """
     content = serialize(model, path)
     sha256 = hashlib.sha256(content).hexdigest()
     exported, record = onnx or (None, None)
     card = dataclasses.replace(card, model_file=os.path.basename(path), sha256=sha256, onnx=record)
-    written = {path: content, onnx_path(path): exported, card_path(path): card.to_json().encode()}
+    written = {path: content, onnx_path(path): exported, card_path(path): write_card(card, path)}
     replace({**beside, **written})
     return card
+
+
+def write_card(card: ModelCard, path: str) -> bytes:
+    """The content of a card's file, once it has been read by its own rules.
+
+    Args:
+      card: of the model, complete.
+      path: the model's, for the message.
+
+    Raises:
+      CardError: it couldn't be read, as it's too large: there are too many classes or features.
+    """
+    content = card.to_json().encode()
+    try:
+        ModelCard.from_json(content)
+    except CardError as error:
+        raise CardError(f"the card of model {path} {error}") from error
+    return content
 
 
 def serialize(model: keras.Model, path: str) -> bytes:

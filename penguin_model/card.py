@@ -238,7 +238,7 @@ class Trust:
       novelty_limit: the 99.5 % quantile of the known rows' distances, each from the others; a row
         beyond it is out of distribution.
       scores: the conformal scores of held-out rows, 1 less the probability of the true class,
-        ascending.
+        ascending; of very many rows, a part that stands for all.
     """
 
     means: tuple[tuple[float, ...], ...]

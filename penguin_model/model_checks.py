@@ -18,6 +18,7 @@ import numpy.typing as npt
 from penguin_model.card import Category, ModelCard
 from penguin_model.errors import ModelError
 from penguin_model.features import normalize
+from penguin_model.formatting import listed
 
 if TYPE_CHECKING:
     import keras
@@ -66,7 +67,7 @@ def find_improper(by_class: Sequence[npt.NDArray[np.float32]]) -> int | None:
 
 def show_answer(card: ModelCard, answer: npt.NDArray[np.float32]) -> str:
     """A row's answers as text, for a message."""
-    return ", ".join(f"{name} {value:g}" for name, value in zip(card.classes, answer, strict=True))
+    return listed([f"{name} {value:g}" for name, value in zip(card.classes, answer, strict=True)])
 
 
 class Widths(NamedTuple):
@@ -128,14 +129,14 @@ def check_shapes(model: keras.Model, card: ModelCard) -> None:
         numbers = "" if card.width == len(names) else f", in {card.width} numbers"
         raise ModelError(
             f"does not fit its card: its input has shape (None, {widths.inputs}), the card names "
-            f"{len(names)}{numbers}: {', '.join(names)}"
+            f"{len(names)}{numbers}: {listed(names)}"
         )
     classes = len(card.classes)
     if widths.outputs != classes and (widths.outputs, classes) != (1, 2):
         remedy = f"; end the network with a softmax of {classes} units" * (widths.outputs == 1)
         raise ModelError(
             f"does not fit its card: its output has shape (None, {widths.outputs}), the card names "
-            f"{classes}: {', '.join(card.classes)}{remedy}"
+            f"{classes}: {listed(card.classes)}{remedy}"
         )
 
 

@@ -36,7 +36,7 @@ def report(given: Registration, found: Registered) -> Iterator[str]:
     )
     how = "in the order given" if given.classes else "sorted, which must be the network's order"
     yield f"Classes: {how}"
-    yield f"  {', '.join(map(printable, card.classes))}"
+    yield f"  {printable(listed(card.classes))}"
     yield ""
     yield from _measured(given, found)
     yield from found.notes

@@ -34,6 +34,8 @@ _FOLDS = 10
 _LEAST_SHRINKAGE = 1e-3
 # A feature spreads at least this much of its largest value: a hundred times float32's precision.
 _LEAST_SPREAD = 1e-5
+# A card with a score for each of a million rows would be too large to read.
+MOST_SCORES = 10_000
 # Digits that the card keeps.
 _DIGITS = 9
 # Beyond this, whitened values are computed in float64, as float32 would miss a distance by 0.01.
@@ -83,8 +85,21 @@ def fit(
         covariances=_nested(covariances),
         # Where all rows of a class are equal, all distances are 0.
         novelty_limit=_short(max(float(limit), 1.0)),
-        scores=tuple(np.sort(1 - chosen).tolist()),
+        scores=tuple(thin(np.sort(1 - chosen)).tolist()),
     )
+
+
+def thin(scores: Floats, most: int = MOST_SCORES) -> Floats:
+    """Chooses scores that stand for all, where there are too many of them.
+
+    Their ranks are evenly spaced and rounded up, so `least_probability` promises no less.
+
+    Args:
+      scores: ascending.
+      most: how many of them to choose at most.
+    """
+    count = min(len(scores), most)
+    return scores[-(-np.arange(1, count + 1) * (len(scores) + 1) // (count + 1)) - 1]
 
 
 def held_out_distances(matrix: Floats, labels: Labels, features: Sequence[Input] = ()) -> Floats:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from penguin_model import assignments
 from penguin_model.card import Category, Input
 from penguin_model.errors import UsageError
+from penguin_model.formatting import listed
 
 ONE_HOT, INTEGER = "one_hot", "integer"
 FLAG = "--encoding"
@@ -49,10 +50,10 @@ def fit(features: Sequence[Input], width: int, given: Mapping[str, bool]) -> tup
         undecided = [name for name in categories if name not in given]
         example = shlex.quote(assignments.join(f"{name}={ONE_HOT}" for name in undecided))
         raise UsageError(
-            f"takes {width} numbers, which several encodings of {', '.join(undecided)} would make; "
+            f"takes {width} numbers, which several encodings of {listed(undecided)} would make; "
             f"say which are {ONE_HOT} and which {INTEGER}, such as {FLAG} {example}"
         )
-    names = ", ".join(each.name for each in features)
+    names = listed([each.name for each in features])
     widths = sorted(found)
     made = f"make {widths[0]}" if len(widths) == 1 else f"make {widths[0]} to {widths[-1]}"
     advice = "name the features that it was trained on with --features, in its order"

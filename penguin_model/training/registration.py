@@ -16,6 +16,7 @@ from penguin_model import assignments, bundle, model_checks, model_files
 from penguin_model.card import Category, Input, ModelCard, card_path, onnx_path
 from penguin_model.errors import CardError, ModelError, UsageError
 from penguin_model.features import normalize
+from penguin_model.formatting import listed
 from penguin_model.names import fold
 from penguin_model.training import (
     calibration,
@@ -172,14 +173,12 @@ def register(given: Registration) -> Registered:
         calibration=calibration.fit_curve(probabilities.max(axis=1), right, rows=len(held_out)),
     )
     card = add_trust(card, rows, held_out, probabilities)
-    # The card is read by its own rules before it is written.
-    ModelCard.from_json(card.to_json())
     notes: list[str] = []
     known = _matrix(rows, features)
     exported = onnx_export.try_export(model, card, known, say=notes.append)
     network, card_record = exported or (None, None)
     card = dataclasses.replace(card, onnx=card_record)
-    files = {onnx_path(target): network, card_path(target): card.to_json().encode()}
+    files = {onnx_path(target): network, card_path(target): bundle.write_card(card, target)}
     if given.logits:
         files = {target: content, **files}
     bundle.replace(files)
@@ -274,7 +273,7 @@ def _code(feature: Category, text: str) -> int:
     if not text.isdecimal():
         raise UsageError(
             f"--out_of_vocabulary {feature.name}={text}: must be a code from 0 to "
-            f"{len(feature.categories) - 1}, or one of {', '.join(feature.categories)}"
+            f"{len(feature.categories) - 1}, or one of {listed(feature.categories)}"
         )
     return int(text)
 
@@ -300,7 +299,7 @@ def _check_classes(outputs: int, classes: Sequence[str], label: str) -> None:
         single = "a single answer, so it has" * (outputs == 1) or f"{outputs} answers, so it has"
         raise ModelError(
             f"gives {single} {answers} classes, but {label} has {len(classes)}: "
-            f"{', '.join(classes)}; name those of the network with --classes, in its order"
+            f"{listed(classes)}; name those of the network with --classes, in its order"
         )
 
 
@@ -310,9 +309,7 @@ def _check_rows(rows: Rows, classes: Sequence[str], label: str) -> None:
     counts = np.bincount(rows.labels, minlength=len(classes))
     absent = [name for name, count in zip(classes, counts.tolist(), strict=True) if not count]
     if absent:
-        raise UsageError(
-            f"no complete row has the {label} {', '.join(absent)}; each class needs one"
-        )
+        raise UsageError(f"no complete row has the {label} {listed(absent)}; each class needs one")
 
 
 def _read_held_out(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from penguin_model import bundle, engines
-from penguin_model.card import ModelCard, card_path, read_verified
+from penguin_model.card import MOST_CARD_BYTES, ModelCard, card_path, read_verified
 from penguin_model.engines import ENGINES
 from penguin_model.errors import CardError, ModelError
 from penguin_model.model_checks import Predict
@@ -39,6 +39,17 @@ def test_saves_and_loads(suffix: str, tmp_path: Path, toy: bundle.Classifier) ->
     assert sorted(each.name for each in tmp_path.iterdir()) == [
         f"copy{suffix}", f"copy{suffix}.card.json",
     ]  # fmt: skip
+
+
+def test_a_card_that_could_not_be_read_is_not_written(
+    tmp_path: Path, toy: bundle.Classifier
+) -> None:
+    card = toy_card()
+    card = dataclasses.replace(card, data={"file": "x" * MOST_CARD_BYTES})
+    path = tmp_path / "model.keras"
+    with pytest.raises(CardError, match=f"the card of model {path} is larger than 10,000,000 byt"):
+        bundle.save(toy.model, str(path), card)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_suffix_is_refused(tmp_path: Path, toy: bundle.Classifier) -> None:

@@ -544,6 +544,24 @@ def test_a_long_vocabulary_is_not_printed_in_full() -> None:
     assert "p10, p11 and 288 more" in lines[1]
 
 
+def test_many_names_are_not_all_listed(model: Path, tmp_path: Path, capfd: Fd) -> None:
+    rows = [(n % 7, n % 11, f"class {n:03}") for n in range(200)]
+    table = write_csv(tmp_path / "many.csv", ["x", "y", "kind"], rows)
+    flags = ("--data", table, "--label", "kind")
+    line = refused(capfd, tmp_path, model, *flags)
+    assert "but kind has 200: class 000, class 001, " in line
+    assert "class 011 and 188 more; name those of the network" in line
+    many = save(sequence(L.Dense(200, "softmax"), shape=(2,)), tmp_path / "many.keras")
+    registered(many, *flags)
+    lines = capfd.readouterr().out.splitlines()
+    assert any(each.endswith("class 011 and 188 more") for each in lines)
+    assert any(
+        re.match(" +true class +rows +right +recall +most often taken", each) for each in lines
+    )
+    wide = [each for each in lines if len(each) > 200 and not each.startswith(("Note", "  Plaus"))]
+    assert not wide
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_does_not_fit_is_named(case: str, tmp_path: Path, capfd: Fd) -> None:
     flags, message = REFUSED[case]

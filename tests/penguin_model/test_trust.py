@@ -243,6 +243,32 @@ def test_sets_cover_new_rows_as_often_as_promised(coverage: float) -> None:
     assert hits / 400 > coverage - 0.03
 
 
+@given(
+    st.lists(st.floats(0, 1), max_size=60), st.integers(1, 30),
+    st.sampled_from([0.05, 0.5, 0.8, 0.9, 0.95, 0.99]),
+)  # fmt: skip
+def test_fewer_scores_promise_no_less(found: list[float], most: int, coverage: float) -> None:
+    scores = np.sort(np.array(found))
+    kept = trust.thin(scores, most)
+    assert len(kept) == min(len(scores), most)
+    assert np.isin(kept, scores).all()
+    least, of_all = (trust.least_probability(each.tolist(), coverage) for each in (kept, scores))
+    assert least <= of_all
+    if len(scores) <= most:
+        np.testing.assert_array_equal(kept, scores)
+
+
+def test_very_many_scores_are_thinned_without_a_loss() -> None:
+    scores = np.linspace(0, 1, 1_000_001)
+    kept = trust.thin(scores)
+    assert len(kept) == trust.MOST_SCORES
+    for coverage in (0.05, 0.5, 0.95, 0.999):
+        least, of_all = (
+            trust.least_probability(each.tolist(), coverage) for each in (kept, scores)
+        )
+        assert of_all - 2e-4 <= least <= of_all
+
+
 def test_a_class_of_one_row_and_equal_rows() -> None:
     known = fit(np.array([[1.0, 2.0], [1.0, 2.0], [5.0, 2.0]]), np.array([0, 0, 1]))
     assert known.novelty_limit >= 1
