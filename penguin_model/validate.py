@@ -289,7 +289,11 @@ def _explain_value(row: int, column: Column, feature: Input) -> Problem | None:
         return Problem(NOT_A_NUMBER, feature.name, message)
     if np.isnan(value) or isinstance(feature, Category):
         return Problem(MISSING_VALUE, feature.name, f"{feature.name} is missing")
-    shown = f"{value:g} {feature.unit}".rstrip()
+    shown = f"{value:g}"
+    if feature.minimum <= float(shown) <= feature.maximum:
+        # Rounded, it would be inside.
+        shown = repr(float(value))
+    shown = f"{shown} {feature.unit}".rstrip()
     message = f"{feature.name} is {shown}, outside the plausible {feature.plausible}"
     return Problem(OUT_OF_RANGE, feature.name, message)
 

@@ -229,6 +229,11 @@ def test_good_rows_and_reasons() -> None:
     )
 
 
+def test_a_value_barely_outside_is_shown_with_all_its_digits() -> None:
+    message = validate.explain(0, [validate.to_numbers(pa.array(["80.0000001"]))], [LENGTH]).message
+    assert message == "Length is 80.0000001 mm, outside the plausible 10 to 80 mm"
+
+
 def test_a_feature_without_a_unit_has_no_space_for_one() -> None:
     bare = dataclasses.replace(LENGTH, unit="")
     message = validate.explain(0, [validate.to_numbers(pa.array([9.5]))], [bare]).message
