@@ -26,7 +26,7 @@ def split(flag: str, text: str) -> tuple[str, ...]:
             f'{flag} {text}: isn\'t a list such as a,b or "a, with a comma",b'
         ) from error
     trimmed = tuple(part.strip() for part in parts)
-    if not all(trimmed):
+    if not (trimmed and all(trimmed)):
         raise UsageError(f"{flag} {text}: a name in the list is blank")
     return trimmed
 

@@ -183,7 +183,8 @@ def submit(plan: Plan, progress_display: AbstractContextManager[None] = _NO_DISP
 
 def _run_pipeline(plan: Plan) -> Metrics:
     # Workers elsewhere can't see this machine's files: the model travels through the output root.
-    storage.write_bytes(plan.transform.network.path, storage.read_bytes(plan.network.path))
+    content = model_file.read_network(plan.network, plan.transform.card)
+    storage.write_bytes(plan.transform.network.path, content)
     if plan.submission.workers is Workers.THREADS:
         # Before the pipeline starts, so that an unusable model is reported as such.
         model_file.load_shared(plan.network, plan.transform.card)

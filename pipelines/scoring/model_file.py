@@ -57,16 +57,26 @@ def find_network(model_path: str, card: ModelCard, engine: str = DEFAULT_ENGINE)
       ModelError: the model has no such file, or another one than its card says.
     """
     network = Network.of_model(model_path, engine)
-    sha256 = engines.find_sha256(ENGINES[engine], card, model_path)
+    engines.find_sha256(ENGINES[engine], card, model_path)
     # The card was read with the model itself.
     if network.shown != model_path:
-        try:
-            with storage.local_copy(network.path) as path:
-                read_verified_file(path, sha256, network.shown)
-        except storage.ERRORS as error:
-            reason = storage.reason_of(error)
-            raise ModelError(f"model {network.shown}: {reason}; {RESTORE}") from error
+        read_network(network, card)
     return network
+
+
+def read_network(network: Network, card: ModelCard) -> bytes:
+    """Reads the file of a network.
+
+    Raises:
+      ModelError: it's missing, or another one than the card says.
+    """
+    sha256 = ENGINES[network.engine].sha256_of(card)
+    try:
+        with storage.local_copy(network.path) as path:
+            return read_verified_file(path, sha256, network.shown)
+    except storage.ERRORS as error:
+        reason = storage.reason_of(error)
+        raise ModelError(f"model {network.shown}: {reason}; {RESTORE}") from error
 
 
 def read_card(model_path: str) -> ModelCard:

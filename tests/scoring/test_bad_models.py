@@ -11,8 +11,8 @@ import pytest
 
 from penguin_model import bundle, engines
 from penguin_model.card import card_path, read_card
-from pipelines import storage
 from pipelines.job import run
+from pipelines.scoring import model_file
 from tests.support.running import PLAIN, beside_progress, listing, published, run_here
 
 CSV = "CulmenLength,CulmenDepth,FlipperLength,BodyMass\n39.1,18.7,181,3750\n50.4,15.3,200,5000\n"
@@ -122,6 +122,11 @@ def without_three_answers() -> Any:
     return keras.Sequential([keras.Input([4]), keras.layers.Dense(2, "softmax")])
 
 
+def only_sent(read: Any = model_file.read_network) -> Any:
+    """What the submitter does with a model if workers elsewhere are the first to load it."""
+    return SimpleNamespace(read_network=read, load_shared=lambda *_: None)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -137,7 +142,7 @@ def test_models_that_fail_on_a_worker_have_the_name_that_the_user_knows(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Workers load a copy in staging, here before the submitter has looked at the model."""
-    monkeypatch.setattr(run, "model_file", SimpleNamespace(load_shared=lambda *_: None))
+    monkeypatch.setattr(run, "model_file", only_sent())
     model = save(make(), tmp_path, shipped_model)
     line = refused(capfd, tmp_path / "out", night, model)
     assert line.startswith(f"model {model} {message}")
@@ -149,9 +154,8 @@ def test_a_copy_that_is_damaged_has_the_name_that_the_user_knows(
     tmp_path: Path, night: Path, shipped_model: Path, capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(run, "model_file", SimpleNamespace(load_shared=lambda *_: None))
+    monkeypatch.setattr(run, "model_file", only_sent(lambda *_: b"damaged"))
     monkeypatch.setattr(engines, "_shared", {})
-    monkeypatch.setattr(storage, "read_bytes", lambda _: b"damaged")
     line = refused(capfd, tmp_path / "out", night, shipped_model)
     assert line.startswith(f"model {shipped_model} does not fit its card: SHA-256 is ")
     assert str(tmp_path) not in line

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,10 @@ import pytest
 
 from penguin_model import engines, predict
 from penguin_model.card import RESTORE, card_path, onnx_path
-from pipelines import score
+from penguin_model.errors import ModelError
+from pipelines import job, score
 from pipelines.job import run
+from tests.scoring.test_bad_models import only_sent
 from tests.support.running import PLAIN, PROJECT, listing, manifest, run_here
 from tests.support.runs import act
 
@@ -113,6 +114,25 @@ def test_a_model_may_be_named_by_its_url(
     capfd.readouterr()
     assert run_here(tmp_path / "out", *given, "--replace") == 2
     assert f"{model.name}" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"other")])
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_a_file_that_changes_after_the_checks_is_refused_before_it_is_sent(
+    engine: str, spoil: Callable[[Path], object], tmp_path: Path, night: Path, model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Workers elsewhere would each find out, and try again."""
+    file = engines.ENGINES[engine].file_of(str(model))
+    flags = [f"--input={night}", f"--output={tmp_path / 'out'}", f"--model={model}"]
+    flags += [f"--engine={engine}", *PLAIN]
+    plan = job.prepare(job.parse_arguments("test", flags), flags)
+    spoil(Path(file))
+    monkeypatch.setattr(run, "model_file", only_sent())
+    monkeypatch.setattr(plan.submission, "run", None)
+    with pytest.raises(ModelError, match=f"^model {file}(: No such file| does not fit its card: )"):
+        job.execute(plan)
+    assert listing(tmp_path / "out") == []
 
 
 def ends(**kinds: tuple[Any, list[Any]]) -> list[Any]:
@@ -215,7 +235,7 @@ def test_without_the_library_a_line_names_it(
     monkeypatch.setattr(engines, "_shared", {})
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     # As on a worker elsewhere, whose errors arrive as records.
-    monkeypatch.setattr(run, "model_file", SimpleNamespace(load_shared=lambda *_: None))
+    monkeypatch.setattr(run, "model_file", only_sent())
     assert run_here(tmp_path / "out", "--input", night, "--model", model, *ONNX, *PLAIN) == 2
     assert capfd.readouterr().err == (
         f"penguin-score: error: model {model}.onnx needs onnxruntime, which isn't installed here: "
