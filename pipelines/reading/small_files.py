@@ -178,17 +178,18 @@ def _combine(files: Sequence[_File], wanted: InputColumns) -> ReadTogether:
 
 def _fetch(files: Sequence[InputFile]) -> Iterable[pa.Buffer | None]:
     """Fetches files; remote ones all at once, in parallel. None for those that can't be read."""
-    store = storage.of(files[0].path)
 
     def fetch(file: InputFile) -> pa.Buffer | None:
         try:
             # In one piece, and no more than was matched: the file may have grown.
-            with store.open_input(file.path) as source:
+            with storage.open_input(file.path) as source:
                 return source.read_buffer(file.size)
         except Exception:
             return None
 
-    return store.for_each(fetch, files) if store.has_slow_calls else map(fetch, files)
+    if storage.of(files[0].path).has_slow_calls:
+        return storage.for_each(files[0].path, fetch, files)
+    return map(fetch, files)
 
 
 def _load(
