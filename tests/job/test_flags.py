@@ -141,9 +141,12 @@ def test_wrong_flags_and_choices_are_answered_in_one_line(
 @pytest.mark.parametrize("value", ["", " ", "\t\n"])
 @pytest.mark.parametrize("program", COMMANDS)
 def test_no_flag_takes_a_blank_value(
-    program: str, value: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+    program: str, value: str, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     """Often it is the unset variable of a script; '' as --input would be the working folder."""
+    # A command that takes it must not train into models/.
+    monkeypatch.chdir(tmp_path)
     for flag, action in flags_of(program):
         if action.nargs == 0 or action.help == argparse.SUPPRESS:
             continue
