@@ -209,9 +209,8 @@ def _exp_less_one(writer: _Writer, value: str) -> str:
     return writer.write("Sub", writer.write("Exp", value), _one(writer))
 
 
-def _log_of_one_more(writer: _Writer, node: Any) -> str:
-    """TensorFlow's Log1p, which tf2onnx passes on."""
-    return writer.write("Log", writer.write("Add", writer.by_column(node.input[0]), _one(writer)))
+def _log_of_one_more(writer: _Writer, value: str) -> str:
+    return writer.write("Log", writer.write("Add", value, _one(writer)))
 
 
 def _one(writer: _Writer) -> str:
@@ -277,6 +276,7 @@ def _join(writer: _Writer, node: Any) -> str | None:
 _WRITTEN_OUT: Mapping[str, Callable[[_Writer, str], str]] = {
     "Erfc": _complement_of_erf,
     "Expm1": _exp_less_one,
+    "Log1p": _log_of_one_more,
 }
 _Rule = Callable[[_Writer, Any], str | None]
 _RULES: Mapping[str, _Rule] = {
@@ -285,7 +285,6 @@ _RULES: Mapping[str, _Rule] = {
     **dict.fromkeys(_WRITTEN_OUT, _write_out),
     "Concat": _join,
     "Gemm": _multiply_and_add,
-    "Log1p": _log_of_one_more,
     "MatMul": _multiply,
     "Softmax": _softmax,
 }

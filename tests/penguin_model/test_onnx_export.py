@@ -78,6 +78,11 @@ KINDS: dict[str, Callable[[], keras.Model]] = {
     "logarithms of features": lambda: graph(
         lambda start: softmax()(keras.ops.log1p(keras.ops.abs(start)))
     ),
+    "logarithms of rows": lambda: graph(
+        lambda start: softmax()(
+            L.Flatten()(keras.ops.log1p(keras.ops.abs(L.Reshape((2, 2))(start))))
+        )
+    ),
     "means of rows": lambda: graph(
         lambda start: softmax()(start - keras.ops.mean(start, axis=1, keepdims=True))
     ),
