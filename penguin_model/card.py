@@ -50,8 +50,6 @@ _KNOWN_NUMBERS: tuple[tuple[str, str, type, float], ...] = (
 PREDICTION_COLUMN = "species"
 # What to do about a file that a card describes, and that is missing or another one.
 RESTORE = "restore the file, or train or register the model again"
-# What metrics are from, usually; see `ModelCard.measured_on`.
-HELD_OUT = "held-out rows"
 # Where training writes, in the folder that it's started in; see `default_model`.
 DEFAULT_MODEL = "models/penguin-classifier.keras"
 DEFAULT_MODEL_HELP = f"default: {DEFAULT_MODEL} in the working folder, or else the one shipped"
@@ -238,7 +236,7 @@ class Trust:
       novelty_limit: the 99.5 % quantile of the known rows' distances, each from the others; a row
         beyond it is out of distribution.
       scores: the conformal scores of held-out rows, 1 less the probability of the true class,
-        ascending; of very many rows, a part that stands for all.
+        ascending; a representative sample of very many.
     """
 
     means: tuple[tuple[float, ...], ...]
@@ -485,9 +483,14 @@ class ModelCard:
         return hashlib.sha256(json.dumps([numbers, self.classes]).encode()).hexdigest()
 
     @property
+    def is_held_out(self) -> bool:
+        """Whether the metrics are from held-out rows: registered networks may have seen theirs."""
+        return self.metrics.get("held_out") is not False
+
+    @property
     def measured_on(self) -> str:
-        """What the metrics are from, for people: registered networks may have seen those rows."""
-        return "rows perhaps seen before" if self.metrics.get("held_out") is False else HELD_OUT
+        """What the metrics are from, for people."""
+        return "held-out rows" if self.is_held_out else "rows perhaps seen before"
 
     @property
     def set_column(self) -> str:

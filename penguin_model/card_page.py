@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from penguin_model import card_json
-from penguin_model.card import HELD_OUT, Category, Feature, Histogram, Input, ModelCard
+from penguin_model.card import Category, Feature, Histogram, Input, ModelCard
 from penguin_model.errors import CardError
 from penguin_model.formatting import DASH, count, listed, number, percent
 from penguin_model.measures import wilson
@@ -121,7 +121,7 @@ def _glance(card: ModelCard) -> Iterator[tuple[str, str]]:
 
 def _part(card: ModelCard) -> str:
     """The rows that the measures are from."""
-    return "held out" if card.measured_on == HELD_OUT else _SEEN
+    return "held out" if card.is_held_out else _SEEN
 
 
 def _scores(card: ModelCard) -> tuple[_Scores, _Scores | None]:

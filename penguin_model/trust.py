@@ -90,13 +90,13 @@ def fit(
 
 
 def thin(scores: Floats, most: int = MOST_SCORES) -> Floats:
-    """Chooses scores that stand for all, where there are too many of them.
+    """Picks representative scores if there are too many of them.
 
     Their ranks are evenly spaced and rounded up, so `least_probability` promises no less.
 
     Args:
       scores: ascending.
-      most: how many of them to choose at most.
+      most: how many of them to keep at most.
     """
     count = min(len(scores), most)
     return scores[-(-np.arange(1, count + 1) * (len(scores) + 1) // (count + 1)) - 1]

@@ -69,7 +69,7 @@ def count_probabilities(
     # index, since an irregular mask takes three times as long.
     low = best.take(np.flatnonzero(best < knots[-1]))
     # A comparison per knot, each added in a byte, takes a fraction of the time of a search per
-    # value. What lies below the first knot belongs to no piece.
+    # value. Values below the first knot belong to no piece.
     pieces = np.zeros(len(low), np.min_scalar_type(len(knots)))
     above = []
     for knot in knots[:-1]:
